@@ -1,0 +1,3 @@
+//! Criterion bench of this room.
+
+fn main() {}

@@ -1,0 +1,95 @@
+//! The command line: parse, build, run, map errors to exit codes.
+//!
+//! Exit codes: 0 fine, 2 a comparison found a difference, 64 usage or configuration, 70 internal.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod demo;
+mod load;
+mod matching;
+mod network;
+mod record;
+mod replay;
+mod serve;
+mod train;
+
+/// Exit code for wrong usage or configuration (`EX_USAGE` of sysexits.h).
+const USAGE: u8 = 64;
+/// Exit code for internal errors (`EX_SOFTWARE` of sysexits.h).
+const INTERNAL: u8 = 70;
+
+#[derive(Debug, Parser)]
+#[command(name = "roadcast", version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the whole engine on a bundled city with simulated traffic and a live map.
+    Demo(demo::Args),
+    /// Run the engine in production.
+    Serve(serve::Args),
+    /// Check a configuration without connecting anywhere.
+    CheckConfig(serve::CheckArgs),
+    /// Run recorded input through the engine and report.
+    Replay(replay::Args),
+    /// Record MQTT input, or make a synthetic recording.
+    Record(record::Args),
+    /// Send simulated telemetry to a broker and print the rate achieved.
+    Load(load::Args),
+    /// Build and inspect road networks.
+    Network(network::Args),
+    /// Match traces to a road network.
+    Match(matching::Args),
+    /// Train a forecasting model.
+    Train(train::Args),
+}
+
+/// Parses the command line and runs it.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let code = if error.use_stderr() {
+                ExitCode::from(USAGE)
+            } else {
+                ExitCode::SUCCESS
+            };
+            if error.print().is_err() {
+                return ExitCode::from(INTERNAL);
+            }
+            return code;
+        }
+    };
+    let result = match cli.command {
+        Command::Demo(args) => demo::run(args),
+        Command::Serve(args) => serve::run(args),
+        Command::CheckConfig(args) => serve::check(args),
+        Command::Replay(args) => replay::run(args),
+        Command::Record(args) => record::run(args),
+        Command::Load(args) => load::run(args),
+        Command::Network(args) => network::run(args),
+        Command::Match(args) => matching::run(args),
+        Command::Train(args) => train::run(args),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("roadcast: {error:#}");
+            ExitCode::from(if error.is::<UsageError>() {
+                USAGE
+            } else {
+                INTERNAL
+            })
+        }
+    }
+}
+
+/// A mistake in what the user asked for: exit code 64.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct UsageError(pub(crate) String);

@@ -1,0 +1,1 @@
+//! Configuration: layers of raw TOML resolved into the settings of the rooms.

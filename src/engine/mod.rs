@@ -1,0 +1,1 @@
+//! The engine: composition of decoding, matching, state, forecast and guidance, without a clock.

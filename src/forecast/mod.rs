@@ -1,0 +1,72 @@
+//! Forecasts segment speeds for the next hour, with quantiles, by baselines and candle models.
+//!
+//! It receives closed minutes of state and never sees messages. Devices are handed in; nothing here
+//! opens files or picks hardware.
+
+use std::sync::Arc;
+
+use crate::network::NetworkVersion;
+use crate::units::{Interval, SegmentId, Timestamp};
+
+/// Length of one forecast step, milliseconds.
+pub const STEP_MS: i64 = 300_000;
+
+/// How many steps a forecast reaches ahead: one hour.
+pub const STEP_COUNT: usize = 12;
+
+/// Speed quantiles of one segment and step, m/s.
+///
+/// Invariant: finite, `0 <= p10 <= p50 <= p90`.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct SpeedQuantiles {
+    /// One in ten is slower than this.
+    pub p10_mps: f32,
+    /// The median.
+    pub p50_mps: f32,
+    /// One in ten is faster than this.
+    pub p90_mps: f32,
+}
+
+/// The forecast of every segment, issued at one moment.
+///
+/// Step `k` (from 0) covers `[first_step + 300 s * k, first_step + 300 s * (k + 1))`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ForecastBatch {
+    /// End of the last closed minute the forecast knows.
+    pub issued_at: Timestamp,
+    /// The first multiple of 300 s not before `issued_at`.
+    pub first_step: Timestamp,
+    /// The network the ids belong to.
+    pub network: NetworkVersion,
+    /// Name and version of the model that speaks.
+    pub model: Arc<str>,
+    /// Whether a baseline speaks because the configured model did not answer in time.
+    pub fallback: bool,
+    /// `STEP_COUNT` entries a segment, in id order.
+    pub quantiles: Vec<SpeedQuantiles>,
+}
+
+impl ForecastBatch {
+    /// The steps of one segment.
+    ///
+    /// # Panics
+    /// When `segment` is of another network.
+    pub fn steps(&self, segment: SegmentId) -> &[SpeedQuantiles] {
+        &self.quantiles[segment.index() * STEP_COUNT..][..STEP_COUNT]
+    }
+
+    /// The interval that step `step` covers.
+    pub fn interval(&self, step: usize) -> Interval {
+        let start = self.first_step.plus_millis(STEP_MS * step as i64);
+        Interval {
+            start,
+            end: start.plus_millis(STEP_MS),
+        }
+    }
+
+    /// The forecast median at `time`, which is clamped to the forecast's reach.
+    pub fn median_mps(&self, segment: SegmentId, time: Timestamp) -> f32 {
+        let step = time.millis_since(self.first_step).div_euclid(STEP_MS);
+        self.steps(segment)[step.clamp(0, STEP_COUNT as i64 - 1) as usize].p50_mps
+    }
+}

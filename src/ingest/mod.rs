@@ -1,0 +1,1 @@
+//! MQTT sessions in: subscriptions, bounded hand-over, acknowledgement.

@@ -1,0 +1,1 @@
+//! The prometheus registry and its closed label enums.

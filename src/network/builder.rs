@@ -1,0 +1,372 @@
+//! Turns what an importer read into a [`Network`]: ids, adjacency, twins, regions, hash.
+
+use std::collections::BTreeMap;
+
+use sha2::{Digest, Sha256};
+
+use super::NetworkError;
+use super::index::SegmentIndex;
+use super::model::{
+    Junction, Movement, NONE, Network, NetworkVersion, RoadClass, Segment, SegmentFlags,
+};
+use crate::units::{JunctionId, LocalFrame, Point, Position, SegmentId};
+
+/// One directed segment as an importer describes it.
+#[derive(Clone, Debug)]
+pub struct SegmentDraft {
+    /// Where it begins.
+    pub from: JunctionId,
+    /// Where it ends.
+    pub to: JunctionId,
+    /// Geometry, start to end, at least two positions.
+    pub shape: Vec<Position>,
+    /// Length in metres where the source states one; else measured along the shape.
+    pub length_m: Option<f32>,
+    /// Functional class.
+    pub class: RoadClass,
+    /// Speed limit in m/s where known.
+    pub limit_mps: Option<f32>,
+    /// Lanes in this direction where known; else 1, 2 for primary and better.
+    pub lanes: Option<u8>,
+    /// Yes-or-no facts ([`SegmentFlags::SIGNAL`] is set from the junction).
+    pub flags: SegmentFlags,
+    /// Vertical layer.
+    pub layer: i8,
+    /// The source's id of the road.
+    pub source_id: String,
+    /// +1 along the digitised order of the source, -1 against it.
+    pub source_dir: i8,
+    /// Index of the first node pair in the source way, digitised order.
+    pub source_pair: u32,
+    /// Name in its own language.
+    pub name: Option<String>,
+    /// English name.
+    pub name_en: Option<String>,
+}
+
+/// Collects junctions, segments and movements and builds the network from them.
+#[derive(Debug)]
+pub struct NetworkBuilder {
+    frame: LocalFrame,
+    junctions: Vec<Junction>,
+    segments: Vec<Segment>,
+    points: Vec<Point>,
+    movements: BTreeMap<(u32, u32), (f32, u32)>,
+    text_ids: BTreeMap<String, u32>,
+    text: Vec<u8>,
+    text_start: Vec<u32>,
+}
+
+/// Side of the square cells that group segments into regions, metres. Chosen: a region of a dense
+/// city then holds some thousand segments.
+const REGION_CELL_M: f32 = 4_000.0;
+
+impl NetworkBuilder {
+    /// Starts an empty network around `origin`, best near its middle.
+    pub fn new(origin: Position) -> Self {
+        Self {
+            frame: LocalFrame::new(origin),
+            junctions: Vec::new(),
+            segments: Vec::new(),
+            points: Vec::new(),
+            movements: BTreeMap::new(),
+            text_ids: BTreeMap::new(),
+            text: Vec::new(),
+            text_start: vec![0],
+        }
+    }
+
+    /// Adds a junction and returns its id.
+    pub fn add_junction(&mut self, position: Position, is_signalised: bool) -> JunctionId {
+        let point = self.frame.to_point(position);
+        self.junctions.push(Junction {
+            point,
+            signal: u32::from(is_signalised),
+        });
+        JunctionId(self.junctions.len() as u32 - 1)
+    }
+
+    /// Adds a directed segment and returns its id.
+    ///
+    /// # Errors
+    /// When the shape has fewer than two positions, has a position out of range or a length that
+    /// is not positive, or when a junction is unknown.
+    pub fn add_segment(&mut self, draft: SegmentDraft) -> Result<SegmentId, NetworkError> {
+        let malformed = |problem: String| NetworkError::Malformed {
+            input: "network".into(),
+            place: format!("road {}", draft.source_id),
+            problem,
+        };
+        if draft.shape.len() < 2 {
+            return Err(malformed(format!(
+                "{} positions, at least 2 needed",
+                draft.shape.len()
+            )));
+        }
+        if let Some(bad) = draft.shape.iter().find(|position| !position.is_valid()) {
+            return Err(malformed(format!(
+                "position {}, {} out of range",
+                bad.lon_deg, bad.lat_deg
+            )));
+        }
+        let known = self.junctions.len();
+        if draft.from.index() >= known || draft.to.index() >= known {
+            return Err(malformed(format!(
+                "junction {} or {} unknown",
+                draft.from, draft.to
+            )));
+        }
+        let first_point = self.points.len() as u32;
+        self.points.extend(
+            draft
+                .shape
+                .iter()
+                .map(|&position| self.frame.to_point(position)),
+        );
+        let drawn_m: f32 = self.points[first_point as usize..]
+            .windows(2)
+            .map(|pair| pair[0].distance_m(pair[1]))
+            .sum();
+        let length_m = draft.length_m.unwrap_or(drawn_m);
+        if !(length_m.is_finite() && length_m > 0.0) {
+            self.points.truncate(first_point as usize);
+            return Err(malformed(format!("length {length_m} m is not positive")));
+        }
+        let default_lanes = if draft.class <= RoadClass::Primary {
+            2
+        } else {
+            1
+        };
+        let limit_mps = draft
+            .limit_mps
+            .filter(|limit| limit.is_finite() && *limit > 0.0);
+        let source_text = self.intern(&draft.source_id);
+        let name_text = draft.name.as_deref().map_or(NONE, |name| self.intern(name));
+        let name_en_text = draft
+            .name_en
+            .as_deref()
+            .map_or(NONE, |name| self.intern(name));
+        let signal = self.junctions[draft.to.index()].is_signalised();
+        self.segments.push(Segment {
+            from: draft.from.0,
+            to: draft.to.0,
+            first_point,
+            point_count: draft.shape.len() as u32,
+            source_text,
+            name_text,
+            name_en_text,
+            twin: NONE,
+            region: 0,
+            length_m,
+            limit_mps: limit_mps.unwrap_or(draft.class.default_speed_mps()),
+            source_pair: draft.source_pair,
+            class: draft.class as u8,
+            lanes: draft.lanes.unwrap_or(default_lanes).max(1),
+            flags: draft.flags.with(SegmentFlags::SIGNAL, signal),
+            layer: draft.layer,
+            source_dir: draft.source_dir,
+            padding: [0; 3],
+        });
+        Ok(SegmentId(self.segments.len() as u32 - 1))
+    }
+
+    /// Permits going from one segment to another; repeated calls keep the larger lane count.
+    pub fn add_movement(&mut self, from: SegmentId, to: SegmentId, length_m: f32, lanes: u32) {
+        let entry = self
+            .movements
+            .entry((from.0, to.0))
+            .or_insert((length_m, lanes.max(1)));
+        entry.1 = entry.1.max(lanes);
+    }
+
+    /// Permits every movement at every junction but those for which `banned` says yes; turning back
+    /// into the twin is permitted only where nothing else leaves.
+    pub fn connect_all(&mut self, banned: &mut impl FnMut(SegmentId, SegmentId) -> bool) {
+        self.find_twins();
+        let mut leaving: Vec<Vec<u32>> = vec![Vec::new(); self.junctions.len()];
+        for (id, segment) in self.segments.iter().enumerate() {
+            leaving[segment.from as usize].push(id as u32);
+        }
+        for id in 0..self.segments.len() as u32 {
+            let segment = self.segments[id as usize];
+            let exits = &leaving[segment.to as usize];
+            let only_back = exits.iter().all(|&exit| exit == segment.twin);
+            for &exit in exits {
+                let turns_back = exit == segment.twin;
+                let (from, to) = (SegmentId(id), SegmentId(exit));
+                if (!turns_back || only_back) && !banned(from, to) {
+                    self.movements.entry((id, exit)).or_insert((0.0, 1));
+                }
+            }
+        }
+    }
+
+    fn intern(&mut self, text: &str) -> u32 {
+        if let Some(&id) = self.text_ids.get(text) {
+            return id;
+        }
+        let id = self.text_ids.len() as u32;
+        self.text.extend_from_slice(text.as_bytes());
+        self.text_start.push(self.text.len() as u32);
+        self.text_ids.insert(text.to_owned(), id);
+        id
+    }
+
+    /// Pairs segments between the same two junctions in opposite directions: those of the same
+    /// source road first, then the nearest in length.
+    fn find_twins(&mut self) {
+        let mut between: BTreeMap<(u32, u32), Vec<u32>> = BTreeMap::new();
+        for (id, segment) in self.segments.iter().enumerate() {
+            between
+                .entry((segment.from, segment.to))
+                .or_default()
+                .push(id as u32);
+        }
+        for id in 0..self.segments.len() {
+            let segment = self.segments[id];
+            let Some(back) = between.get(&(segment.to, segment.from)) else {
+                continue;
+            };
+            let best = back
+                .iter()
+                .copied()
+                .filter(|&other| other != id as u32)
+                .min_by(|&a, &b| {
+                    let key = |other: u32| {
+                        let other = &self.segments[other as usize];
+                        (
+                            other.source_text != segment.source_text,
+                            (other.length_m - segment.length_m).abs(),
+                        )
+                    };
+                    let (a, b) = (key(a), key(b));
+                    a.0.cmp(&b.0).then(a.1.total_cmp(&b.1))
+                });
+            self.segments[id].twin = best.unwrap_or(NONE);
+        }
+    }
+
+    fn assign_regions(&mut self) -> u32 {
+        let mut cells: BTreeMap<(i32, i32), u32> = BTreeMap::new();
+        let cell_of = |point: Point| {
+            (
+                (point.x / REGION_CELL_M).floor() as i32,
+                (point.y / REGION_CELL_M).floor() as i32,
+            )
+        };
+        for segment in &self.segments {
+            cells
+                .entry(cell_of(self.points[segment.first_point as usize]))
+                .or_default();
+        }
+        for (next, region) in cells.values_mut().enumerate() {
+            *region = next as u32;
+        }
+        for segment in &mut self.segments {
+            segment.region = cells[&cell_of(self.points[segment.first_point as usize])];
+        }
+        cells.len() as u32
+    }
+
+    /// Finishes the network. Segments without any movement out are kept: they end at the border.
+    ///
+    /// # Errors
+    /// When there is no segment.
+    pub fn build(mut self) -> Result<Network, NetworkError> {
+        if self.segments.is_empty() {
+            return Err(NetworkError::Empty {
+                input: "network".into(),
+            });
+        }
+        self.find_twins();
+        let region_count = self.assign_regions();
+        let movements: Vec<Movement> = self
+            .movements
+            .iter()
+            .map(|(&(from, to), &(length_m, lanes))| Movement {
+                from,
+                to,
+                length_m,
+                lanes,
+            })
+            .collect();
+        Ok(assemble(
+            self.frame,
+            self.segments,
+            self.points,
+            self.junctions,
+            movements,
+            self.text,
+            self.text_start,
+            region_count,
+        ))
+    }
+}
+
+/// Derives adjacency, index and version from the stored arrays; shared with the compiled file.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the arrays of the compiled file, each used once"
+)]
+pub(crate) fn assemble(
+    frame: LocalFrame,
+    segments: Vec<Segment>,
+    points: Vec<Point>,
+    junctions: Vec<Junction>,
+    movements: Vec<Movement>,
+    text: Vec<u8>,
+    text_start: Vec<u32>,
+    region_count: u32,
+) -> Network {
+    let out_start = group_starts(
+        segments.len(),
+        movements.iter().map(|movement| movement.from),
+    );
+    let into_start = group_starts(segments.len(), movements.iter().map(|movement| movement.to));
+    let mut next = into_start.clone();
+    let mut into = vec![0u32; movements.len()];
+    for (index, movement) in movements.iter().enumerate() {
+        let slot = &mut next[movement.to as usize];
+        into[*slot as usize] = index as u32;
+        *slot += 1;
+    }
+    let mut hash = Sha256::new();
+    for value in [frame.origin().lon_deg, frame.origin().lat_deg] {
+        hash.update(value.to_le_bytes());
+    }
+    hash.update(bytemuck::cast_slice::<_, u8>(&segments));
+    hash.update(bytemuck::cast_slice::<_, u8>(&points));
+    hash.update(bytemuck::cast_slice::<_, u8>(&junctions));
+    hash.update(bytemuck::cast_slice::<_, u8>(&movements));
+    hash.update(&text);
+    let index =
+        SegmentIndex::build(segments.iter().map(|segment| {
+            &points[segment.first_point as usize..][..segment.point_count as usize]
+        }));
+    Network {
+        frame,
+        version: NetworkVersion(hash.finalize().into()),
+        segments,
+        points,
+        junctions,
+        movements,
+        out_start,
+        into,
+        into_start,
+        text,
+        text_start,
+        region_count,
+        index,
+    }
+}
+
+fn group_starts(groups: usize, keys: impl Iterator<Item = u32>) -> Vec<u32> {
+    let mut starts = vec![0u32; groups + 1];
+    for key in keys {
+        starts[key as usize + 1] += 1;
+    }
+    for group in 0..groups {
+        starts[group + 1] += starts[group];
+    }
+    starts
+}

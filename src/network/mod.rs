@@ -1,0 +1,41 @@
+//! The road network: directed segments, junctions, movements and their geometry.
+//!
+//! It owns what is fixed while a network version is in force. It does not read files (importers
+//! here take bytes) and knows nothing of traffic. Junction and link terms follow SUMO and
+//! GB/T 29107.
+
+mod builder;
+mod index;
+mod model;
+
+pub use builder::{NetworkBuilder, SegmentDraft};
+pub use model::{
+    Candidate, Junction, Movement, Network, NetworkVersion, RoadClass, Segment, SegmentFlags,
+};
+
+/// Why a network could not be built or read.
+#[derive(Debug, thiserror::Error)]
+pub enum NetworkError {
+    /// The input breaks its format.
+    #[error("{input}: {place}: {problem}")]
+    Malformed {
+        /// Which input.
+        input: String,
+        /// Line, element or byte offset.
+        place: String,
+        /// What is wrong, with the value.
+        problem: String,
+    },
+    /// Nothing drivable was found.
+    #[error("{input}: no drivable segment found")]
+    Empty {
+        /// Which input.
+        input: String,
+    },
+    /// A compiled file of another version or with a wrong hash.
+    #[error("compiled network: {problem}")]
+    Compiled {
+        /// What is wrong, with the value.
+        problem: String,
+    },
+}

@@ -1,0 +1,1 @@
+//! Outputs to messages: topics, JSON, V2X frames, the MQTT outbox and files.

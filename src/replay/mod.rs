@@ -1,0 +1,1 @@
+//! Recordings, drivers, the city and traffic generator, digest and report.

@@ -1,0 +1,1 @@
+//! Plausibility of one source: duplicates, rate caps, implausible jumps, pseudonyms.

@@ -1,0 +1,1 @@
+//! HTTP: the API, the live map page, metrics and health.

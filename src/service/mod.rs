@@ -1,0 +1,1 @@
+//! The running service: wiring, clock, shutdown, embedded broker.

@@ -1,0 +1,109 @@
+//! Traffic state: what each segment is like, minute by minute, how sure that is, and where it
+//! comes from.
+//!
+//! It turns committed positions into per-minute sums, closes a minute when the watermark says so,
+//! and runs a per-segment filter on the residual to a profile. It does not decode, match or look
+//! into the future.
+
+use crate::network::NetworkVersion;
+use crate::units::Interval;
+
+/// Length of a state bin, milliseconds.
+pub const MINUTE_MS: i64 = 60_000;
+
+/// Congestion level after GB/T 33171-2016, by the ratio of speed to free-flow speed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Level {
+    /// 畅通: above 70 % of free-flow speed.
+    #[default]
+    Smooth = 1,
+    /// 基本畅通: 50 to 70 %.
+    MostlySmooth = 2,
+    /// 轻度拥堵: 40 to 50 %.
+    Light = 3,
+    /// 中度拥堵: 30 to 40 %.
+    Moderate = 4,
+    /// 严重拥堵: 30 % and below.
+    Severe = 5,
+}
+
+impl Level {
+    /// The level of a ratio of speed to free-flow speed; a boundary belongs to the worse level
+    /// (GB/T 33171-2016).
+    pub fn from_speed_ratio(ratio: f32) -> Self {
+        if ratio > 0.7 {
+            Self::Smooth
+        } else if ratio > 0.5 {
+            Self::MostlySmooth
+        } else if ratio > 0.4 {
+            Self::Light
+        } else if ratio > 0.3 {
+            Self::Moderate
+        } else {
+            Self::Severe
+        }
+    }
+}
+
+/// Where a published value comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Provenance {
+    /// Measured on this segment in this minute.
+    Observed = 0,
+    /// Estimated from earlier measurements or from neighbours.
+    Estimated = 1,
+    /// Only the profile speaks.
+    #[default]
+    Profile = 2,
+}
+
+impl Provenance {
+    /// The label used in files and messages.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Observed => "observed",
+            Self::Estimated => "estimated",
+            Self::Profile => "profile",
+        }
+    }
+}
+
+/// The state of one segment in one minute.
+///
+/// Invariant: every number is finite and not negative.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct SegmentState {
+    /// Space-mean speed, m/s.
+    pub speed_mps: f32,
+    /// Standard deviation of `speed_mps`, m/s.
+    pub sigma_mps: f32,
+    /// Speed of unhindered traffic here, m/s.
+    pub free_flow_mps: f32,
+    /// Flow in veh/h over all lanes; `None` where no count or penetration rate is known.
+    pub flow_vph: Option<f32>,
+    /// Density in veh/km over all lanes; `None` where flow is unknown.
+    pub density_vpkm: Option<f32>,
+    /// Queue from the stop line in metres; `None` where nothing was seen of it.
+    pub queue_length_m: Option<f32>,
+    /// Congestion level, with hysteresis.
+    pub level: Level,
+    /// Where `speed_mps` comes from.
+    pub provenance: Provenance,
+    /// Distinct road users seen in the minute.
+    pub sample_count: u32,
+    /// Seconds since the last minute with a measurement of this segment; `None` if never.
+    pub age_s: Option<u32>,
+}
+
+/// The state of every segment in one closed minute, indexed by segment id.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StateBatch {
+    /// The minute.
+    pub interval: Interval,
+    /// The network the ids belong to.
+    pub network: NetworkVersion,
+    /// One state a segment, in id order.
+    pub segments: Vec<SegmentState>,
+}

@@ -1,0 +1,1 @@
+//! Wire formats: bytes to messages to observations and back, one file a format.

@@ -1,0 +1,1 @@
+//! The quick tests: one binary, one module a room.
