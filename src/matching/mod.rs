@@ -45,6 +45,8 @@ pub struct RoutePiece {
 /// `position` over `route`.
 #[derive(Clone, Copy, Debug)]
 pub struct Advance<'a> {
+    /// Slot of the track within its partition, stable while the track lives and reused afterwards.
+    pub track: u32,
     /// Where it is at `position.observed_at`.
     pub position: MatchedPosition,
     /// When it was at the start of the route; `None` for the first position of a track.
