@@ -5,11 +5,31 @@
 //! and runs a per-segment filter on the residual to a profile. It does not decode, match or look
 //! into the future.
 
+mod accumulate;
+mod bytes;
+mod detector;
+mod level;
+mod profile;
+mod sums;
+mod traffic;
+
+pub use accumulate::Accumulator;
+pub use bytes::SnapshotError;
+pub use detector::{DETECTOR_COUNT_MAX, DetectorError, DetectorKind, DetectorPlace, DetectorTable};
+pub use level::{LevelMeasure, LevelMemory, LevelStandard};
+pub use profile::{Calendar, DayType, Profiles, SLOT_MS};
+pub use sums::{BinSums, SegmentSums};
+pub use traffic::{StateSettings, TrafficState};
+
 use crate::network::NetworkVersion;
 use crate::units::Interval;
 
 /// Length of a state bin, milliseconds.
 pub const MINUTE_MS: i64 = 60_000;
+
+/// Below this speed a road user stands, m/s (chosen: walking pace, above the noise of reported
+/// speeds at rest).
+pub const STANDING_MPS: f32 = 1.0;
 
 /// Congestion level after GB/T 33171-2016, by the ratio of speed to free-flow speed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,6 +49,20 @@ pub enum Level {
 }
 
 impl Level {
+    /// Every level, best first.
+    pub const ALL: [Self; 5] = [
+        Self::Smooth,
+        Self::MostlySmooth,
+        Self::Light,
+        Self::Moderate,
+        Self::Severe,
+    ];
+
+    /// The level with this code; codes out of range are the nearest level.
+    pub fn from_code(code: u8) -> Self {
+        Self::ALL[usize::from(code.clamp(1, 5)) - 1]
+    }
+
     /// The level of a ratio of speed to free-flow speed; a boundary belongs to the worse level
     /// (GB/T 33171-2016).
     pub fn from_speed_ratio(ratio: f32) -> Self {

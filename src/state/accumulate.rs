@@ -1,0 +1,376 @@
+//! Spreads the committed steps of one partition's tracks over segments and minutes.
+//!
+//! The time of a step is spread over its route in proportion to length; what is driven inside
+//! junctions is left out. It knows tracks only by their slot and keeps no identity.
+
+use super::bytes::{Reader, SnapshotError, put_head, put_i64, put_u8, put_u32, put_u64};
+use super::sums::{BinSums, SegmentSums};
+use super::{MINUTE_MS, STANDING_MPS};
+use crate::matching::{Advance, RoutePiece};
+use crate::network::Network;
+use crate::units::{Interval, SegmentId, Timestamp};
+
+const MAGIC: &[u8; 8] = b"RCACCUM\0";
+const VERSION: u16 = 1;
+const WHAT: &str = "accumulator snapshot";
+const NO_SEGMENT: u32 = u32::MAX;
+
+/// Steps shorter than this are standing still: matched offsets are not better than a millimetre.
+const NO_LENGTH_M: f32 = 1e-3;
+
+/// One track's stay on one segment, as far as it lies in one minute.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Part {
+    /// Start of the minute, ms.
+    minute_ms: i64,
+    segment: u32,
+    distance_mm: u32,
+    time_ms: u32,
+    standing_ms: u32,
+    queue_mm: u32,
+    /// Time of the pass this part completes, ms; 0 for none.
+    pass_ms: u32,
+}
+
+impl Part {
+    fn is_on_road(&self) -> bool {
+        self.time_ms > 0 || self.distance_mm > 0
+    }
+
+    fn sums(&self) -> SegmentSums {
+        SegmentSums {
+            distance_mm: u64::from(self.distance_mm),
+            time_ms: u64::from(self.time_ms),
+            standing_ms: u64::from(self.standing_ms),
+            squared_time_ms2: u64::from(self.time_ms) * u64::from(self.time_ms),
+            pass_ms: u64::from(self.pass_ms),
+            pass_count: u32::from(self.pass_ms > 0),
+            vehicle_count: u32::from(self.is_on_road()),
+            queue_mm: self.queue_mm,
+        }
+    }
+}
+
+/// What is remembered of a track between two steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Track {
+    part: Part,
+    /// Time on the segment since it was entered, ms.
+    stay_ms: u32,
+    /// Whether the track saw the segment's start.
+    entered: bool,
+}
+
+impl Track {
+    const NEW: Self = Self {
+        part: Part {
+            minute_ms: 0,
+            segment: NO_SEGMENT,
+            distance_mm: 0,
+            time_ms: 0,
+            standing_ms: 0,
+            queue_mm: 0,
+            pass_ms: 0,
+        },
+        stay_ms: 0,
+        entered: false,
+    };
+
+    fn has_open_part(&self) -> bool {
+        let part = &self.part;
+        part.segment != NO_SEGMENT && (part.is_on_road() || part.pass_ms > 0)
+    }
+}
+
+/// A share of a step that lies on one segment.
+struct Share {
+    start_ms: i64,
+    end_ms: i64,
+    distance_mm: u32,
+    /// Distance from the end of the segment if standing.
+    standing_mm: Option<u32>,
+}
+
+/// Collects the per-minute sums of one partition until their minute closes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Accumulator {
+    tracks: Vec<Track>,
+    parts: Vec<Part>,
+    closed_until_ms: i64,
+    late_part_count: u64,
+}
+
+impl Default for Accumulator {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Accumulator {
+    /// Starts empty, with every minute open.
+    pub fn new() -> Self {
+        Self {
+            tracks: Vec::new(),
+            parts: Vec::new(),
+            closed_until_ms: i64::MIN,
+            late_part_count: 0,
+        }
+    }
+
+    /// Takes one committed step of a track.
+    pub fn advance(&mut self, network: &Network, advance: &Advance<'_>) {
+        let slot = advance.track as usize;
+        if slot >= self.tracks.len() {
+            self.tracks.resize(slot + 1, Track::NEW);
+        }
+        let Some(since) = advance.since else {
+            self.end_part(slot);
+            self.tracks[slot] = Track::NEW;
+            return;
+        };
+        let observed_at = advance.position.observed_at;
+        if observed_at <= since || advance.route.is_empty() {
+            return;
+        }
+        self.spread(network, advance, since, slot);
+    }
+
+    fn spread(&mut self, network: &Network, advance: &Advance<'_>, since: Timestamp, slot: usize) {
+        let route = advance.route;
+        let last = route.len() - 1;
+        let (start_ms, end_ms) = (since.as_millis(), advance.position.observed_at.as_millis());
+        let step_ms = (end_ms - start_ms) as f64;
+        let driven_m: f32 = route.iter().map(piece_m).sum();
+        let gap_m = if last > 0 {
+            advance.junction_m / last as f32
+        } else {
+            0.0
+        };
+        let total_m = driven_m + gap_m * last as f32;
+        let mean_mps = total_m / (step_ms as f32 / 1000.0);
+        let is_standing = advance.position.speed_mps.unwrap_or(mean_mps) < STANDING_MPS;
+        let at_ms = |walked_m: f32| {
+            start_ms
+                + (step_ms * f64::from(walked_m / total_m))
+                    .round()
+                    .clamp(0.0, step_ms) as i64
+        };
+        let stands_still = total_m < NO_LENGTH_M;
+        let (mut walked_m, mut from_ms) = (0.0f32, start_ms);
+        for (index, piece) in route.iter().enumerate() {
+            if index > 0 {
+                walked_m += gap_m;
+                from_ms = if stands_still {
+                    start_ms
+                } else {
+                    at_ms(walked_m)
+                };
+                self.leave(slot);
+            }
+            walked_m += piece_m(piece);
+            let until_ms = match (index == last, stands_still) {
+                (true, _) => end_ms,
+                (false, true) => start_ms,
+                (false, false) => at_ms(walked_m),
+            };
+            let to_end_m = (network.segment(piece.segment).length_m - piece.to_m).max(0.0);
+            let share = Share {
+                start_ms: from_ms,
+                end_ms: until_ms.max(from_ms),
+                distance_mm: (piece_m(piece) * 1000.0).round() as u32,
+                standing_mm: (index == last && is_standing)
+                    .then(|| (to_end_m * 1000.0).round() as u32),
+            };
+            self.stay(slot, piece.segment.0, index > 0, &share);
+            from_ms = until_ms;
+        }
+    }
+
+    /// Credits a share to `segment`, split at minute boundaries.
+    fn stay(&mut self, slot: usize, segment: u32, entered: bool, share: &Share) {
+        if self.tracks[slot].part.segment != segment || entered {
+            self.end_part(slot);
+            let minute_ms = self.open_minute_of(share.start_ms);
+            let track = &mut self.tracks[slot];
+            *track = Track::NEW;
+            track.part.segment = segment;
+            track.part.minute_ms = minute_ms;
+            track.entered = entered;
+        }
+        let (mut start_ms, mut left_mm) = (share.start_ms, share.distance_mm);
+        loop {
+            let own_minute_ms = start_ms.div_euclid(MINUTE_MS) * MINUTE_MS;
+            let end_ms = share.end_ms.min(own_minute_ms + MINUTE_MS);
+            let (span_ms, left_ms) = (end_ms - start_ms, share.end_ms - start_ms);
+            let part_mm = if end_ms == share.end_ms {
+                left_mm
+            } else {
+                (u64::from(left_mm) * span_ms as u64 / left_ms as u64) as u32
+            };
+            let minute_ms = self.open_minute_of(start_ms);
+            if minute_ms != own_minute_ms {
+                self.late_part_count += 1;
+            }
+            if self.tracks[slot].part.minute_ms != minute_ms {
+                self.end_part(slot);
+                self.tracks[slot].part.minute_ms = minute_ms;
+            }
+            let track = &mut self.tracks[slot];
+            let span_ms = u32::try_from(span_ms).unwrap_or(0);
+            track.part.distance_mm = track.part.distance_mm.saturating_add(part_mm);
+            track.part.time_ms = track.part.time_ms.saturating_add(span_ms);
+            track.stay_ms = track.stay_ms.saturating_add(span_ms);
+            if let Some(standing_mm) = share.standing_mm {
+                track.part.standing_ms = track.part.standing_ms.saturating_add(span_ms);
+                track.part.queue_mm = track.part.queue_mm.max(standing_mm);
+            }
+            left_mm -= part_mm;
+            start_ms = end_ms;
+            if start_ms >= share.end_ms {
+                return;
+            }
+        }
+    }
+
+    /// The track leaves its segment at the end: a pass is complete if its start was seen.
+    fn leave(&mut self, slot: usize) {
+        let track = &mut self.tracks[slot];
+        if track.entered && track.part.segment != NO_SEGMENT {
+            track.part.pass_ms = track.stay_ms.max(1);
+        }
+    }
+
+    fn open_minute_of(&self, at_ms: i64) -> i64 {
+        (at_ms.div_euclid(MINUTE_MS) * MINUTE_MS).max(self.closed_until_ms)
+    }
+
+    /// Moves the open part of a track to the finished ones; the stay goes on.
+    fn end_part(&mut self, slot: usize) {
+        let track = &mut self.tracks[slot];
+        if track.has_open_part() {
+            self.parts.push(track.part);
+        }
+        track.part = Part {
+            minute_ms: track.part.minute_ms,
+            segment: track.part.segment,
+            ..Part::default()
+        };
+    }
+
+    /// Closes `minute` (and everything before it): adds its sums to `into` and forgets them.
+    ///
+    /// A stay that goes on keeps its place; what later turns out to belong to a closed minute is
+    /// credited to the oldest open one and counted in [`BinSums::late_part_count`].
+    ///
+    /// # Panics
+    /// When `into` is of a smaller network.
+    pub fn close(&mut self, minute: Interval, into: &mut BinSums) {
+        let end_ms = minute.end.as_millis();
+        for slot in 0..self.tracks.len() {
+            let part = &self.tracks[slot].part;
+            if part.minute_ms < end_ms {
+                self.end_part(slot);
+                self.tracks[slot].part.minute_ms = end_ms;
+            }
+        }
+        self.parts.retain(|part| {
+            let is_open = part.minute_ms >= end_ms;
+            if !is_open {
+                into.add(SegmentId(part.segment), &part.sums());
+            }
+            is_open
+        });
+        into.count_late_parts(self.late_part_count);
+        self.late_part_count = 0;
+        self.closed_until_ms = self.closed_until_ms.max(end_ms);
+    }
+
+    /// Whether nothing waits to be closed.
+    pub fn is_empty(&self) -> bool {
+        self.parts.is_empty() && !self.tracks.iter().any(Track::has_open_part)
+    }
+
+    /// Appends everything needed to go on later.
+    pub fn snapshot(&self, network: &Network, out: &mut Vec<u8>) {
+        put_head(out, MAGIC, VERSION, network.version());
+        put_i64(out, self.closed_until_ms);
+        put_u64(out, self.late_part_count);
+        put_u64(out, self.tracks.len() as u64);
+        for track in &self.tracks {
+            put_part(out, &track.part);
+            put_u32(out, track.stay_ms);
+            put_u8(out, u8::from(track.entered));
+        }
+        put_u64(out, self.parts.len() as u64);
+        for part in &self.parts {
+            put_part(out, part);
+        }
+    }
+
+    /// Goes on where a snapshot stood.
+    ///
+    /// # Errors
+    /// When the bytes are not an intact accumulator snapshot of this network.
+    pub fn restore(&mut self, network: &Network, bytes: &[u8]) -> Result<(), SnapshotError> {
+        let mut reader = Reader::open(bytes, WHAT, MAGIC, VERSION, network.version())?;
+        let mut restored = Self::new();
+        let segment_count = network.segment_count() as u32;
+        restored.closed_until_ms = reader.take_i64()?;
+        restored.late_part_count = reader.take_u64()?;
+        for _ in 0..reader.take_count(PART_BYTES + 5)? {
+            let part = take_part(&mut reader, segment_count)?;
+            restored.tracks.push(Track {
+                part,
+                stay_ms: reader.take_u32()?,
+                entered: reader.take_u8()? != 0,
+            });
+        }
+        for _ in 0..reader.take_count(PART_BYTES)? {
+            let part = take_part(&mut reader, segment_count)?;
+            if part.segment == NO_SEGMENT {
+                return Err(reader.damaged());
+            }
+            restored.parts.push(part);
+        }
+        reader.finish()?;
+        *self = restored;
+        Ok(())
+    }
+}
+
+fn piece_m(piece: &RoutePiece) -> f32 {
+    (piece.to_m - piece.from_m).max(0.0)
+}
+
+/// Bytes of one part in a snapshot.
+const PART_BYTES: usize = 32;
+
+fn put_part(out: &mut Vec<u8>, part: &Part) {
+    put_i64(out, part.minute_ms);
+    for value in [
+        part.segment,
+        part.distance_mm,
+        part.time_ms,
+        part.standing_ms,
+        part.queue_mm,
+        part.pass_ms,
+    ] {
+        put_u32(out, value);
+    }
+}
+
+fn take_part(reader: &mut Reader<'_>, segment_count: u32) -> Result<Part, SnapshotError> {
+    let part = Part {
+        minute_ms: reader.take_i64()?,
+        segment: reader.take_u32()?,
+        distance_mm: reader.take_u32()?,
+        time_ms: reader.take_u32()?,
+        standing_ms: reader.take_u32()?,
+        queue_mm: reader.take_u32()?,
+        pass_ms: reader.take_u32()?,
+    };
+    if part.segment >= segment_count && part.segment != NO_SEGMENT {
+        return Err(reader.damaged());
+    }
+    Ok(part)
+}

@@ -1,0 +1,288 @@
+//! What is usual: speeds by day type and five-minute slot, today's level, free-flow speeds.
+//!
+//! Learnt online from the minutes that were measured, never from estimates. Where little was seen
+//! the level comes from what the run has seen on similar segments, never from the speed limit.
+
+use super::bytes::{
+    Reader, SnapshotError, put_f32_all, put_head, put_i64, put_u8, put_u16_all, put_u32_all,
+};
+use crate::network::Network;
+use crate::units::{SegmentId, Timestamp};
+
+const MAGIC: &[u8; 8] = b"RCPROFIL";
+const VERSION: u16 = 1;
+const WHAT: &str = "profile file";
+
+/// Length of a profile slot, milliseconds.
+pub const SLOT_MS: i64 = 300_000;
+
+const DAY_MS: i64 = 86_400_000;
+const HOUR_MS: i64 = 3_600_000;
+const SLOTS_PER_HOUR: usize = (HOUR_MS / SLOT_MS) as usize;
+const HOURS_PER_DAY: usize = (DAY_MS / HOUR_MS) as usize;
+
+/// Samples that weigh as much as the prior: P = (n P' + 4 prior) / (n + 4) (methods of this
+/// project, after empirical Bayes shrinkage).
+const PRIOR_SAMPLES: f32 = 4.0;
+
+/// Samples after which a slot forgets: the mean becomes exponential over about this many days.
+const SAMPLES_MAX: u16 = 30;
+
+/// Minutes measured before a learnt free-flow speed replaces the limit (chosen: half an hour of
+/// measured minutes holds three above its 90 % quantile).
+const FREE_FLOW_MINUTES: f32 = 30.0;
+
+/// The quantile taken as free flow: GB/T 33171-2016 takes the mean of the fastest ninth, which for
+/// a symmetric tail lies near the 94 % quantile.
+const FREE_FLOW_QUANTILE: f32 = 0.94;
+
+/// Kinds of days with profiles of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum DayType {
+    /// Monday to Thursday.
+    Weekday = 0,
+    /// Friday.
+    Friday = 1,
+    /// Saturday.
+    Saturday = 2,
+    /// Sunday.
+    Sunday = 3,
+    /// A public holiday.
+    Holiday = 4,
+}
+
+const DAY_TYPE_COUNT: usize = 5;
+
+/// How event time maps to local days.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Calendar {
+    /// Local time minus UTC, seconds.
+    pub utc_offset_s: i64,
+    /// Local days (days since 1970-01-01) that are public holidays, ascending.
+    pub holidays: Vec<i64>,
+}
+
+impl Default for Calendar {
+    /// China Standard Time without holidays.
+    fn default() -> Self {
+        Self {
+            utc_offset_s: 8 * 3600,
+            holidays: Vec::new(),
+        }
+    }
+}
+
+impl Calendar {
+    /// Day type and hour-and-slot of a time.
+    fn slot(&self, at: Timestamp) -> (DayType, usize, usize) {
+        let local_ms = at.plus_secs(self.utc_offset_s).as_millis();
+        let day = local_ms.div_euclid(DAY_MS);
+        let in_day_ms = local_ms.rem_euclid(DAY_MS);
+        // 1970-01-01 was a Thursday.
+        let day_type = match (self.holidays.binary_search(&day).is_ok(), day.rem_euclid(7)) {
+            (true, _) => DayType::Holiday,
+            (false, 1) => DayType::Friday,
+            (false, 2) => DayType::Saturday,
+            (false, 3) => DayType::Sunday,
+            (false, _) => DayType::Weekday,
+        };
+        let hour = (in_day_ms / HOUR_MS) as usize;
+        let slot = (in_day_ms % HOUR_MS / SLOT_MS) as usize;
+        (day_type, hour, slot)
+    }
+}
+
+/// The slots of one hour of one day type for every segment.
+#[derive(Clone, Debug, PartialEq)]
+struct Hour {
+    /// Mean speed in cm/s, `SLOTS_PER_HOUR` a segment.
+    speed_cmps: Vec<u16>,
+    /// Samples behind it.
+    samples: Vec<u16>,
+}
+
+/// Usual speeds of every segment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Profiles {
+    calendar: Calendar,
+    segment_count: usize,
+    /// By day type and hour; allocated when first learnt.
+    hours: Vec<Option<Hour>>,
+    limit_mps: Vec<f32>,
+    /// Today's level of each segment, m/s: what the profile gives where no slot has samples, kept
+    /// by the filter.
+    level_mps: Vec<f32>,
+    /// Today's deviation from the stored slots, m/s.
+    offset_mps: Vec<f32>,
+    /// Running high quantile of measured minutes, m/s.
+    fast_mps: Vec<f32>,
+    measured_minutes: Vec<f32>,
+}
+
+impl Profiles {
+    /// Nothing learnt yet: everything stands at `level_ratio` of the limit until measured.
+    pub fn new(network: &Network, calendar: Calendar, level_ratio: f32) -> Self {
+        let limit_mps: Vec<f32> = network
+            .segments()
+            .iter()
+            .map(|segment| segment.limit_mps)
+            .collect();
+        let segment_count = limit_mps.len();
+        Self {
+            calendar,
+            segment_count,
+            hours: vec![None; DAY_TYPE_COUNT * HOURS_PER_DAY],
+            level_mps: limit_mps.iter().map(|limit| limit * level_ratio).collect(),
+            offset_mps: vec![0.0; segment_count],
+            fast_mps: limit_mps.clone(),
+            measured_minutes: vec![0.0; segment_count],
+            limit_mps,
+        }
+    }
+
+    /// The usual speed of a segment at a time, m/s: the slot's mean shrunk towards the segment's
+    /// level, moved by today's deviation.
+    ///
+    /// # Panics
+    /// When `segment` is of another network.
+    pub fn speed_mps(&self, segment: SegmentId, at: Timestamp) -> f32 {
+        let index = segment.index();
+        (self.stored_mps(index, at) + self.offset_mps[index])
+            .clamp(0.0, self.limit_mps[index] * 1.3)
+    }
+
+    /// Speed at which traffic moves unhindered, m/s: the learnt high quantile capped by the limit,
+    /// or the limit until enough minutes were measured.
+    ///
+    /// # Panics
+    /// When `segment` is of another network.
+    pub fn free_flow_mps(&self, segment: SegmentId) -> f32 {
+        self.free_flow_at(segment.index())
+    }
+
+    pub(super) fn free_flow_at(&self, index: usize) -> f32 {
+        let limit_mps = self.limit_mps[index];
+        if self.measured_minutes[index] < FREE_FLOW_MINUTES {
+            limit_mps
+        } else {
+            self.fast_mps[index].clamp(limit_mps * 0.2, limit_mps)
+        }
+    }
+
+    /// The stored profile alone: slots shrunk towards the level.
+    pub(super) fn stored_mps(&self, index: usize, at: Timestamp) -> f32 {
+        let level_mps = self.level_mps[index];
+        let (day_type, hour, slot) = self.calendar.slot(at);
+        let Some(hour) = &self.hours[day_type as usize * HOURS_PER_DAY + hour] else {
+            return level_mps;
+        };
+        let cell = index * SLOTS_PER_HOUR + slot;
+        let samples = f32::from(hour.samples[cell]);
+        let mean_mps = f32::from(hour.speed_cmps[cell]) / 100.0;
+        (samples * mean_mps + PRIOR_SAMPLES * level_mps) / (samples + PRIOR_SAMPLES)
+    }
+
+    pub(super) fn set_offset(&mut self, index: usize, offset_mps: f32) {
+        self.offset_mps[index] = offset_mps;
+    }
+
+    /// Learns the free-flow quantile from a measured minute (stochastic approximation of a
+    /// quantile, Robbins and Monro 1951, with steps that shrink to a floor).
+    pub(super) fn learn_free_flow(&mut self, index: usize, speed_mps: f32) {
+        let minutes = &mut self.measured_minutes[index];
+        if *minutes == 0.0 {
+            self.fast_mps[index] = speed_mps;
+        }
+        *minutes += 1.0;
+        let step_mps = self.limit_mps[index] * (1.0 / *minutes).max(0.01);
+        let fast = &mut self.fast_mps[index];
+        *fast += step_mps
+            * if speed_mps > *fast {
+                FREE_FLOW_QUANTILE
+            } else {
+                FREE_FLOW_QUANTILE - 1.0
+            };
+        *fast = fast.clamp(0.0, self.limit_mps[index] * 1.3);
+    }
+
+    /// Takes the mean of one finished slot of one segment into the profile.
+    pub(super) fn learn_slot(&mut self, index: usize, slot_start: Timestamp, speed_mps: f32) {
+        let (day_type, hour, slot) = self.calendar.slot(slot_start);
+        let count = self.segment_count * SLOTS_PER_HOUR;
+        let hour =
+            self.hours[day_type as usize * HOURS_PER_DAY + hour].get_or_insert_with(|| Hour {
+                speed_cmps: vec![0; count],
+                samples: vec![0; count],
+            });
+        let cell = index * SLOTS_PER_HOUR + slot;
+        let samples = hour.samples[cell].min(SAMPLES_MAX - 1);
+        let mean_mps = f32::from(hour.speed_cmps[cell]) / 100.0;
+        let mean_mps = mean_mps + (speed_mps - mean_mps) / f32::from(samples + 1);
+        hour.speed_cmps[cell] = (mean_mps * 100.0).round().clamp(0.0, 65_535.0) as u16;
+        hour.samples[cell] = samples + 1;
+    }
+
+    /// Appends everything learnt as a profile file.
+    pub fn save(&self, network: &Network, out: &mut Vec<u8>) {
+        put_head(out, MAGIC, VERSION, network.version());
+        put_i64(out, self.calendar.utc_offset_s);
+        for row in [
+            &self.level_mps,
+            &self.offset_mps,
+            &self.fast_mps,
+            &self.measured_minutes,
+        ] {
+            put_f32_all(out, row);
+        }
+        for hour in &self.hours {
+            put_u8(out, u8::from(hour.is_some()));
+            if let Some(hour) = hour {
+                put_u16_all(out, &hour.speed_cmps);
+                put_u16_all(out, &hour.samples);
+            }
+        }
+        put_u32_all(out, &[]);
+    }
+
+    /// Takes over a profile file of the same network.
+    ///
+    /// # Errors
+    /// When the bytes are not an intact profile file of this network.
+    pub fn load(&mut self, network: &Network, bytes: &[u8]) -> Result<(), SnapshotError> {
+        let mut reader = Reader::open(bytes, WHAT, MAGIC, VERSION, network.version())?;
+        let mut loaded = self.clone();
+        loaded.calendar.utc_offset_s = reader.take_i64()?;
+        for row in [
+            &mut loaded.level_mps,
+            &mut loaded.offset_mps,
+            &mut loaded.fast_mps,
+            &mut loaded.measured_minutes,
+        ] {
+            reader.take_f32_all(row)?;
+            if row.iter().any(|value| !value.is_finite()) {
+                return Err(reader.damaged());
+            }
+        }
+        let count = loaded.segment_count * SLOTS_PER_HOUR;
+        for hour in &mut loaded.hours {
+            *hour = match reader.take_u8()? {
+                0 => None,
+                1 => {
+                    let mut read = Hour {
+                        speed_cmps: vec![0; count],
+                        samples: vec![0; count],
+                    };
+                    reader.take_u16_all(&mut read.speed_cmps)?;
+                    reader.take_u16_all(&mut read.samples)?;
+                    Some(read)
+                }
+                _ => return Err(reader.damaged()),
+            };
+        }
+        reader.take_u32_all(&mut [])?;
+        reader.finish()?;
+        *self = loaded;
+        Ok(())
+    }
+}
