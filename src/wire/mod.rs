@@ -1,1 +1,17 @@
 //! Wire formats: bytes to messages to observations and back, one file a format.
+//!
+//! Decoding is total: it never fails and never panics. What cannot be read is counted in
+//! [`Decoded::rejected`](crate::observation::Decoded) under a named reason, and the rest of the
+//! payload is still used. Which format serves a topic is configuration: [`DecoderTable`].
+
+pub mod json;
+
+mod record;
+mod subject;
+mod table;
+mod topic;
+
+pub use record::{ProbeRecord, SPEED_MPS_MAX, VehicleName};
+pub use subject::{SubjectHasher, subject_id};
+pub use table::{DecodeLimits, DecoderTable, Format, Route, UnknownFormat};
+pub use topic::{FilterError, check_filter, filter_matches};
