@@ -5,6 +5,20 @@
 
 use std::sync::Arc;
 
+mod baseline;
+mod calibration;
+mod error_tracker;
+mod history;
+mod request;
+mod snapshot;
+
+pub use baseline::{LastValue, Profile, ProfileResidual};
+pub use calibration::{Baseline, Calibration, RATIO_BIN_COUNT};
+pub use error_tracker::{ErrorTracker, MAX_TRACKED_SEGMENTS, Speaker};
+pub use history::{FinishedStep, History};
+pub use request::{ForecastRequest, LAG_COUNT};
+pub use snapshot::SnapshotError;
+
 use crate::network::NetworkVersion;
 use crate::units::{Interval, SegmentId, Timestamp};
 
@@ -25,6 +39,53 @@ pub struct SpeedQuantiles {
     pub p50_mps: f32,
     /// One in ten is faster than this.
     pub p90_mps: f32,
+}
+
+impl SpeedQuantiles {
+    /// Makes three numbers keep the invariant: negative becomes 0, the outer quantiles are moved to
+    /// the median where they cross it, and what is not finite becomes `otherwise_mps` (or 0).
+    pub fn ordered(p10_mps: f32, p50_mps: f32, p90_mps: f32, otherwise_mps: f32) -> Self {
+        let finite = |value: f32, otherwise: f32| {
+            if value.is_finite() {
+                value.max(0.0)
+            } else {
+                otherwise
+            }
+        };
+        let otherwise_mps = finite(otherwise_mps, 0.0);
+        let p50_mps = finite(p50_mps, otherwise_mps);
+        Self {
+            p10_mps: finite(p10_mps, p50_mps).min(p50_mps),
+            p50_mps,
+            p90_mps: finite(p90_mps, p50_mps).max(p50_mps),
+        }
+    }
+
+    /// Whether the invariant holds.
+    pub fn is_valid(&self) -> bool {
+        self.p90_mps.is_finite()
+            && 0.0 <= self.p10_mps
+            && self.p10_mps <= self.p50_mps
+            && self.p50_mps <= self.p90_mps
+    }
+}
+
+/// What is usual on a segment; implemented by whoever learns profiles.
+pub trait SpeedProfile {
+    /// The usual speed in m/s at `at`; finite, not negative.
+    fn speed_mps(&self, segment: SegmentId, at: Timestamp) -> f32;
+
+    /// The speed of unhindered traffic in m/s; finite, > 0.
+    fn free_flow_mps(&self, segment: SegmentId) -> f32;
+}
+
+/// Turns what is known at one moment into the next hour.
+pub trait Forecaster: Send + Sync {
+    /// Name and version, as published.
+    fn name(&self) -> &str;
+
+    /// Forecasts every segment. The result depends on nothing but the request.
+    fn forecast(&self, request: &ForecastRequest) -> ForecastBatch;
 }
 
 /// The forecast of every segment, issued at one moment.

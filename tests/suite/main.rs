@@ -1,1 +1,3 @@
 //! The quick tests: one binary, one module a room.
+
+mod forecast;

@@ -1,0 +1,269 @@
+//! The last hour of every segment as five-minute means, built from closed minutes.
+//!
+//! Means are plain averages over the minutes that were measured or estimated, a measured minute
+//! counting twice; minutes that only the profile speaks for count nothing.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::snapshot::{Reader, SnapshotError, put_bytes, put_f32s, put_i64, put_u32};
+use super::{Calibration, ForecastRequest, LAG_COUNT, STEP_COUNT, STEP_MS, SpeedProfile};
+use crate::network::NetworkVersion;
+use crate::state::{MINUTE_MS, Provenance, StateBatch};
+use crate::units::{SegmentId, Timestamp};
+
+const SNAPSHOT_VERSION: u32 = 1;
+/// Minutes in a step, as a divisor of weights.
+const MINUTES_PER_STEP: f32 = (STEP_MS / MINUTE_MS) as f32;
+
+/// The closed minutes of one five-minute step.
+#[derive(Clone, Debug, PartialEq)]
+struct Step {
+    start: Timestamp,
+    /// Sum of weight times speed, m/s, and sum of weights; 1 a measured, 0.5 an estimated minute.
+    weighted_mps: Vec<f32>,
+    weight: Vec<f32>,
+    /// The same over measured minutes alone.
+    measured_mps: Vec<f32>,
+    measured_minutes: Vec<u8>,
+}
+
+/// The measured means of a step all of whose minutes are closed.
+#[derive(Clone, Copy, Debug)]
+pub struct FinishedStep<'a> {
+    /// Where the step begins; a multiple of 300 s.
+    pub start: Timestamp,
+    measured_mps: &'a [f32],
+    measured_minutes: &'a [u8],
+}
+
+impl FinishedStep<'_> {
+    /// The mean over the measured minutes of `segment`, m/s; `None` where there was none.
+    pub fn measured_mps(&self, segment: SegmentId) -> Option<f32> {
+        let minutes = *self.measured_minutes.get(segment.index())?;
+        let sum_mps = *self.measured_mps.get(segment.index())?;
+        (minutes > 0).then(|| sum_mps / f32::from(minutes))
+    }
+}
+
+/// Keeps the last hour of one network.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct History {
+    network: NetworkVersion,
+    /// End of the last closed minute.
+    closed_until: Option<Timestamp>,
+    now_mps: Vec<f32>,
+    sigma_mps: Vec<f32>,
+    age_min: Vec<u8>,
+    /// Oldest first, at most `LAG_COUNT`.
+    steps: VecDeque<Step>,
+}
+
+impl History {
+    /// Starts without any past.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes in one closed minute. A batch of another network starts afresh; a minute that does not
+    /// lie after the last one is ignored.
+    pub fn push(&mut self, batch: &StateBatch) {
+        let count = batch.segments.len();
+        if batch.network != self.network || count != self.now_mps.len() {
+            *self = Self {
+                network: batch.network,
+                now_mps: vec![0.0; count],
+                sigma_mps: vec![0.0; count],
+                age_min: vec![u8::MAX; count],
+                ..Self::default()
+            };
+        }
+        if self
+            .closed_until
+            .is_some_and(|closed| batch.interval.start < closed)
+        {
+            return;
+        }
+        self.closed_until = Some(batch.interval.end);
+        let start = batch.interval.start.floor_to(STEP_MS);
+        if self.steps.back().is_none_or(|step| step.start != start) {
+            self.begin_step(start, count);
+        }
+        let Some(step) = self.steps.back_mut() else {
+            return;
+        };
+        for (index, state) in batch.segments.iter().enumerate() {
+            self.now_mps[index] = state.speed_mps;
+            self.sigma_mps[index] = state.sigma_mps;
+            self.age_min[index] = state
+                .age_s
+                .map_or(u8::MAX, |age_s| u8::try_from(age_s / 60).unwrap_or(u8::MAX));
+            let weight = match state.provenance {
+                Provenance::Observed => 1.0,
+                Provenance::Estimated => 0.5,
+                Provenance::Profile => continue,
+            };
+            step.weighted_mps[index] += weight * state.speed_mps;
+            step.weight[index] += weight;
+            if state.provenance == Provenance::Observed {
+                step.measured_mps[index] += state.speed_mps;
+                step.measured_minutes[index] = step.measured_minutes[index].saturating_add(1);
+            }
+        }
+    }
+
+    fn begin_step(&mut self, start: Timestamp, count: usize) {
+        let mut step = if self.steps.len() == LAG_COUNT {
+            self.steps.pop_front()
+        } else {
+            None
+        }
+        .unwrap_or_else(|| Step {
+            start,
+            weighted_mps: Vec::new(),
+            weight: Vec::new(),
+            measured_mps: Vec::new(),
+            measured_minutes: Vec::new(),
+        });
+        step.start = start;
+        for values in [
+            &mut step.weighted_mps,
+            &mut step.weight,
+            &mut step.measured_mps,
+        ] {
+            values.clear();
+            values.resize(count, 0.0);
+        }
+        step.measured_minutes.clear();
+        step.measured_minutes.resize(count, 0);
+        self.steps.push_back(step);
+    }
+
+    /// End of the last closed minute; `None` before the first.
+    pub fn closed_until(&self) -> Option<Timestamp> {
+        self.closed_until
+    }
+
+    /// The step that the last closed minute finished, if it did.
+    pub fn finished_step(&self) -> Option<FinishedStep<'_>> {
+        let step = self.steps.back()?;
+        (step.start.plus_millis(STEP_MS) == self.closed_until?).then_some(FinishedStep {
+            start: step.start,
+            measured_mps: &step.measured_mps,
+            measured_minutes: &step.measured_minutes,
+        })
+    }
+
+    /// What is known now, for a forecaster; `None` before the first closed minute.
+    pub fn forecast_request(
+        &self,
+        profile: &impl SpeedProfile,
+        calibration: Arc<Calibration>,
+    ) -> Option<ForecastRequest> {
+        let issued_at = self.closed_until?;
+        let first_step = issued_at.ceil_to(STEP_MS);
+        let count = self.now_mps.len();
+        let mut history_mps = vec![0.0; count * LAG_COUNT];
+        let mut history_share = vec![0.0; count * LAG_COUNT];
+        for step in &self.steps {
+            let back = first_step.millis_since(step.start) / STEP_MS - 1;
+            let Some(lag) = usize::try_from(back).ok().filter(|&lag| lag < LAG_COUNT) else {
+                continue;
+            };
+            for index in 0..count {
+                let weight = step.weight[index];
+                if weight > 0.0 {
+                    history_mps[index * LAG_COUNT + lag] = step.weighted_mps[index] / weight;
+                    history_share[index * LAG_COUNT + lag] = weight / MINUTES_PER_STEP;
+                }
+            }
+        }
+        let middle = |steps: i64| first_step.plus_millis(steps * STEP_MS + STEP_MS / 2);
+        let mut past_profile_mps = Vec::with_capacity(count * LAG_COUNT);
+        let mut profile_mps = Vec::with_capacity(count * STEP_COUNT);
+        let mut free_flow_mps = Vec::with_capacity(count);
+        for segment in (0..count as u32).map(SegmentId) {
+            past_profile_mps.extend(
+                (0..LAG_COUNT as i64).map(|lag| profile.speed_mps(segment, middle(-lag - 1))),
+            );
+            profile_mps.extend(
+                (0..STEP_COUNT as i64).map(|step| profile.speed_mps(segment, middle(step))),
+            );
+            free_flow_mps.push(profile.free_flow_mps(segment));
+        }
+        Some(ForecastRequest {
+            issued_at,
+            first_step,
+            network: self.network,
+            now_mps: self.now_mps.clone(),
+            sigma_mps: self.sigma_mps.clone(),
+            age_min: self.age_min.clone(),
+            free_flow_mps,
+            history_mps,
+            history_share,
+            past_profile_mps,
+            profile_mps,
+            calibration,
+        })
+    }
+
+    /// Appends this memory to `out`.
+    pub fn snapshot(&self, out: &mut Vec<u8>) {
+        put_u32(out, SNAPSHOT_VERSION);
+        put_bytes(out, &self.network.0);
+        put_i64(
+            out,
+            self.closed_until.map_or(i64::MIN, Timestamp::as_millis),
+        );
+        put_u32(out, self.now_mps.len() as u32);
+        put_f32s(out, &self.now_mps);
+        put_f32s(out, &self.sigma_mps);
+        put_bytes(out, &self.age_min);
+        put_u32(out, self.steps.len() as u32);
+        for step in &self.steps {
+            put_i64(out, step.start.as_millis());
+            put_f32s(out, &step.weighted_mps);
+            put_f32s(out, &step.weight);
+            put_f32s(out, &step.measured_mps);
+            put_bytes(out, &step.measured_minutes);
+        }
+    }
+
+    /// Reads what [`History::snapshot`] wrote.
+    ///
+    /// # Errors
+    /// When the bytes are of another version, cut off or malformed.
+    pub fn restore(bytes: &[u8]) -> Result<Self, SnapshotError> {
+        let mut reader = Reader::new(bytes, SNAPSHOT_VERSION)?;
+        let mut network = NetworkVersion::default();
+        network.0.copy_from_slice(&reader.bytes(32)?);
+        let closed_until = match reader.i64()? {
+            i64::MIN => None,
+            millis => Some(Timestamp::from_millis(millis)),
+        };
+        let count = reader.u32()? as usize;
+        let mut history = Self {
+            network,
+            closed_until,
+            now_mps: reader.f32s(count)?,
+            sigma_mps: reader.f32s(count)?,
+            age_min: reader.bytes(count)?,
+            steps: VecDeque::new(),
+        };
+        let step_count = reader.u32()? as usize;
+        if step_count > LAG_COUNT {
+            return Err(reader.malformed());
+        }
+        for _ in 0..step_count {
+            history.steps.push_back(Step {
+                start: Timestamp::from_millis(reader.i64()?),
+                weighted_mps: reader.f32s(count)?,
+                weight: reader.f32s(count)?,
+                measured_mps: reader.f32s(count)?,
+                measured_minutes: reader.bytes(count)?,
+            });
+        }
+        reader.finish()?;
+        Ok(history)
+    }
+}

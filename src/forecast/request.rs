@@ -1,0 +1,88 @@
+//! What a forecaster is asked: one moment's knowledge of every segment.
+
+use std::sync::Arc;
+
+use super::{Calibration, ForecastBatch, STEP_COUNT, SpeedQuantiles};
+use crate::network::NetworkVersion;
+use crate::units::{SegmentId, Timestamp};
+
+/// How many five-minute means a forecaster sees: one hour.
+pub const LAG_COUNT: usize = 12;
+
+/// An owned picture of one moment, in id order.
+///
+/// Lag `l` (from 0) covers `[first_step - 300 s * (l + 1), first_step - 300 s * l)`, so lag 0 is the
+/// newest and holds only its closed minutes where `issued_at` lies inside a step.
+///
+/// Invariant: every number is finite; all arrays belong to one network.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ForecastRequest {
+    /// End of the last closed minute.
+    pub issued_at: Timestamp,
+    /// The first multiple of 300 s not before `issued_at`.
+    pub first_step: Timestamp,
+    /// The network the ids belong to.
+    pub network: NetworkVersion,
+    /// Speed estimated for the last closed minute, m/s, one a segment.
+    pub now_mps: Vec<f32>,
+    /// Standard deviation of `now_mps`, m/s.
+    pub sigma_mps: Vec<f32>,
+    /// Minutes since the segment was last measured, at most 255; 255 also when it never was.
+    pub age_min: Vec<u8>,
+    /// Speed of unhindered traffic, m/s, > 0.
+    pub free_flow_mps: Vec<f32>,
+    /// `LAG_COUNT` mean speeds a segment, m/s; 0 where `history_share` is 0.
+    pub history_mps: Vec<f32>,
+    /// `LAG_COUNT` shares a segment, 0..=1: how much of the five minutes was measured; a minute that
+    /// was only estimated counts half, one that only the profile speaks for counts nothing.
+    pub history_share: Vec<f32>,
+    /// `LAG_COUNT` profile speeds a segment, m/s, at the middle of each lag.
+    pub past_profile_mps: Vec<f32>,
+    /// `STEP_COUNT` profile speeds a segment, m/s, at the middle of each step.
+    pub profile_mps: Vec<f32>,
+    /// What was learnt from earlier errors.
+    pub calibration: Arc<Calibration>,
+}
+
+impl ForecastRequest {
+    /// How many segments are asked about.
+    pub fn segment_count(&self) -> usize {
+        self.now_mps.len()
+    }
+
+    /// The profile of the next steps of one segment, m/s.
+    ///
+    /// # Panics
+    /// When `segment` is of another network.
+    pub fn profile(&self, segment: SegmentId) -> &[f32] {
+        &self.profile_mps[segment.index() * STEP_COUNT..][..STEP_COUNT]
+    }
+
+    /// How far the last minute is from the profile, m/s.
+    ///
+    /// # Panics
+    /// When `segment` is of another network.
+    pub fn residual_mps(&self, segment: SegmentId) -> f32 {
+        self.now_mps[segment.index()] - self.past_profile_mps[segment.index() * LAG_COUNT]
+    }
+
+    /// The ratio of the last minute's speed to free flow.
+    ///
+    /// # Panics
+    /// When `segment` is of another network.
+    pub fn ratio(&self, segment: SegmentId) -> f32 {
+        self.now_mps[segment.index()] / self.free_flow_mps[segment.index()].max(0.1)
+    }
+
+    /// The answer of `model`: `STEP_COUNT` quantiles a segment, in id order.
+    pub fn answer(&self, model: Arc<str>, quantiles: Vec<SpeedQuantiles>) -> ForecastBatch {
+        ForecastBatch {
+            issued_at: self.issued_at,
+            first_step: self.first_step,
+            network: self.network,
+            model,
+            fallback: false,
+            quantiles,
+        }
+    }
+}

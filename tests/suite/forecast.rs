@@ -1,0 +1,4 @@
+//! Forecasts: history, baselines, scores, the model and its training.
+
+#[path = "forecast/baselines.rs"]
+mod baselines;

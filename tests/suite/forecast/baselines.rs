@@ -1,0 +1,252 @@
+//! History, baselines and the error tracker on hand-made minutes.
+
+use std::sync::Arc;
+
+use roadcast::forecast::{
+    Calibration, ErrorTracker, ForecastBatch, Forecaster, History, LAG_COUNT, LastValue, Profile,
+    ProfileResidual, STEP_COUNT, SnapshotError, Speaker, SpeedProfile, SpeedQuantiles,
+};
+use roadcast::network::NetworkVersion;
+use roadcast::state::{Provenance, SegmentState, StateBatch};
+use roadcast::units::{Interval, SegmentId, Timestamp};
+
+/// 10 m/s in even, 12 m/s in odd five-minute steps; free flow 20 m/s.
+struct Zigzag;
+
+impl SpeedProfile for Zigzag {
+    fn speed_mps(&self, _segment: SegmentId, at: Timestamp) -> f32 {
+        if at.as_secs().div_euclid(300) % 2 == 0 {
+            10.0
+        } else {
+            12.0
+        }
+    }
+
+    fn free_flow_mps(&self, _segment: SegmentId) -> f32 {
+        20.0
+    }
+}
+
+/// The minute that begins at `start_s`, with one (speed m/s, provenance) a segment.
+fn minute(start_s: i64, segments: &[(f32, Provenance)]) -> StateBatch {
+    StateBatch {
+        interval: Interval {
+            start: Timestamp::from_secs(start_s),
+            end: Timestamp::from_secs(start_s + 60),
+        },
+        network: NetworkVersion([7; 32]),
+        segments: segments
+            .iter()
+            .map(|&(speed_mps, provenance)| SegmentState {
+                speed_mps,
+                sigma_mps: 1.0,
+                free_flow_mps: 20.0,
+                provenance,
+                age_s: (provenance == Provenance::Observed).then_some(0),
+                ..SegmentState::default()
+            })
+            .collect(),
+    }
+}
+
+fn close(left: f32, right: f32) -> bool {
+    (left - right).abs() < 1e-5
+}
+
+#[test]
+fn five_minute_means_are_aligned_weighted_and_masked() {
+    let mut history = History::new();
+    // Minutes 3 to 10 of the first ten: the first step is known in part only.
+    for (index, speed_mps) in [4.0, 6.0, 8.0, 8.0, 8.0, 8.0, 14.0].into_iter().enumerate() {
+        let provenance = if index == 0 {
+            Provenance::Estimated
+        } else {
+            Provenance::Observed
+        };
+        history.push(&minute(
+            180 + 60 * index as i64,
+            &[(speed_mps, provenance), (10.0, Provenance::Profile)],
+        ));
+    }
+    let request = history
+        .forecast_request(&Zigzag, Arc::new(Calibration::default()))
+        .unwrap();
+    assert_eq!(request.issued_at, Timestamp::from_secs(600));
+    assert_eq!(request.first_step, Timestamp::from_secs(600));
+    assert!(close(request.history_mps[0], 46.0 / 5.0));
+    assert!(close(request.history_share[0], 1.0));
+    assert!(close(request.history_mps[1], (0.5 * 4.0 + 6.0) / 1.5));
+    assert!(close(request.history_share[1], 0.3));
+    assert!(
+        request.history_share[2..]
+            .iter()
+            .all(|&share| close(share, 0.0))
+    );
+    assert!(close(request.now_mps[0], 14.0));
+    assert_eq!(request.age_min, [0, u8::MAX]);
+    assert!(close(request.past_profile_mps[0], 12.0));
+    assert!(close(request.profile(SegmentId(0))[0], 10.0));
+    assert!(close(request.profile(SegmentId(0))[1], 12.0));
+}
+
+#[test]
+fn between_the_marks_the_first_step_lies_ahead() {
+    let mut history = History::new();
+    for start_s in [300, 360] {
+        history.push(&minute(start_s, &[(9.0, Provenance::Observed)]));
+    }
+    let request = history
+        .forecast_request(&Zigzag, Arc::new(Calibration::default()))
+        .unwrap();
+    assert_eq!(request.issued_at, Timestamp::from_secs(420));
+    assert_eq!(request.first_step, Timestamp::from_secs(600));
+    assert!(close(request.history_mps[0], 9.0));
+    assert!(close(request.history_share[0], 0.4));
+}
+
+#[test]
+fn a_gap_leaves_its_steps_masked_and_old_minutes_are_ignored() {
+    let mut history = History::new();
+    history.push(&minute(0, &[(5.0, Provenance::Observed)]));
+    history.push(&minute(1_740, &[(7.0, Provenance::Observed)]));
+    history.push(&minute(1_200, &[(1.0, Provenance::Observed)]));
+    let request = history
+        .forecast_request(&Zigzag, Arc::new(Calibration::default()))
+        .unwrap();
+    let known: Vec<usize> = (0..LAG_COUNT)
+        .filter(|&lag| request.history_share[lag] > 0.0)
+        .collect();
+    assert_eq!(known, [0, 5]);
+    assert!(close(request.now_mps[0], 7.0));
+}
+
+#[test]
+fn baselines_are_exact_by_hand() {
+    let mut history = History::new();
+    for start_s in (300..600).step_by(60) {
+        history.push(&minute(start_s, &[(8.0, Provenance::Observed)]));
+    }
+    let request = history
+        .forecast_request(&Zigzag, Arc::new(Calibration::default()))
+        .unwrap();
+    let medians = |batch: ForecastBatch| -> Vec<f32> {
+        batch
+            .steps(SegmentId(0))
+            .iter()
+            .map(|step| step.p50_mps)
+            .collect()
+    };
+    assert!(
+        medians(LastValue.forecast(&request))
+            .iter()
+            .all(|&mps| close(mps, 8.0))
+    );
+    assert!(close(medians(Profile.forecast(&request))[3], 12.0));
+    let fading = medians(ProfileResidual.forecast(&request));
+    // The step of the last minute has profile 12, so the deviation is -4, 0.9 of it a step later.
+    assert!(close(fading[0], 10.0 - 4.0 * 0.9));
+    assert!(close(fading[1], 12.0 - 4.0 * 0.81));
+    assert_eq!(
+        ProfileResidual.forecast(&request).model.as_ref(),
+        "profile-residual"
+    );
+}
+
+#[test]
+fn quantiles_are_ordered_whatever_is_put_in() {
+    for numbers in [
+        [f32::NAN, f32::NAN, f32::NAN],
+        [f32::INFINITY, -3.0, f32::NEG_INFINITY],
+        [5.0, 4.0, 3.0],
+        [-1.0, 0.0, f32::NAN],
+    ] {
+        let quantiles = SpeedQuantiles::ordered(numbers[0], numbers[1], numbers[2], f32::NAN);
+        assert!(quantiles.is_valid(), "{numbers:?} gave {quantiles:?}");
+    }
+}
+
+/// Runs the loop of the engine over `minutes` and returns its memory.
+fn run(minutes: i64, speed_mps: impl Fn(i64, usize) -> f32) -> (History, ErrorTracker) {
+    let (mut history, mut tracker) = (History::new(), ErrorTracker::new());
+    for index in 0..minutes {
+        let segments: Vec<_> = (0..40)
+            .map(|segment| (speed_mps(index * 60, segment), Provenance::Observed))
+            .collect();
+        history.push(&minute(index * 60, &segments));
+        tracker.observe(&history);
+        let request = history
+            .forecast_request(&Zigzag, tracker.calibration())
+            .expect("a minute was pushed");
+        let spoken = tracker.settle(&request, LastValue.forecast(&request));
+        assert!(spoken.quantiles.iter().all(SpeedQuantiles::is_valid));
+    }
+    (history, tracker)
+}
+
+#[test]
+fn scores_decay_and_spread_are_learnt_from_truth() {
+    // Truth always is the profile: deviations vanish at once, the profile is exact.
+    let (_, tracker) = run(240, |start_s, _| {
+        Zigzag.speed_mps(SegmentId(0), Timestamp::from_secs(start_s))
+    });
+    let mae = |speaker, step| tracker.rolling_mae_mps(speaker, step).unwrap();
+    assert!(mae(Speaker::Profile, 0) < 1e-6);
+    assert!((mae(Speaker::LastValue, 0) - 2.0).abs() < 1e-6);
+    assert!((mae(Speaker::Running, 1) - 0.0).abs() < 1e-6);
+    let (below, above) = tracker
+        .calibration()
+        .reach(roadcast::forecast::Baseline::Profile, 0, 0.5);
+    let (default_below, _) =
+        Calibration::default().reach(roadcast::forecast::Baseline::Profile, 0, 0.5);
+    assert!(below < 0.3 * default_below && above < 0.3 * default_below);
+}
+
+#[test]
+fn the_decay_follows_the_data() {
+    // Each segment keeps its own constant deviation: nothing fades.
+    let (_, tracker) = run(300, |start_s, segment| {
+        Zigzag.speed_mps(SegmentId(0), Timestamp::from_secs(start_s)) + segment as f32 * 0.2
+    });
+    assert!(tracker.calibration().decay[11] > 0.95);
+}
+
+#[test]
+fn a_model_that_loses_for_long_falls_silent() {
+    // The last value is wrong by 2 m/s on odd steps, the profile never.
+    let profile = |start_s, _| Zigzag.speed_mps(SegmentId(0), Timestamp::from_secs(start_s));
+    let (history, mut tracker) = run(240, profile);
+    assert!(tracker.model_loses());
+    let request = history
+        .forecast_request(&Zigzag, tracker.calibration())
+        .unwrap();
+    let spoken = tracker.settle(&request, LastValue.forecast(&request));
+    assert!(spoken.fallback);
+    assert_eq!(spoken.model.as_ref(), "profile-residual");
+    let (_, young) = run(20, profile);
+    assert!(!young.model_loses());
+}
+
+#[test]
+fn memory_survives_a_restart() {
+    let (history, tracker) = run(77, |start_s, segment| {
+        5.0 + (start_s % 700) as f32 / 100.0 + segment as f32
+    });
+    let (mut history_bytes, mut tracker_bytes) = (Vec::new(), Vec::new());
+    history.snapshot(&mut history_bytes);
+    tracker.snapshot(&mut tracker_bytes);
+    assert_eq!(History::restore(&history_bytes), Ok(history));
+    assert_eq!(ErrorTracker::restore(&tracker_bytes), Ok(tracker));
+    assert!(matches!(
+        History::restore(&history_bytes[..history_bytes.len() - 1]),
+        Err(SnapshotError::Malformed { .. })
+    ));
+    history_bytes[0] = 9;
+    assert!(matches!(
+        History::restore(&history_bytes),
+        Err(SnapshotError::Version {
+            found: 9,
+            wanted: 1
+        })
+    ));
+    assert_eq!(STEP_COUNT, 12);
+}
