@@ -1,1 +1,3 @@
 //! Recordings, drivers, the city and traffic generator, digest and report.
+
+pub mod recording;
