@@ -51,7 +51,7 @@ pub struct NetworkBuilder {
     junctions: Vec<Junction>,
     segments: Vec<Segment>,
     points: Vec<Point>,
-    movements: BTreeMap<(u32, u32), (f32, u32)>,
+    movements: Vec<Movement>,
     text_ids: BTreeMap<String, u32>,
     text: Vec<u8>,
     text_start: Vec<u32>,
@@ -69,7 +69,7 @@ impl NetworkBuilder {
             junctions: Vec::new(),
             segments: Vec::new(),
             points: Vec::new(),
-            movements: BTreeMap::new(),
+            movements: Vec::new(),
             text_ids: BTreeMap::new(),
             text: Vec::new(),
             text_start: vec![0],
@@ -170,32 +170,40 @@ impl NetworkBuilder {
         Ok(SegmentId(self.segments.len() as u32 - 1))
     }
 
-    /// Permits going from one segment to another; repeated calls keep the larger lane count.
+    /// Permits going from one segment to another over `length_m` metres of junction; repeated calls
+    /// keep the first length and the larger lane count.
     pub fn add_movement(&mut self, from: SegmentId, to: SegmentId, length_m: f32, lanes: u32) {
-        let entry = self
-            .movements
-            .entry((from.0, to.0))
-            .or_insert((length_m, lanes.max(1)));
-        entry.1 = entry.1.max(lanes);
+        self.movements.push(Movement {
+            from: from.0,
+            to: to.0,
+            length_m,
+            lanes: lanes.max(1),
+        });
     }
 
     /// Permits every movement at every junction but those for which `banned` says yes; turning back
     /// into the twin is permitted only where nothing else leaves.
     pub fn connect_all(&mut self, banned: &mut impl FnMut(SegmentId, SegmentId) -> bool) {
         self.find_twins();
-        let mut leaving: Vec<Vec<u32>> = vec![Vec::new(); self.junctions.len()];
-        for (id, segment) in self.segments.iter().enumerate() {
-            leaving[segment.from as usize].push(id as u32);
-        }
+        let starts = group_starts(
+            self.junctions.len(),
+            self.segments.iter().map(|segment| segment.from),
+        );
+        let leaving = group_members(&starts, self.segments.iter().map(|segment| segment.from));
         for id in 0..self.segments.len() as u32 {
             let segment = self.segments[id as usize];
-            let exits = &leaving[segment.to as usize];
+            let (first, last) = (starts[segment.to as usize], starts[segment.to as usize + 1]);
+            let exits = &leaving[first as usize..last as usize];
             let only_back = exits.iter().all(|&exit| exit == segment.twin);
             for &exit in exits {
                 let turns_back = exit == segment.twin;
-                let (from, to) = (SegmentId(id), SegmentId(exit));
-                if (!turns_back || only_back) && !banned(from, to) {
-                    self.movements.entry((id, exit)).or_insert((0.0, 1));
+                if (!turns_back || only_back) && !banned(SegmentId(id), SegmentId(exit)) {
+                    self.movements.push(Movement {
+                        from: id,
+                        to: exit,
+                        length_m: 0.0,
+                        lanes: 1,
+                    });
                 }
             }
         }
@@ -215,30 +223,28 @@ impl NetworkBuilder {
     /// Pairs segments between the same two junctions in opposite directions: those of the same
     /// source road first, then the nearest in length.
     fn find_twins(&mut self) {
-        let mut between: BTreeMap<(u32, u32), Vec<u32>> = BTreeMap::new();
-        for (id, segment) in self.segments.iter().enumerate() {
-            between
-                .entry((segment.from, segment.to))
-                .or_default()
-                .push(id as u32);
-        }
+        let mut between: Vec<(u32, u32, u32)> = self
+            .segments
+            .iter()
+            .enumerate()
+            .map(|(id, segment)| (segment.from, segment.to, id as u32))
+            .collect();
+        between.sort_unstable();
         for id in 0..self.segments.len() {
             let segment = self.segments[id];
-            let Some(back) = between.get(&(segment.to, segment.from)) else {
-                continue;
+            let back = (segment.to, segment.from);
+            let first = between.partition_point(|&(from, to, _)| (from, to) < back);
+            let key = |other: u32| {
+                let other = &self.segments[other as usize];
+                let differs = other.source_text != segment.source_text;
+                (differs, (other.length_m - segment.length_m).abs())
             };
-            let best = back
+            let best = between[first..]
                 .iter()
-                .copied()
+                .take_while(|&&(from, to, _)| (from, to) == back)
+                .map(|&(_, _, other)| other)
                 .filter(|&other| other != id as u32)
                 .min_by(|&a, &b| {
-                    let key = |other: u32| {
-                        let other = &self.segments[other as usize];
-                        (
-                            other.source_text != segment.source_text,
-                            (other.length_m - segment.length_m).abs(),
-                        )
-                    };
                     let (a, b) = (key(a), key(b));
                     a.0.cmp(&b.0).then(a.1.total_cmp(&b.1))
                 });
@@ -280,86 +286,112 @@ impl NetworkBuilder {
         }
         self.find_twins();
         let region_count = self.assign_regions();
-        let movements: Vec<Movement> = self
-            .movements
-            .iter()
-            .map(|(&(from, to), &(length_m, lanes))| Movement {
-                from,
-                to,
-                length_m,
-                lanes,
-            })
-            .collect();
-        Ok(assemble(
-            self.frame,
-            self.segments,
-            self.points,
-            self.junctions,
-            movements,
-            self.text,
-            self.text_start,
+        self.movements
+            .sort_by_key(|movement| (movement.from, movement.to));
+        self.movements.dedup_by(|later, kept| {
+            let same = (later.from, later.to) == (kept.from, kept.to);
+            if same {
+                kept.lanes = kept.lanes.max(later.lanes);
+            }
+            same
+        });
+        Ok(assemble(Parts {
+            frame: self.frame,
+            segments: self.segments,
+            points: self.points,
+            junctions: self.junctions,
+            movements: self.movements,
+            text: self.text,
+            text_start: self.text_start,
             region_count,
-        ))
+        }))
     }
 }
 
-/// Derives adjacency, index and version from the stored arrays; shared with the compiled file.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "the arrays of the compiled file, each used once"
-)]
-pub(crate) fn assemble(
-    frame: LocalFrame,
-    segments: Vec<Segment>,
-    points: Vec<Point>,
-    junctions: Vec<Junction>,
-    movements: Vec<Movement>,
-    text: Vec<u8>,
-    text_start: Vec<u32>,
-    region_count: u32,
-) -> Network {
-    let out_start = group_starts(
-        segments.len(),
-        movements.iter().map(|movement| movement.from),
+/// The middle of the box around `positions`, degrees; `None` without any.
+pub(super) fn middle_of(positions: impl Iterator<Item = Position>) -> Option<Position> {
+    let mut bounds: Option<(Position, Position)> = None;
+    for position in positions {
+        let (low, high) = bounds.get_or_insert((position, position));
+        low.lon_deg = low.lon_deg.min(position.lon_deg);
+        low.lat_deg = low.lat_deg.min(position.lat_deg);
+        high.lon_deg = high.lon_deg.max(position.lon_deg);
+        high.lat_deg = high.lat_deg.max(position.lat_deg);
+    }
+    bounds.map(|(low, high)| {
+        Position::new(
+            (low.lon_deg + high.lon_deg) / 2.0,
+            (low.lat_deg + high.lat_deg) / 2.0,
+        )
+    })
+}
+
+/// What a network consists of before anything is derived from it.
+#[derive(Debug)]
+pub(super) struct Parts {
+    pub(super) frame: LocalFrame,
+    pub(super) segments: Vec<Segment>,
+    pub(super) points: Vec<Point>,
+    pub(super) junctions: Vec<Junction>,
+    pub(super) movements: Vec<Movement>,
+    pub(super) text: Vec<u8>,
+    pub(super) text_start: Vec<u32>,
+    pub(super) region_count: u32,
+}
+
+impl Parts {
+    /// The hash of everything here; each array is preceded by its length in bytes.
+    pub(super) fn version(&self) -> NetworkVersion {
+        let mut hash = Sha256::new();
+        let origin = self.frame.origin();
+        hash.update(origin.lon_deg.to_le_bytes());
+        hash.update(origin.lat_deg.to_le_bytes());
+        hash.update(self.region_count.to_le_bytes());
+        for bytes in [
+            bytemuck::cast_slice(&self.segments),
+            bytemuck::cast_slice(&self.points),
+            bytemuck::cast_slice(&self.junctions),
+            bytemuck::cast_slice(&self.movements),
+            self.text.as_slice(),
+            bytemuck::cast_slice(&self.text_start),
+        ] {
+            hash.update((bytes.len() as u64).to_le_bytes());
+            hash.update(bytes);
+        }
+        NetworkVersion(hash.finalize().into())
+    }
+}
+
+/// Derives adjacency, index and version.
+fn assemble(parts: Parts) -> Network {
+    let count = parts.segments.len();
+    let out_start = group_starts(count, parts.movements.iter().map(|movement| movement.from));
+    let into_start = group_starts(count, parts.movements.iter().map(|movement| movement.to));
+    let into = group_members(
+        &into_start,
+        parts.movements.iter().map(|movement| movement.to),
     );
-    let into_start = group_starts(segments.len(), movements.iter().map(|movement| movement.to));
-    let mut next = into_start.clone();
-    let mut into = vec![0u32; movements.len()];
-    for (index, movement) in movements.iter().enumerate() {
-        let slot = &mut next[movement.to as usize];
-        into[*slot as usize] = index as u32;
-        *slot += 1;
-    }
-    let mut hash = Sha256::new();
-    for value in [frame.origin().lon_deg, frame.origin().lat_deg] {
-        hash.update(value.to_le_bytes());
-    }
-    hash.update(bytemuck::cast_slice::<_, u8>(&segments));
-    hash.update(bytemuck::cast_slice::<_, u8>(&points));
-    hash.update(bytemuck::cast_slice::<_, u8>(&junctions));
-    hash.update(bytemuck::cast_slice::<_, u8>(&movements));
-    hash.update(&text);
-    let index =
-        SegmentIndex::build(segments.iter().map(|segment| {
-            &points[segment.first_point as usize..][..segment.point_count as usize]
-        }));
+    let index = SegmentIndex::build(parts.segments.iter().map(|segment| {
+        &parts.points[segment.first_point as usize..][..segment.point_count as usize]
+    }));
     Network {
-        frame,
-        version: NetworkVersion(hash.finalize().into()),
-        segments,
-        points,
-        junctions,
-        movements,
+        version: parts.version(),
+        frame: parts.frame,
+        segments: parts.segments,
+        points: parts.points,
+        junctions: parts.junctions,
+        movements: parts.movements,
         out_start,
         into,
         into_start,
-        text,
-        text_start,
-        region_count,
+        text: parts.text,
+        text_start: parts.text_start,
+        region_count: parts.region_count,
         index,
     }
 }
 
+/// Where each group begins when things are sorted by their group.
 fn group_starts(groups: usize, keys: impl Iterator<Item = u32>) -> Vec<u32> {
     let mut starts = vec![0u32; groups + 1];
     for key in keys {
@@ -369,4 +401,16 @@ fn group_starts(groups: usize, keys: impl Iterator<Item = u32>) -> Vec<u32> {
         starts[group + 1] += starts[group];
     }
     starts
+}
+
+/// The positions of the things in each group, in order.
+fn group_members(starts: &[u32], keys: impl Iterator<Item = u32>) -> Vec<u32> {
+    let mut next = starts.to_vec();
+    let mut members = vec![0u32; starts.last().copied().unwrap_or(0) as usize];
+    for (position, key) in keys.enumerate() {
+        let slot = &mut next[key as usize];
+        members[*slot as usize] = position as u32;
+        *slot += 1;
+    }
+    members
 }

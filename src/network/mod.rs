@@ -5,13 +5,21 @@
 //! GB/T 29107.
 
 mod builder;
+pub mod csv;
+mod directions;
 mod index;
+mod input;
 mod model;
+mod report;
+mod tags;
 
 pub use builder::{NetworkBuilder, SegmentDraft};
 pub use model::{
     Candidate, Junction, Movement, Network, NetworkVersion, RoadClass, Segment, SegmentFlags,
 };
+
+pub use input::load;
+pub use report::{ImportReport, NetworkFormat, Omission};
 
 /// Why a network could not be built or read.
 #[derive(Debug, thiserror::Error)]

@@ -366,6 +366,29 @@ impl Network {
         &self.frame
     }
 
+    /// How many junctions have traffic signals.
+    pub fn signalised_count(&self) -> usize {
+        self.junctions
+            .iter()
+            .filter(|junction| junction.is_signalised())
+            .count()
+    }
+
+    /// The south-western and north-eastern corners of the box around the geometry.
+    pub fn bounds(&self) -> (Position, Position) {
+        let first = self.points.first().copied().unwrap_or_default();
+        let (low, high) = self
+            .points
+            .iter()
+            .fold((first, first), |(low, high), point| {
+                (
+                    Point::new(low.x.min(point.x), low.y.min(point.y)),
+                    Point::new(high.x.max(point.x), high.y.max(point.y)),
+                )
+            });
+        (self.frame.to_position(low), self.frame.to_position(high))
+    }
+
     /// The version of this network.
     pub fn version(&self) -> NetworkVersion {
         self.version

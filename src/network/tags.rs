@@ -1,0 +1,40 @@
+//! The OSM `highway` classes, which CSV and SUMO files speak too.
+
+use super::model::RoadClass;
+use super::report::Omission;
+
+/// What a `highway` value says about a road.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct HighwayClass {
+    pub(super) class: RoadClass,
+    pub(super) is_link: bool,
+    /// A road for buses alone.
+    pub(super) is_busway: bool,
+}
+
+/// Reads a `highway` value (OSM wiki, Key:highway), or says why such a road is left out.
+pub(super) fn highway_class(value: &str) -> Result<HighwayClass, Omission> {
+    let (base, is_link) = match value.strip_suffix("_link") {
+        Some(base) => (base, true),
+        None => (value, false),
+    };
+    let class = match base {
+        "motorway" => RoadClass::Motorway,
+        "trunk" => RoadClass::Trunk,
+        "primary" => RoadClass::Primary,
+        "secondary" => RoadClass::Secondary,
+        "tertiary" => RoadClass::Tertiary,
+        "unclassified" | "road" => RoadClass::Minor,
+        "residential" | "living_street" => RoadClass::Residential,
+        "service" | "services" | "busway" | "bus_guideway" => RoadClass::Service,
+        "construction" | "proposed" | "planned" | "abandoned" | "disused" | "razed" => {
+            return Err(Omission::NotARoad);
+        }
+        _ => return Err(Omission::NotForVehicles),
+    };
+    Ok(HighwayClass {
+        class,
+        is_link,
+        is_busway: base.starts_with("bus"),
+    })
+}
