@@ -5,6 +5,7 @@
 //! payload is still used. Which format serves a topic is configuration: [`DecoderTable`].
 
 pub mod json;
+pub mod protobuf;
 
 mod record;
 mod subject;

@@ -30,7 +30,8 @@ impl VehicleName<'_> {
     }
 }
 
-/// One native probe record, for senders: encode it with [`json`](super::json).
+/// One native probe record, for senders: encode it with [`json`](super::json) or
+/// [`protobuf`](super::protobuf).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ProbeRecord<'a> {
     /// What the source calls the vehicle.

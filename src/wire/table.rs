@@ -7,8 +7,8 @@ use thiserror::Error;
 
 use crate::observation::{Decoded, RawMessage, RejectReason};
 
-use super::json;
 use super::topic::{filter_matches, without_share};
+use super::{json, protobuf};
 
 /// How the payloads of a route are encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -135,7 +135,8 @@ impl DecoderTable {
         let records_max = self.limits.records_max;
         match format {
             Format::NativeJson => json::decode(&message.payload, records_max, out),
-            Format::NativeProtobuf | Format::CsaeUper { .. } => {
+            Format::NativeProtobuf => protobuf::decode(&message.payload, records_max, out),
+            Format::CsaeUper { .. } => {
                 out.rejected.add(RejectReason::UnsupportedKind, 1);
             }
         }
