@@ -1,1 +1,516 @@
-//! Configuration: layers of raw TOML resolved into the settings of the rooms.
+//! Configuration: layers of raw TOML resolved once into validated settings of the rooms.
+//!
+//! Precedence, lowest first: compiled defaults, the file given with `--config`, environment
+//! variables `ROADCAST__SECTION__KEY`, command-line flags. Unknown keys are errors; all problems are
+//! reported together. After start nobody sees raw configuration.
+
+mod raw;
+
+use std::path::{Path, PathBuf};
+
+pub use raw::{
+    RawClock, RawConfig, RawEngine, RawForecast, RawHttp, RawMatching, RawMqtt, RawNetwork,
+    RawPublish, RawRecording, RawRoute, RawRsu, RawState,
+};
+
+use crate::engine::FrontSettings;
+use crate::state::Calendar;
+use crate::units::{Metres, Position};
+use crate::wire::{DecodeLimits, DecoderTable, Route};
+
+/// Prefix of environment variables that set a key: `ROADCAST__MQTT__URL` sets `mqtt.url`.
+pub const ENVIRONMENT_PREFIX: &str = "ROADCAST__";
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A file cannot be read.
+    #[error("{path}: {source}")]
+    Unreadable {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A layer is not valid TOML of the known keys.
+    #[error("{layer}: {problem}")]
+    Malformed {
+        /// File name or `environment`.
+        layer: String,
+        /// What is wrong and where.
+        problem: String,
+    },
+    /// Values are out of range or contradict each other; one line a problem.
+    #[error("{}", .0.join("\n"))]
+    Invalid(Vec<String>),
+}
+
+/// Where time comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClockMode {
+    /// The system clock.
+    Wall,
+    /// The newest observation or the clock topic.
+    Event,
+}
+
+/// Which MQTT version is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// MQTT 5 only.
+    V5,
+    /// MQTT 3.1.1 only.
+    V311,
+    /// MQTT 5, and 3.1.1 where the broker refuses it.
+    Auto,
+}
+
+/// A roadside unit that is told of jams.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RsuTarget {
+    /// Its id, 1 to 8 bytes.
+    pub id: String,
+    /// Where it stands.
+    pub position: Position,
+    /// Jams nearer than this are told to it.
+    pub radius: Metres,
+}
+
+/// The configuration as the rooms use it.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// What was written, validated.
+    pub raw: RawConfig,
+    /// Where time comes from.
+    pub clock: ClockMode,
+    /// Broker host and port.
+    pub broker: (String, u16),
+    /// MQTT version.
+    pub protocol: Protocol,
+    /// Which decoder serves which topic.
+    pub routes: Vec<Route>,
+    /// Limits of decoding.
+    pub limits: DecodeLimits,
+    /// Threads that match.
+    pub shard_count: usize,
+    /// Settings of the front.
+    pub front: FrontSettings,
+    /// How event time maps to local days.
+    pub calendar: Calendar,
+    /// Roadside units that are told of jams.
+    pub rsus: Vec<RsuTarget>,
+    /// Where HTTP listens.
+    pub bind: std::net::SocketAddr,
+}
+
+impl Config {
+    /// The decoders the routes ask for.
+    pub fn decoder_table(&self) -> DecoderTable {
+        DecoderTable::new(self.routes.clone(), self.limits)
+    }
+}
+
+/// Reads the layers: compiled defaults, `file`, and `environment` (name and value pairs).
+///
+/// # Errors
+/// When a layer cannot be read, has an unknown key or a value of the wrong type.
+pub fn read(
+    file: Option<&Path>,
+    environment: impl Iterator<Item = (String, String)>,
+) -> Result<RawConfig, ConfigError> {
+    let mut table = toml::Table::new();
+    if let Some(path) = file {
+        let unreadable = |source| ConfigError::Unreadable {
+            path: path.to_owned(),
+            source,
+        };
+        let text = std::fs::read_to_string(path).map_err(unreadable)?;
+        let layer = path.display().to_string();
+        table = parse(&layer, &text)?;
+        check_keys(&layer, &table)?;
+    }
+    let mut variables: Vec<(String, String)> = environment
+        .filter(|(name, _)| name.starts_with(ENVIRONMENT_PREFIX))
+        .collect();
+    variables.sort();
+    for (name, value) in variables {
+        set(&mut table, &name, &value)?;
+    }
+    check_keys("environment", &table)
+}
+
+fn parse(layer: &str, text: &str) -> Result<toml::Table, ConfigError> {
+    text.parse()
+        .map_err(|error: toml::de::Error| ConfigError::Malformed {
+            layer: layer.to_owned(),
+            problem: error.to_string(),
+        })
+}
+
+fn check_keys(layer: &str, table: &toml::Table) -> Result<RawConfig, ConfigError> {
+    RawConfig::deserialize_table(table).map_err(|problem| ConfigError::Malformed {
+        layer: layer.to_owned(),
+        problem,
+    })
+}
+
+impl RawConfig {
+    fn deserialize_table(table: &toml::Table) -> Result<Self, String> {
+        serde::Deserialize::deserialize(table.clone())
+            .map_err(|error: toml::de::Error| error.to_string())
+    }
+}
+
+/// Sets one key from an environment variable; the value is TOML where it parses as such, else text.
+fn set(table: &mut toml::Table, name: &str, value: &str) -> Result<(), ConfigError> {
+    let path = name[ENVIRONMENT_PREFIX.len()..].to_lowercase();
+    let Some((section, key)) = path.split_once("__") else {
+        return Err(ConfigError::Malformed {
+            layer: "environment".into(),
+            problem: format!("{name}: expected {ENVIRONMENT_PREFIX}SECTION__KEY"),
+        });
+    };
+    let value = format!("value = {value}")
+        .parse::<toml::Table>()
+        .ok()
+        .and_then(|mut parsed| parsed.remove("value"))
+        .unwrap_or_else(|| toml::Value::String(value.to_owned()));
+    let section = table
+        .entry(section.to_owned())
+        .or_insert_with(|| toml::Value::Table(toml::Table::new()));
+    if let toml::Value::Table(section) = section {
+        section.insert(key.to_owned(), value);
+    }
+    Ok(())
+}
+
+/// Collects what is wrong, so that everything is reported together.
+#[derive(Default)]
+struct Problems(Vec<String>);
+
+impl Problems {
+    fn range<T: PartialOrd + std::fmt::Display>(&mut self, key: &str, value: T, low: T, high: T) {
+        if !(low <= value && value <= high) {
+            self.0
+                .push(format!("{key} = {value} is outside {low}..={high}"));
+        }
+    }
+
+    fn take<T>(&mut self, key: &str, result: Result<T, String>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(problem) => {
+                self.0.push(format!("{key}: {problem}"));
+                None
+            }
+        }
+    }
+}
+
+/// Validates everything and converts it into the settings of the rooms.
+///
+/// # Errors
+/// [`ConfigError::Invalid`] with every problem found.
+pub fn resolve(raw: RawConfig) -> Result<Config, ConfigError> {
+    let mut problems = Problems::default();
+    check_ranges(&raw, &mut problems);
+    let clock = problems.take(
+        "clock.mode",
+        match raw.clock.mode.as_str() {
+            "wall" => Ok(ClockMode::Wall),
+            "event" => Ok(ClockMode::Event),
+            other => Err(format!("{other:?} is neither wall nor event")),
+        },
+    );
+    let protocol = problems.take(
+        "mqtt.protocol",
+        match raw.mqtt.protocol.as_str() {
+            "5" => Ok(Protocol::V5),
+            "3.1.1" => Ok(Protocol::V311),
+            "auto" => Ok(Protocol::Auto),
+            other => Err(format!("{other:?} is none of 5, 3.1.1, auto")),
+        },
+    );
+    let broker = problems.take("mqtt.url", parse_broker_url(&raw.mqtt.url));
+    let bind = problems.take(
+        "http.bind",
+        raw.http
+            .bind
+            .parse()
+            .map_err(|error| format!("{:?}: {error}", raw.http.bind)),
+    );
+    let mut routes = Vec::new();
+    for route in &raw.mqtt.routes {
+        let format = route
+            .format
+            .parse()
+            .map_err(|error: crate::wire::UnknownFormat| error.to_string());
+        if let Some(format) = problems.take("mqtt.routes", format) {
+            routes.push(Route {
+                filter: route.filter.clone(),
+                format,
+            });
+        }
+        if let Err(error) = crate::wire::check_filter(&route.filter) {
+            problems
+                .0
+                .push(format!("mqtt.routes: {:?}: {error}", route.filter));
+        }
+        problems.range("mqtt.routes.qos", route.qos, 0, 1);
+    }
+    let mut holidays = Vec::new();
+    for date in &raw.state.holidays {
+        holidays.extend(problems.take("state.holidays", day_number(date)));
+    }
+    holidays.sort_unstable();
+    let rsus = raw
+        .publish
+        .rsus
+        .iter()
+        .map(|rsu| resolve_rsu(rsu, &mut problems))
+        .collect();
+    let (Some(clock), Some(protocol), Some(broker), Some(bind), true) =
+        (clock, protocol, broker, bind, problems.0.is_empty())
+    else {
+        return Err(ConfigError::Invalid(problems.0));
+    };
+    let future_ms_max = (clock == ClockMode::Wall).then_some(raw.engine.future_ms_max);
+    Ok(Config {
+        clock,
+        broker,
+        protocol,
+        routes,
+        limits: DecodeLimits {
+            payload_bytes_max: raw.engine.payload_bytes_max,
+            records_max: raw.engine.records_max,
+        },
+        shard_count: match raw.engine.shards {
+            0 => std::thread::available_parallelism().map_or(1, |cores| cores.get().min(256)),
+            count => count,
+        },
+        front: FrontSettings {
+            lateness_ms: raw.engine.lateness_ms,
+            future_ms_max,
+        },
+        calendar: Calendar {
+            utc_offset_s: raw.state.utc_offset_s,
+            holidays,
+        },
+        rsus,
+        bind,
+        raw,
+    })
+}
+
+fn check_ranges(raw: &RawConfig, problems: &mut Problems) {
+    problems.range("mqtt.keep_alive_s", raw.mqtt.keep_alive_s, 5, 1200);
+    problems.range("mqtt.reconnect_s_max", raw.mqtt.reconnect_s_max, 1, 600);
+    problems.range("mqtt.queue_batches", raw.mqtt.queue_batches, 1, 65_536);
+    if raw.mqtt.client_id.is_empty() {
+        problems
+            .0
+            .push("mqtt.client_id is empty; a persistent session needs one".into());
+    }
+    problems.range("engine.shards", raw.engine.shards, 0, 256);
+    problems.range("engine.lateness_ms", raw.engine.lateness_ms, 0, 600_000);
+    problems.range(
+        "engine.future_ms_max",
+        raw.engine.future_ms_max,
+        0,
+        86_400_000,
+    );
+    problems.range(
+        "engine.payload_bytes_max",
+        raw.engine.payload_bytes_max,
+        1024,
+        16 << 20,
+    );
+    problems.range("engine.records_max", raw.engine.records_max, 1, 1_000_000);
+    problems.range("matching.sigma_m", raw.matching.sigma_m, 0.5, 100.0);
+    problems.range("matching.lag_fixes", raw.matching.lag_fixes, 0, 16);
+    problems.range(
+        "matching.forget_after_s",
+        raw.matching.forget_after_s,
+        10,
+        86_400,
+    );
+    problems.range(
+        "state.utc_offset_s",
+        raw.state.utc_offset_s,
+        -50_400,
+        50_400,
+    );
+    problems.range("forecast.deadline_ms", raw.forecast.deadline_ms, 10, 60_000);
+    problems.range("publish.tile_zoom", raw.publish.tile_zoom, 8, 18);
+    problems.range("publish.subjects_min", raw.publish.subjects_min, 1, 100);
+    problems.range(
+        "publish.outbox_messages_max",
+        raw.publish.outbox_messages_max,
+        16,
+        10_000_000,
+    );
+    problems.range(
+        "recording.sync_interval_ms",
+        raw.recording.sync_interval_ms,
+        -1,
+        1000,
+    );
+    problems.range(
+        "recording.file_bytes_max",
+        raw.recording.file_bytes_max,
+        1 << 16,
+        1 << 40,
+    );
+    problems.range(
+        "recording.snapshot_minutes",
+        raw.recording.snapshot_minutes,
+        1,
+        1440,
+    );
+}
+
+fn resolve_rsu(rsu: &RawRsu, problems: &mut Problems) -> RsuTarget {
+    if rsu.id.is_empty() || rsu.id.len() > 8 {
+        problems.0.push(format!(
+            "publish.rsus: id {:?} is not of 1 to 8 bytes",
+            rsu.id
+        ));
+    }
+    let position = Position::new(rsu.lon, rsu.lat);
+    if !position.is_valid() {
+        problems.0.push(format!(
+            "publish.rsus: {}, {} is no position",
+            rsu.lon, rsu.lat
+        ));
+    }
+    problems.range("publish.rsus.radius_m", rsu.radius_m, 10.0, 10_000.0);
+    RsuTarget {
+        id: rsu.id.clone(),
+        position,
+        radius: Metres(rsu.radius_m),
+    }
+}
+
+/// Host and port of `mqtt://host[:port]`; the port defaults to 1883.
+///
+/// # Errors
+/// When it is no such URL; the message never holds credentials.
+pub fn parse_broker_url(url: &str) -> Result<(String, u16), String> {
+    let Some(rest) = url
+        .strip_prefix("mqtt://")
+        .or_else(|| url.strip_prefix("tcp://"))
+    else {
+        return Err("expected mqtt://host[:port]".into());
+    };
+    let rest = rest.trim_end_matches('/');
+    if rest.contains('@') {
+        return Err("credentials belong in mqtt.username and mqtt.password_file".into());
+    }
+    let (host, port) = match rest.rsplit_once(':') {
+        Some((host, port)) if !host.ends_with(']') || rest.starts_with('[') => (
+            host,
+            port.parse()
+                .map_err(|error| format!("port {port:?}: {error}"))?,
+        ),
+        _ => (rest, 1883),
+    };
+    if host.is_empty() {
+        return Err("the host is empty".into());
+    }
+    Ok((host.trim_matches(['[', ']']).to_owned(), port))
+}
+
+/// Days from 1970-01-01 to a date written YYYY-MM-DD (Howard Hinnant, "chrono-compatible low-level
+/// date algorithms", days_from_civil).
+fn day_number(date: &str) -> Result<i64, String> {
+    let wrong = || format!("{date:?} is no date of the form YYYY-MM-DD");
+    let mut parts = date.splitn(3, '-').map(|part| part.parse::<i64>().ok());
+    let mut next = || parts.next().flatten().ok_or_else(wrong);
+    let (year, month, day) = (next()?, next()?, next()?);
+    if !((1970..=9999).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day)) {
+        return Err(wrong());
+    }
+    let year = if month <= 2 { year - 1 } else { year };
+    let era = year.div_euclid(400);
+    let year_of_era = year - era * 400;
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    Ok(era * 146_097 + day_of_era - 719_468)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(text: &str, variables: &[(&str, &str)]) -> Result<Config, String> {
+        let dir = std::env::temp_dir().join(format!("roadcast-config-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let path = dir.join(format!("{:x}.toml", text.len() * 31 + variables.len()));
+        std::fs::write(&path, text).unwrap();
+        let variables = variables
+            .iter()
+            .map(|(name, value)| ((*name).into(), (*value).into()));
+        let raw = read(Some(&path), variables).map_err(|error| error.to_string())?;
+        resolve(raw).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn layers_override_each_other() {
+        let text = "[http]\nbind = \"127.0.0.1:9000\"\n[engine]\nshards = 3\n";
+        let config = with(text, &[("ROADCAST__ENGINE__SHARDS", "4"), ("PATH", "x")]).unwrap();
+        assert_eq!(config.bind.port(), 9000);
+        assert_eq!(config.shard_count, 4);
+        assert_eq!(config.raw.recording.sync_interval_ms, 20);
+    }
+
+    #[test]
+    fn unknown_keys_are_errors() {
+        let error = with("[engine]\nthreads = 3\n", &[]).unwrap_err();
+        assert!(error.contains("threads"), "{error}");
+        let error = with("", &[("ROADCAST__ENGINE__THREADS", "3")]).unwrap_err();
+        assert!(error.contains("threads"), "{error}");
+    }
+
+    #[test]
+    fn all_problems_are_reported_together() {
+        let text = "[clock]\nmode = \"sun\"\n[publish]\ntile_zoom = 3\n\
+                    [[mqtt.routes]]\nfilter = \"a/#/b\"\nformat = \"xml\"\n";
+        let error = with(text, &[]).unwrap_err();
+        for part in ["sun", "tile_zoom = 3", "a/#/b", "xml"] {
+            assert!(error.contains(part), "{part} not in {error}");
+        }
+    }
+
+    #[test]
+    fn broker_urls() {
+        assert_eq!(
+            parse_broker_url("mqtt://broker.city:8883").unwrap(),
+            ("broker.city".into(), 8883)
+        );
+        assert_eq!(parse_broker_url("mqtt://127.0.0.1").unwrap().1, 1883);
+        let error = parse_broker_url("mqtt://user:secret@host").unwrap_err();
+        assert!(!error.contains("secret"), "{error}");
+        assert!(parse_broker_url("http://host").is_err());
+    }
+
+    #[test]
+    fn dates_become_day_numbers() {
+        assert_eq!(day_number("1970-01-01"), Ok(0));
+        assert_eq!(day_number("2026-10-01"), Ok(20_727));
+        assert!(day_number("2026-13-01").is_err());
+    }
+
+    #[test]
+    fn the_shipped_default_file_is_the_compiled_default() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/config/default.toml");
+        let expected = toml::to_string(&RawConfig::default()).unwrap();
+        if std::env::var_os("ROADCAST_UPDATE_DOCS").is_some() {
+            std::fs::write(path, &expected).unwrap();
+        }
+        let found = std::fs::read_to_string(path).unwrap_or_default();
+        assert_eq!(
+            found, expected,
+            "run the tests with ROADCAST_UPDATE_DOCS=1 to write {path}"
+        );
+    }
+}

@@ -1,0 +1,310 @@
+//! The configuration as it is written: sections and keys, each with unit, range and default.
+//!
+//! The serialised defaults are `config/default.toml`; a test holds both together.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// Everything that can be configured.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawConfig {
+    /// The road network.
+    pub network: RawNetwork,
+    /// Where time comes from.
+    pub clock: RawClock,
+    /// The broker and the subscriptions.
+    pub mqtt: RawMqtt,
+    /// Threads, lateness and limits of the engine.
+    pub engine: RawEngine,
+    /// Map matching.
+    pub matching: RawMatching,
+    /// Traffic state.
+    pub state: RawState,
+    /// Forecasts.
+    pub forecast: RawForecast,
+    /// What is published and how.
+    pub publish: RawPublish,
+    /// The HTTP server.
+    pub http: RawHttp,
+    /// The recording and the snapshots.
+    pub recording: RawRecording,
+}
+
+/// `[network]`
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawNetwork {
+    /// File: CSV, SUMO .net.xml[.gz], OSM .osm.pbf or compiled .rcn. Required by `serve`.
+    pub file: PathBuf,
+}
+
+/// `[clock]`
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawClock {
+    /// `wall`: the system clock; `event`: time follows the newest observation or
+    /// `roadcast/v1/clock`. Default `wall`.
+    pub mode: String,
+}
+
+impl Default for RawClock {
+    fn default() -> Self {
+        Self {
+            mode: "wall".into(),
+        }
+    }
+}
+
+/// `[mqtt]`
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawMqtt {
+    /// Broker, `mqtt://host:port`. Default `mqtt://127.0.0.1:1883`.
+    pub url: String,
+    /// Client id; must be the engine's alone. Default `roadcast`.
+    pub client_id: String,
+    /// `5`, `3.1.1`, or `auto` (5, and 3.1.1 where the broker refuses it). Default `auto`.
+    pub protocol: String,
+    /// User name; empty for none.
+    pub username: String,
+    /// File that holds the password; empty for none.
+    pub password_file: PathBuf,
+    /// Keep-alive interval, s, 5..=1200. Default 30.
+    pub keep_alive_s: u16,
+    /// Longest pause between attempts to connect, s, 1..=600. Default 30.
+    pub reconnect_s_max: u64,
+    /// Batches that may wait for the engine, 1..=65536. Default 256.
+    pub queue_batches: usize,
+    /// Subscriptions with the decoder that serves them; the first that fits a topic decides.
+    pub routes: Vec<RawRoute>,
+}
+
+/// One entry of `[[mqtt.routes]]`.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawRoute {
+    /// MQTT topic filter.
+    pub filter: String,
+    /// `json`, `protobuf`, `csae-uper` or `csae-uper-envelope`.
+    pub format: String,
+    /// Quality of service to subscribe with, 0 or 1. Default 1.
+    #[serde(default = "default_qos")]
+    pub qos: u8,
+}
+
+fn default_qos() -> u8 {
+    1
+}
+
+impl Default for RawMqtt {
+    fn default() -> Self {
+        let route = |filter: &str, format: &str| RawRoute {
+            filter: filter.into(),
+            format: format.into(),
+            qos: 1,
+        };
+        Self {
+            url: "mqtt://127.0.0.1:1883".into(),
+            client_id: "roadcast".into(),
+            protocol: "auto".into(),
+            username: String::new(),
+            password_file: PathBuf::new(),
+            keep_alive_s: 30,
+            reconnect_s_max: 30,
+            queue_batches: 256,
+            routes: vec![
+                route("roadcast/v1/vehicle/+/probe/up", "json"),
+                route("roadcast/v1/rsu/+/probe/up", "json"),
+                route("roadcast/v1/vehicle/+/batch/up", "protobuf"),
+                route("roadcast/v1/rsu/+/batch/up", "protobuf"),
+                route("V2X/RSU/BSM/UP", "csae-uper-envelope"),
+                route("V2X/RSU/RSM/UP", "csae-uper-envelope"),
+                route("V2X.RSU.BSM.UP", "csae-uper-envelope"),
+                route("V2X.RSU.RSM.UP", "csae-uper-envelope"),
+            ],
+        }
+    }
+}
+
+/// `[engine]`
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawEngine {
+    /// Threads that match, 1..=256; 0 for one a core. Default 0.
+    pub shards: usize,
+    /// How long a minute waits for stragglers, ms of event time, 0..=600000. Default 5000.
+    pub lateness_ms: i64,
+    /// How far ahead of the clock an observation may lie, ms, 0..=86400000. Default 10000.
+    pub future_ms_max: i64,
+    /// Largest payload, bytes, 1024..=16777216. Default 1048576.
+    pub payload_bytes_max: usize,
+    /// Most records in one message, 1..=1000000. Default 65536.
+    pub records_max: usize,
+}
+
+impl Default for RawEngine {
+    fn default() -> Self {
+        Self {
+            shards: 0,
+            lateness_ms: 5_000,
+            future_ms_max: 10_000,
+            payload_bytes_max: 1 << 20,
+            records_max: 1 << 16,
+        }
+    }
+}
+
+/// `[matching]`
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawMatching {
+    /// Standard deviation of positions per axis where the sender states none, m, 0.5..=100.
+    /// Default 8.
+    pub sigma_m: f32,
+    /// How many fixes later a position is committed at the latest, 0..=16. Default 2.
+    pub lag_fixes: usize,
+    /// Road users silent for longer are forgotten, s, 10..=86400. Default 120.
+    pub forget_after_s: i64,
+}
+
+impl Default for RawMatching {
+    fn default() -> Self {
+        Self {
+            sigma_m: 8.0,
+            lag_fixes: 2,
+            forget_after_s: 120,
+        }
+    }
+}
+
+/// `[state]`
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawState {
+    /// Local time minus UTC, s, -50400..=50400. Default 28800 (China Standard Time).
+    pub utc_offset_s: i64,
+    /// Local dates (YYYY-MM-DD) that are public holidays.
+    pub holidays: Vec<String>,
+    /// SUMO additional files that say where detectors stand.
+    pub detectors: Vec<PathBuf>,
+    /// File of learnt profiles, read at start and written at every snapshot; empty for none.
+    pub profiles_file: PathBuf,
+}
+
+impl Default for RawState {
+    fn default() -> Self {
+        Self {
+            utc_offset_s: 8 * 3600,
+            holidays: Vec::new(),
+            detectors: Vec::new(),
+            profiles_file: PathBuf::new(),
+        }
+    }
+}
+
+/// `[forecast]`
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawForecast {
+    /// `bundled`, `baseline`, or a model folder. Default `bundled`.
+    pub model: String,
+    /// How long the model may take before the baseline speaks, ms, 10..=60000. Default 5000.
+    pub deadline_ms: u64,
+}
+
+impl Default for RawForecast {
+    fn default() -> Self {
+        Self {
+            model: "bundled".into(),
+            deadline_ms: 5_000,
+        }
+    }
+}
+
+/// `[publish]`
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawPublish {
+    /// Whether state, forecast and guidance go out over MQTT. Default true.
+    pub enabled: bool,
+    /// Zoom of the quadkey tiles, 8..=18. Default 14.
+    pub tile_zoom: u8,
+    /// Distinct road users needed before a measured value is published as measured, 1..=100.
+    /// Default 5.
+    pub subjects_min: u32,
+    /// Messages that may wait for the broker, 16..=10000000. Default 100000.
+    pub outbox_messages_max: usize,
+    /// Roadside units that get congestion as T/CSAE 53 RSI.
+    pub rsus: Vec<RawRsu>,
+}
+
+/// One entry of `[[publish.rsus]]`.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawRsu {
+    /// The RSU's id, as in its topics; 1 to 8 characters.
+    pub id: String,
+    /// Longitude, degrees.
+    pub lon: f64,
+    /// Latitude, degrees.
+    pub lat: f64,
+    /// Jams nearer than this are told to it, m, 10..=10000.
+    pub radius_m: f64,
+}
+
+impl Default for RawPublish {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            tile_zoom: 14,
+            subjects_min: 5,
+            outbox_messages_max: 100_000,
+            rsus: Vec::new(),
+        }
+    }
+}
+
+/// `[http]`
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawHttp {
+    /// Address and port to listen on. Default `127.0.0.1:8080`.
+    pub bind: String,
+}
+
+impl Default for RawHttp {
+    fn default() -> Self {
+        Self {
+            bind: "127.0.0.1:8080".into(),
+        }
+    }
+}
+
+/// `[recording]`
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawRecording {
+    /// Folder of the recording and the snapshots; empty keeps neither, and QoS 1 messages are then
+    /// acknowledged when the engine has taken them.
+    pub dir: PathBuf,
+    /// Longest wait before written messages are synced to disk, ms, 0..=1000; -1 never syncs.
+    /// Default 20.
+    pub sync_interval_ms: i64,
+    /// A new file begins at this size, bytes. Default 268435456.
+    pub file_bytes_max: u64,
+    /// Closed minutes between snapshots, 1..=1440. Default 5.
+    pub snapshot_minutes: u32,
+}
+
+impl Default for RawRecording {
+    fn default() -> Self {
+        Self {
+            dir: PathBuf::new(),
+            sync_interval_ms: 20,
+            file_bytes_max: 1 << 28,
+            snapshot_minutes: 5,
+        }
+    }
+}

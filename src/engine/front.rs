@@ -1,0 +1,358 @@
+//! The front of stage 1: decodes messages, judges lateness, routes records to partitions and says
+//! when a minute closes.
+
+use super::{PARTITION_COUNT, SnapshotError};
+use crate::observation::{
+    Decoded, DetectorReading, Observation, RawMessage, RejectCounts, RejectReason,
+};
+use crate::state::MINUTE_MS;
+use crate::units::{Interval, SourceId, SubjectId, Timestamp};
+use crate::wire::DecoderTable;
+
+/// Settings of the [`Front`].
+#[derive(Clone, Debug)]
+pub struct FrontSettings {
+    /// How long a minute waits for stragglers after its end, in event time, ms.
+    pub lateness_ms: i64,
+    /// How far an observation may lie ahead of `now`, ms; `None` where `now` itself follows the
+    /// observations (replays of files, the event clock).
+    pub future_ms_max: Option<i64>,
+}
+
+impl Default for FrontSettings {
+    /// Lateness 5 s, chosen: twice the slowest RSU's reporting period seen in the field recordings;
+    /// clocks up to 10 s ahead are believed.
+    fn default() -> Self {
+        Self {
+            lateness_ms: 5_000,
+            future_ms_max: Some(10_000),
+        }
+    }
+}
+
+/// One thing that leaves the front, in order.
+#[derive(Debug)]
+pub enum Routed {
+    /// An observation for the shard that owns the partition.
+    Observation {
+        /// Its virtual partition.
+        partition: u8,
+        /// Where it came from.
+        source: SourceId,
+        /// The measurement.
+        observation: Observation,
+    },
+    /// Every shard commits what is pending: the input has ended.
+    Flush,
+    /// Every shard closes this minute; the readings go to the analysis with it.
+    Close {
+        /// The minute.
+        minute: Interval,
+        /// Detector readings that ended in the minute, in order of arrival.
+        detectors: Vec<DetectorReading>,
+    },
+}
+
+/// The front of stage 1; one a run, fed with every message in order.
+#[derive(Debug)]
+pub struct Front {
+    decoder: DecoderTable,
+    settings: FrontSettings,
+    decoded: Decoded,
+    /// Start of the oldest minute still open; `None` before the first record.
+    open_from: Option<Timestamp>,
+    newest: Timestamp,
+    detectors: Vec<DetectorReading>,
+    received: u64,
+    rejected: RejectCounts,
+    detector_count: u64,
+}
+
+impl Front {
+    /// Builds a front that has seen nothing.
+    pub fn new(decoder: DecoderTable, settings: FrontSettings) -> Self {
+        Self {
+            decoder,
+            settings,
+            decoded: Decoded::default(),
+            open_from: None,
+            newest: Timestamp::MIN,
+            detectors: Vec::new(),
+            received: 0,
+            rejected: RejectCounts::default(),
+            detector_count: 0,
+        }
+    }
+
+    /// Decodes one message and hands on what it holds, record by record.
+    pub fn accept(&mut self, now: Timestamp, message: &RawMessage, out: &mut dyn FnMut(Routed)) {
+        let mut decoded = std::mem::take(&mut self.decoded);
+        decoded.clear();
+        self.decoder.decode(message, &mut decoded);
+        self.received += decoded.rejected.total();
+        self.rejected.merge(&decoded.rejected);
+        for &observation in &decoded.observations {
+            self.route(now, message.source, observation, out);
+        }
+        for reading in decoded.detectors.drain(..) {
+            self.accept_detector(now, reading, out);
+        }
+        self.decoded = decoded;
+    }
+
+    fn route(
+        &mut self,
+        now: Timestamp,
+        source: SourceId,
+        observation: Observation,
+        out: &mut dyn FnMut(Routed),
+    ) {
+        self.received += 1;
+        let observed_at = observation.observed_at;
+        if let Some(reason) = self.judge(now, observed_at, observed_at) {
+            self.rejected.add(reason, 1);
+            return;
+        }
+        let partition = partition_of(source, observation.subject);
+        out(Routed::Observation {
+            partition,
+            source,
+            observation,
+        });
+        self.progress(observed_at, out);
+    }
+
+    /// Takes one detector reading; it counts for the minute in which it ends.
+    pub fn accept_detector(
+        &mut self,
+        now: Timestamp,
+        reading: DetectorReading,
+        out: &mut dyn FnMut(Routed),
+    ) {
+        self.received += 1;
+        let last_inside = reading.end.plus_millis(-1).max(reading.start);
+        if let Some(reason) = self.judge(now, last_inside, reading.end) {
+            self.rejected.add(reason, 1);
+            return;
+        }
+        self.detector_count += 1;
+        self.detectors.push(reading);
+        self.progress(last_inside, out);
+    }
+
+    /// Whether something that counts for `counts_at` and was known at `known_at` is refused.
+    fn judge(
+        &mut self,
+        now: Timestamp,
+        counts_at: Timestamp,
+        known_at: Timestamp,
+    ) -> Option<RejectReason> {
+        let future = self.settings.future_ms_max;
+        if future.is_some_and(|limit_ms| known_at.millis_since(now) > limit_ms) {
+            return Some(RejectReason::FromTheFuture);
+        }
+        let open_from = *self.open_from.get_or_insert(counts_at.floor_to(MINUTE_MS));
+        (counts_at < open_from).then_some(RejectReason::Late)
+    }
+
+    /// Moves the watermark and closes the minutes it has passed.
+    fn progress(&mut self, observed_at: Timestamp, out: &mut dyn FnMut(Routed)) {
+        if observed_at > self.newest {
+            self.newest = observed_at;
+            self.close_until(observed_at.plus_millis(-self.settings.lateness_ms), out);
+        }
+    }
+
+    /// Closes the minutes that ended at or before `time`, for a clock that runs without input.
+    pub fn close_until(&mut self, time: Timestamp, out: &mut dyn FnMut(Routed)) {
+        while let Some(start) = self.open_from {
+            let end = start.plus_millis(MINUTE_MS);
+            if end > time {
+                break;
+            }
+            self.open_from = Some(end);
+            let (due, later) = std::mem::take(&mut self.detectors)
+                .into_iter()
+                .partition(|reading: &DetectorReading| reading.end <= end);
+            self.detectors = later;
+            out(Routed::Close {
+                minute: Interval { start, end },
+                detectors: due,
+            });
+        }
+    }
+
+    /// Ends the input: pending matches are committed and every minute with input is closed.
+    pub fn finish(&mut self, out: &mut dyn FnMut(Routed)) {
+        if self.newest == Timestamp::MIN {
+            return;
+        }
+        out(Routed::Flush);
+        let last_end = self.newest.floor_to(MINUTE_MS).plus_millis(MINUTE_MS);
+        self.close_until(last_end, out);
+    }
+
+    /// Records seen so far, refused ones included.
+    pub fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// Detector readings accepted so far.
+    pub fn detector_count(&self) -> u64 {
+        self.detector_count
+    }
+
+    /// Records refused so far, by reason.
+    pub fn rejected(&self) -> &RejectCounts {
+        &self.rejected
+    }
+
+    /// Event time of the newest record, if any.
+    pub fn newest(&self) -> Option<Timestamp> {
+        (self.newest != Timestamp::MIN).then_some(self.newest)
+    }
+
+    /// The first instant of event time not yet closed; `None` before the first record.
+    pub fn open_from(&self) -> Option<Timestamp> {
+        self.open_from
+    }
+
+    /// Appends what must survive a restart: watermark, counts and waiting detector readings.
+    pub fn snapshot(&self, out: &mut Vec<u8>) {
+        out.push(SNAPSHOT_VERSION);
+        let times = [
+            self.open_from.map_or(i64::MIN, Timestamp::as_millis),
+            self.newest.as_millis(),
+        ];
+        for value in times {
+            out.extend_from_slice(&value.to_le_bytes());
+        }
+        for value in [self.received, self.detector_count] {
+            out.extend_from_slice(&value.to_le_bytes());
+        }
+        for (_, count) in self.rejected.iter() {
+            out.extend_from_slice(&count.to_le_bytes());
+        }
+        out.extend_from_slice(&(self.detectors.len() as u32).to_le_bytes());
+        for reading in &self.detectors {
+            put_reading(reading, out);
+        }
+    }
+
+    /// Takes back what [`Front::snapshot`] wrote.
+    ///
+    /// # Errors
+    /// When the bytes are of another version or end early.
+    pub fn restore(&mut self, bytes: &[u8]) -> Result<(), SnapshotError> {
+        let mut cursor = Cursor { bytes };
+        let [version] = cursor.take::<1>()?;
+        if version != SNAPSHOT_VERSION {
+            return Err(cursor.broken(format!("version {version}, {SNAPSHOT_VERSION} expected")));
+        }
+        let open_from = cursor.i64()?;
+        self.open_from = (open_from != i64::MIN).then_some(Timestamp::from_millis(open_from));
+        self.newest = Timestamp::from_millis(cursor.i64()?);
+        self.received = cursor.i64()? as u64;
+        self.detector_count = cursor.i64()? as u64;
+        self.rejected = RejectCounts::default();
+        for reason in RejectReason::ALL {
+            let count = cursor.i64()? as u64;
+            self.rejected.add(reason, count);
+        }
+        let waiting = u32::from_le_bytes(cursor.take()?);
+        self.detectors.clear();
+        for _ in 0..waiting {
+            let reading = cursor.reading()?;
+            self.detectors.push(reading);
+        }
+        Ok(())
+    }
+}
+
+const SNAPSHOT_VERSION: u8 = 1;
+
+fn put_reading(reading: &DetectorReading, out: &mut Vec<u8>) {
+    out.extend_from_slice(&reading.start.as_millis().to_le_bytes());
+    out.extend_from_slice(&reading.end.as_millis().to_le_bytes());
+    let optional = |value: Option<f32>| value.unwrap_or(f32::NAN).to_le_bytes();
+    out.extend_from_slice(&reading.vehicle_count.to_le_bytes());
+    for value in [
+        reading.speed_mps,
+        reading.occupancy,
+        reading.sampled_seconds,
+        reading.queue_length_m,
+    ] {
+        out.extend_from_slice(&optional(value));
+    }
+    out.extend_from_slice(&(reading.detector.len() as u32).to_le_bytes());
+    out.extend_from_slice(reading.detector.as_bytes());
+}
+
+struct Cursor<'a> {
+    bytes: &'a [u8],
+}
+
+impl Cursor<'_> {
+    fn broken(&self, problem: String) -> SnapshotError {
+        SnapshotError {
+            room: "front",
+            problem,
+        }
+    }
+
+    fn take<const N: usize>(&mut self) -> Result<[u8; N], SnapshotError> {
+        let Some((head, rest)) = self.bytes.split_first_chunk::<N>() else {
+            return Err(self.broken(format!("{} bytes left, {N} needed", self.bytes.len())));
+        };
+        self.bytes = rest;
+        Ok(*head)
+    }
+
+    fn i64(&mut self) -> Result<i64, SnapshotError> {
+        Ok(i64::from_le_bytes(self.take()?))
+    }
+
+    fn f32(&mut self) -> Result<f32, SnapshotError> {
+        Ok(f32::from_le_bytes(self.take()?))
+    }
+
+    fn optional(&mut self) -> Result<Option<f32>, SnapshotError> {
+        let value = self.f32()?;
+        Ok((!value.is_nan()).then_some(value))
+    }
+
+    fn reading(&mut self) -> Result<DetectorReading, SnapshotError> {
+        let start = Timestamp::from_millis(self.i64()?);
+        let end = Timestamp::from_millis(self.i64()?);
+        let vehicle_count = self.f32()?;
+        let (speed_mps, occupancy) = (self.optional()?, self.optional()?);
+        let (sampled_seconds, queue_length_m) = (self.optional()?, self.optional()?);
+        let length = u32::from_le_bytes(self.take()?) as usize;
+        let Some((name, rest)) = self.bytes.split_at_checked(length) else {
+            return Err(self.broken(format!("detector name of {length} bytes is cut off")));
+        };
+        let Ok(detector) = std::str::from_utf8(name) else {
+            return Err(self.broken("detector name is not UTF-8".into()));
+        };
+        self.bytes = rest;
+        Ok(DetectorReading {
+            start,
+            end,
+            detector: detector.into(),
+            vehicle_count,
+            speed_mps,
+            occupancy,
+            sampled_seconds,
+            queue_length_m,
+        })
+    }
+}
+
+/// The virtual partition of a road user: the top bits of a Fibonacci hash (Knuth, TAOCP 6.4) of
+/// subject and source.
+fn partition_of(source: SourceId, subject: SubjectId) -> u8 {
+    const { assert!(PARTITION_COUNT == 256) };
+    let mixed =
+        (subject.0 ^ u64::from(source.0).rotate_left(32)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    (mixed >> 56) as u8
+}

@@ -1,0 +1,324 @@
+//! The one table of metrics.
+
+use super::Stage;
+use crate::observation::RejectReason;
+
+/// Name of the metric that carries versions.
+pub(super) const BUILD_INFO: &str = "roadcast_build_info";
+
+/// The type of a metric.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Kind {
+    /// Only rises.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// A distribution over these bucket bounds.
+    Histogram(&'static [f64]),
+}
+
+/// What values a label can take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LabelValues {
+    /// The labels of [`RejectReason`].
+    Reasons,
+    /// The labels of [`Stage`].
+    Stages,
+    /// These words.
+    Words(&'static [&'static str]),
+}
+
+/// One metric.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Definition {
+    /// Full name.
+    pub name: &'static str,
+    /// Type.
+    pub kind: Kind,
+    /// Labels with the values they can take.
+    pub labels: &'static [(&'static str, LabelValues)],
+    /// What it says, with its unit.
+    pub help: &'static str,
+}
+
+impl Definition {
+    /// Every combination of label values.
+    pub fn known_values(&self) -> Vec<Vec<&'static str>> {
+        let mut combinations = vec![Vec::new()];
+        for (_, values) in self.labels {
+            let values: Vec<&'static str> = match values {
+                LabelValues::Reasons => RejectReason::ALL.iter().map(|r| r.label()).collect(),
+                LabelValues::Stages => Stage::ALL.iter().map(|stage| stage.label()).collect(),
+                LabelValues::Words(words) => words.to_vec(),
+            };
+            combinations = combinations
+                .into_iter()
+                .flat_map(|head| {
+                    values.iter().map(move |value| {
+                        let mut combination = head.clone();
+                        combination.push(*value);
+                        combination
+                    })
+                })
+                .collect();
+        }
+        combinations
+    }
+}
+
+/// Stage times from 0.1 ms to 10 s.
+const DURATION_BUCKETS_S: &[f64] = &[
+    1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+];
+
+const fn metric(
+    name: &'static str,
+    kind: Kind,
+    labels: &'static [(&'static str, LabelValues)],
+    help: &'static str,
+) -> Definition {
+    Definition {
+        name,
+        kind,
+        labels,
+        help,
+    }
+}
+
+/// Every metric but the build information, in the order of the documentation.
+pub const DEFINITIONS: &[Definition] = &[
+    metric(
+        "roadcast_messages_received_total",
+        Kind::Counter,
+        &[],
+        "MQTT messages received.",
+    ),
+    metric(
+        "roadcast_received_bytes_total",
+        Kind::Counter,
+        &[],
+        "Payload bytes received over MQTT.",
+    ),
+    metric(
+        "roadcast_messages_dropped_total",
+        Kind::Counter,
+        &[("reason", LabelValues::Words(&["oversized", "queue_full"]))],
+        "MQTT messages dropped before decoding, by reason.",
+    ),
+    metric(
+        "roadcast_messages_acknowledged_total",
+        Kind::Counter,
+        &[],
+        "QoS 1 messages acknowledged after they stood in the recording.",
+    ),
+    metric(
+        "roadcast_records_received_total",
+        Kind::Counter,
+        &[],
+        "Records decoded or refused; equals used plus dropped plus those under way.",
+    ),
+    metric(
+        "roadcast_records_used_total",
+        Kind::Counter,
+        &[],
+        "Records that entered the traffic state.",
+    ),
+    metric(
+        "roadcast_records_dropped_total",
+        Kind::Counter,
+        &[("reason", LabelValues::Reasons)],
+        "Records refused, by reason.",
+    ),
+    metric(
+        "roadcast_mqtt_connected",
+        Kind::Gauge,
+        &[],
+        "Whether the broker is connected, 0 or 1.",
+    ),
+    metric(
+        "roadcast_mqtt_subscribed",
+        Kind::Gauge,
+        &[],
+        "Whether every subscription was granted since the last connect, 0 or 1.",
+    ),
+    metric(
+        "roadcast_mqtt_reconnects_total",
+        Kind::Counter,
+        &[],
+        "Connections to the broker after the first.",
+    ),
+    metric(
+        "roadcast_outbox_messages",
+        Kind::Gauge,
+        &[],
+        "Messages waiting to be published or acknowledged.",
+    ),
+    metric(
+        "roadcast_outbox_dropped_total",
+        Kind::Counter,
+        &[],
+        "Messages dropped from the full outbox, oldest first.",
+    ),
+    metric(
+        "roadcast_published_messages_total",
+        Kind::Counter,
+        &[],
+        "Messages handed to the broker.",
+    ),
+    metric(
+        "roadcast_queue_length_batches",
+        Kind::Gauge,
+        &[("queue", LabelValues::Words(&["ingest"]))],
+        "Batches waiting in a queue.",
+    ),
+    metric(
+        "roadcast_queue_capacity_batches",
+        Kind::Gauge,
+        &[("queue", LabelValues::Words(&["ingest"]))],
+        "Batches a queue can hold.",
+    ),
+    metric(
+        "roadcast_stage_duration_seconds",
+        Kind::Histogram(DURATION_BUCKETS_S),
+        &[("stage", LabelValues::Stages)],
+        "Time a stage took: decode and match for one batch of messages, the others for one minute.",
+    ),
+    metric(
+        "roadcast_ingest_latency_seconds",
+        Kind::Histogram(DURATION_BUCKETS_S),
+        &[],
+        "Time from receiving a batch of messages until its records stand in the shards' sums.",
+    ),
+    metric(
+        "roadcast_event_time_timestamp_seconds",
+        Kind::Gauge,
+        &[],
+        "Event time of the newest record, seconds since the epoch.",
+    ),
+    metric(
+        "roadcast_data_age_seconds",
+        Kind::Gauge,
+        &[],
+        "Engine time minus the end of the last closed minute.",
+    ),
+    metric(
+        "roadcast_vehicles_tracked",
+        Kind::Gauge,
+        &[],
+        "Road users tracked at the last close of a minute.",
+    ),
+    metric(
+        "roadcast_segments_ratio",
+        Kind::Gauge,
+        &[(
+            "provenance",
+            LabelValues::Words(&["observed", "estimated", "profile"]),
+        )],
+        "Share of segments by where their state comes from, 0 to 1.",
+    ),
+    metric(
+        "roadcast_congested_length_ratio",
+        Kind::Gauge,
+        &[],
+        "Share of the network's length at level 3 or worse, 0 to 1.",
+    ),
+    metric(
+        "roadcast_mean_speed_metres_per_second",
+        Kind::Gauge,
+        &[],
+        "Length-weighted harmonic mean speed over segments not known from the profile alone.",
+    ),
+    metric(
+        "roadcast_forecast_error_metres_per_second",
+        Kind::Gauge,
+        &[
+            (
+                "forecaster",
+                LabelValues::Words(&["running", "last_value", "profile"]),
+            ),
+            (
+                "horizon",
+                LabelValues::Words(&["5min", "15min", "30min", "60min"]),
+            ),
+        ],
+        "Rolling mean absolute error of median speeds against what was observed later.",
+    ),
+    metric(
+        "roadcast_forecast_fallbacks_total",
+        Kind::Counter,
+        &[],
+        "Forecasts in which the baseline spoke because the model was late.",
+    ),
+    metric(
+        "roadcast_guidance_active",
+        Kind::Gauge,
+        &[("kind", LabelValues::Words(&["jam", "diversion"]))],
+        "Pieces of guidance in force.",
+    ),
+    metric(
+        "roadcast_guidance_messages_total",
+        Kind::Counter,
+        &[("kind", LabelValues::Words(&["jam", "diversion"]))],
+        "Guidance messages published, renewals and withdrawals included.",
+    ),
+    metric(
+        "roadcast_recording_bytes_total",
+        Kind::Counter,
+        &[],
+        "Bytes written to the recording.",
+    ),
+    metric(
+        "roadcast_recording_syncs_total",
+        Kind::Counter,
+        &[],
+        "Group commits of the recording.",
+    ),
+    metric(
+        "roadcast_snapshot_timestamp_seconds",
+        Kind::Gauge,
+        &[],
+        "Event time up to which the last snapshot reaches, seconds since the epoch.",
+    ),
+];
+
+/// The text of `docs/metrics.md`.
+pub fn documentation() -> String {
+    let mut text = String::from(
+        "# Metrics\n\nServed at `/metrics` in the prometheus text format. This page is written from the table in\n\
+         `src/metrics/definitions.rs`; a test holds both together.\n\n\
+         | metric | type | labels | meaning |\n| --- | --- | --- | --- |\n\
+         | `roadcast_build_info` | gauge | version, network, model | Versions of this process; always 1. |\n",
+    );
+    for definition in DEFINITIONS {
+        let kind = match definition.kind {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+            Kind::Histogram(_) => "histogram",
+        };
+        let labels: Vec<String> = definition
+            .labels
+            .iter()
+            .map(|(label, values)| match values {
+                LabelValues::Words(words) => format!("{label}: {}", words.join(", ")),
+                LabelValues::Reasons => format!("{label}: see below"),
+                LabelValues::Stages => {
+                    format!("{label}: {}", Stage::ALL.map(Stage::label).join(", "))
+                }
+            })
+            .collect();
+        let (name, help) = (definition.name, definition.help);
+        text.push_str(&format!(
+            "| `{name}` | {kind} | {} | {help} |
+",
+            labels.join("; ")
+        ));
+    }
+    text.push_str("\nReasons for which records are dropped: ");
+    text.push_str(
+        &RejectReason::ALL
+            .map(|reason| format!("`{}`", reason.label()))
+            .join(", "),
+    );
+    text.push_str(".\n");
+    text
+}
