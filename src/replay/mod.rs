@@ -1,3 +1,5 @@
 //! Recordings, drivers, the city and traffic generator, digest and report.
 
+pub mod city;
 pub mod recording;
+pub mod traffic;
