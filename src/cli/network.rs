@@ -62,7 +62,7 @@ fn describe(network: &Network, report: &ImportReport, out: &mut impl Write) -> s
             .iter()
             .filter(|segment| wanted(segment))
             .map(|segment| segment.length().value())
-            .sum();
+            .fold(0.0, |sum, metres| sum + metres);
         metres / 1000.0
     };
     writeln!(out, "format       {}", report.format.label())?;

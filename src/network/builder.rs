@@ -256,8 +256,8 @@ impl NetworkBuilder {
         let mut cells: BTreeMap<(i32, i32), u32> = BTreeMap::new();
         let cell_of = |point: Point| {
             (
-                (point.x / REGION_CELL_M).floor() as i32,
-                (point.y / REGION_CELL_M).floor() as i32,
+                (point.x / REGION_CELL_M + 0.5).floor() as i32,
+                (point.y / REGION_CELL_M + 0.5).floor() as i32,
             )
         };
         for segment in &self.segments {

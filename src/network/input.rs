@@ -2,13 +2,13 @@
 
 use std::io::Read;
 
-use super::{ImportReport, Network, NetworkError, csv};
+use super::{ImportReport, Network, NetworkError, csv, sumo};
 
 /// The most bytes a compressed network may unpack to, 4 GiB: far above any city, below what would
 /// exhaust a server.
 const UNPACKED_BYTES_MAX: u64 = 4 << 30;
 
-/// Reads a network of any known format: CSV, each also gzip-compressed. `name` is shown in
+/// Reads a network of any known format: CSV or SUMO net, each also gzip-compressed. `name` is shown in
 /// messages.
 ///
 /// # Errors
@@ -19,7 +19,12 @@ pub fn load(name: &str, bytes: Vec<u8>) -> Result<(Network, ImportReport), Netwo
     } else {
         bytes
     };
-    csv::read(name, &bytes)
+    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+    if text.trim_ascii_start().starts_with(b"<") {
+        sumo::read(name, text)
+    } else {
+        csv::read(name, text)
+    }
 }
 
 fn unpack(name: &str, packed: &[u8]) -> Result<Vec<u8>, NetworkError> {

@@ -11,6 +11,7 @@ mod index;
 mod input;
 mod model;
 mod report;
+pub mod sumo;
 mod tags;
 
 pub use builder::{NetworkBuilder, SegmentDraft};
