@@ -1,1 +1,16 @@
 //! Outputs to messages: topics, JSON, V2X frames, the MQTT outbox and files.
+
+pub mod format;
+
+/// One message on its way out, whatever carries it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutMessage {
+    /// MQTT topic.
+    pub topic: String,
+    /// The payload.
+    pub payload: bytes::Bytes,
+    /// MQTT quality of service, 0 or 1.
+    pub qos: u8,
+    /// Whether the broker keeps it for those who subscribe later.
+    pub retain: bool,
+}

@@ -1,0 +1,204 @@
+//! Forecast messages: one retained message a tile and issue.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::json::JsonBuffer;
+use super::{TOPIC_ROOT, Tile, TileTable};
+use crate::forecast::{ForecastBatch, STEP_COUNT, STEP_MS, SpeedQuantiles};
+use crate::publish::OutMessage;
+use crate::state::{Level, StateBatch};
+
+/// The forecast of every segment of one tile.
+///
+/// Topic `roadcast/v1/forecast/{quadkey digits as levels}/segments`, retained. Step k (from 0)
+/// covers `[first_step_ms + 1000 step_s k, first_step_ms + 1000 step_s (k + 1))`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ForecastTileMessage {
+    /// Network version the segment numbers belong to.
+    pub network: String,
+    /// Quadkey of the tile.
+    pub tile: String,
+    /// End of the last closed minute the forecast knows, event time, milliseconds.
+    pub issued_at_ms: i64,
+    /// Start of the first step, event time, milliseconds.
+    pub first_step_ms: i64,
+    /// Length of a step, seconds.
+    pub step_s: u32,
+    /// Name and version of the model that speaks.
+    pub model: String,
+    /// Whether a baseline speaks because the configured model did not answer in time.
+    pub fallback: bool,
+    /// The segments whose middle lies in the tile.
+    pub segments: Vec<SegmentForecastEntry>,
+}
+
+/// The forecast of one directed segment, twelve steps.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SegmentForecastEntry {
+    /// Segment number within the network version.
+    pub segment: u32,
+    /// What the source of the network calls the road.
+    pub source_id: String,
+    /// Speed that one in ten is slower than, m/s.
+    pub p10_mps: [f32; STEP_COUNT],
+    /// Median speed, m/s.
+    pub p50_mps: [f32; STEP_COUNT],
+    /// Speed that one in ten is faster than, m/s.
+    pub p90_mps: [f32; STEP_COUNT],
+    /// Congestion level of the median, 1 to 5; absent before the first state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub level: Option<[u8; STEP_COUNT]>,
+}
+
+/// JSON bytes one segment takes at most in practice, to size buffers.
+const ENTRY_BYTES: usize = 340;
+
+/// Encodes a forecast, one message a tile in quadkey order.
+///
+/// Levels come from the free-flow speeds of `state`, where given. QoS 0: the next issue replaces
+/// what was lost. Nothing is returned when `batch` is of another network version than `tiles`.
+pub fn forecast_messages(
+    batch: &ForecastBatch,
+    state: Option<&StateBatch>,
+    tiles: &TileTable,
+) -> Vec<OutMessage> {
+    if batch.network != tiles.network() {
+        return Vec::new();
+    }
+    let state = state.filter(|state| state.network == batch.network);
+    tiles
+        .tiles()
+        .iter()
+        .map(|tile| OutMessage {
+            topic: format!("{TOPIC_ROOT}/forecast/{}/segments", tile.path),
+            payload: encode_tile(batch, state, tiles, tile),
+            qos: 0,
+            retain: true,
+        })
+        .collect()
+}
+
+fn encode_tile(
+    batch: &ForecastBatch,
+    state: Option<&StateBatch>,
+    tiles: &TileTable,
+    tile: &Tile,
+) -> bytes::Bytes {
+    let mut json = JsonBuffer::with_capacity(240 + tile.segments.len() * ENTRY_BYTES);
+    json.raw("{\"network\":\"");
+    json.raw(&batch.network.to_string());
+    json.raw("\",\"tile\":\"");
+    json.raw(&tile.quadkey);
+    json.raw("\",");
+    write_issue(&mut json, batch);
+    json.raw(",\"segments\":[");
+    for (index, &segment) in tile.segments.iter().enumerate() {
+        if index > 0 {
+            json.raw(",");
+        }
+        json.raw_bytes(tiles.head(segment));
+        let steps = batch.steps(segment);
+        write_quantiles(&mut json, steps);
+        if let Some(state) = state {
+            let free_flow_mps = state.segments[segment.index()].free_flow_mps;
+            json.raw(",\"level\":[");
+            for (step, level) in step_levels(steps, free_flow_mps).enumerate() {
+                if step > 0 {
+                    json.raw(",");
+                }
+                json.int(i64::from(level as u8));
+            }
+            json.raw("]");
+        }
+        json.raw("}");
+    }
+    json.raw("]}");
+    json.into_bytes()
+}
+
+/// Appends what a whole forecast has in common, from `issued_at_ms` to `fallback`.
+pub(crate) fn write_issue(json: &mut JsonBuffer, batch: &ForecastBatch) {
+    json.raw("\"issued_at_ms\":");
+    json.int(batch.issued_at.as_millis());
+    json.raw(",\"first_step_ms\":");
+    json.int(batch.first_step.as_millis());
+    json.raw(",\"step_s\":");
+    json.int(STEP_MS / 1000);
+    json.raw(",\"model\":");
+    json.string(&batch.model);
+    json.raw(if batch.fallback {
+        ",\"fallback\":true"
+    } else {
+        ",\"fallback\":false"
+    });
+}
+
+/// Appends the three quantile arrays, each with a comma before it.
+pub(crate) fn write_quantiles(json: &mut JsonBuffer, steps: &[SpeedQuantiles]) {
+    type Pick = fn(&SpeedQuantiles) -> f32;
+    let quantiles: [(&str, Pick); 3] = [
+        (",\"p10_mps\":[", |step| step.p10_mps),
+        (",\"p50_mps\":[", |step| step.p50_mps),
+        (",\"p90_mps\":[", |step| step.p90_mps),
+    ];
+    for (key, pick) in quantiles {
+        json.raw(key);
+        for (index, step) in steps.iter().enumerate() {
+            if index > 0 {
+                json.raw(",");
+            }
+            json.fixed2(pick(step));
+        }
+        json.raw("]");
+    }
+}
+
+/// The congestion level of each step's median.
+pub(crate) fn step_levels(
+    steps: &[SpeedQuantiles],
+    free_flow_mps: f32,
+) -> impl Iterator<Item = Level> + '_ {
+    steps.iter().map(move |step| {
+        if free_flow_mps > 0.0 {
+            Level::from_speed_ratio(step.p50_mps / free_flow_mps)
+        } else {
+            Level::Smooth
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::publish::format::fixture;
+    use crate::units::SegmentId;
+
+    #[test]
+    fn messages_parse_as_the_documented_type() {
+        let network = fixture::network();
+        let tiles = TileTable::new(&network, 14);
+        let (state, batch) = (fixture::state(&network), fixture::forecast(&network));
+        let messages = forecast_messages(&batch, Some(&state), &tiles);
+        let mut count = 0;
+        for message in &messages {
+            let parsed: ForecastTileMessage =
+                serde_json::from_slice(&message.payload).expect("the documented type");
+            assert_eq!(parsed.model, &*batch.model);
+            assert_eq!(parsed.step_s, 300);
+            for entry in &parsed.segments {
+                let steps = batch.steps(SegmentId(entry.segment));
+                for (step, quantiles) in steps.iter().enumerate() {
+                    assert!((entry.p50_mps[step] - quantiles.p50_mps).abs() < 0.0051);
+                    assert!(entry.p10_mps[step] <= entry.p50_mps[step]);
+                    assert!(entry.p50_mps[step] <= entry.p90_mps[step]);
+                }
+                assert!(entry.level.expect("a state was given").contains(&5));
+                count += 1;
+            }
+        }
+        assert_eq!(count, network.segment_count());
+    }
+}

@@ -1,0 +1,47 @@
+//! JSON Schemas of the messages, generated from their types.
+
+use schemars::Schema;
+
+use super::{ForecastTileMessage, GuidanceMessage, StateTileMessage, StatusMessage};
+
+/// File name and schema of every message, as kept in `docs/schemas/`.
+pub fn schemas() -> [(&'static str, Schema); 4] {
+    [
+        (
+            "forecast.schema.json",
+            schemars::schema_for!(ForecastTileMessage),
+        ),
+        (
+            "guidance.schema.json",
+            schemars::schema_for!(GuidanceMessage),
+        ),
+        ("state.schema.json", schemars::schema_for!(StateTileMessage)),
+        ("status.schema.json", schemars::schema_for!(StatusMessage)),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::schemas;
+
+    /// Run once with `ROADCAST_WRITE_SCHEMAS=1` after a change of the types.
+    #[test]
+    fn documented_schemas_are_those_of_the_types() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/schemas");
+        let write = std::env::var_os("ROADCAST_WRITE_SCHEMAS").is_some();
+        for (name, schema) in schemas() {
+            let path = format!("{folder}/{name}");
+            let mut text = serde_json::to_string_pretty(&schema).expect("a schema is JSON");
+            text.push('\n');
+            if write {
+                std::fs::create_dir_all(folder).expect("docs/schemas can be made");
+                std::fs::write(&path, &text).expect("docs/schemas can be written");
+            }
+            let documented = std::fs::read_to_string(&path).unwrap_or_default();
+            assert!(
+                documented == text,
+                "{path} differs from the types: ROADCAST_WRITE_SCHEMAS=1 cargo test --lib schema"
+            );
+        }
+    }
+}

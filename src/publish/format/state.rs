@@ -1,0 +1,212 @@
+//! State messages: one retained message a tile and minute.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::json::JsonBuffer;
+use super::{Privacy, TOPIC_ROOT, TileTable};
+use crate::publish::OutMessage;
+use crate::state::{SegmentState, StateBatch};
+
+/// The state of every segment of one tile in one closed minute.
+///
+/// Topic `roadcast/v1/state/{quadkey digits as levels}/segments`, retained.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StateTileMessage {
+    /// Network version the segment numbers belong to, first 16 hexadecimal digits of its SHA-256.
+    pub network: String,
+    /// Quadkey of the tile.
+    pub tile: String,
+    /// Start of the minute, event time, milliseconds.
+    pub start_ms: i64,
+    /// End of the minute, event time, milliseconds.
+    pub end_ms: i64,
+    /// The segments whose middle lies in the tile.
+    pub segments: Vec<SegmentStateEntry>,
+}
+
+/// The state of one directed segment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SegmentStateEntry {
+    /// Segment number within the network version.
+    pub segment: u32,
+    /// What the source of the network calls the road (OSM way, SUMO edge, CSV id or row).
+    pub source_id: String,
+    /// Space-mean speed, m/s, two decimals.
+    pub speed_mps: f32,
+    /// Standard deviation of `speed_mps`, m/s.
+    pub sigma_mps: f32,
+    /// Speed of unhindered traffic here, m/s.
+    pub free_flow_mps: f32,
+    /// Congestion level after GB/T 33171-2016, 1 (畅通) to 5 (严重拥堵).
+    #[schemars(range(min = 1, max = 5))]
+    pub level: u8,
+    /// `observed`: measured in this minute by at least `min_subjects` road users; `estimated`:
+    /// from fewer, from earlier minutes or neighbours; `profile`: only history speaks.
+    pub provenance: ProvenanceLabel,
+    /// Distinct road users seen in the minute; absent where they are fewer than `min_subjects`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sample_count: Option<u32>,
+    /// Seconds since the last minute with a measurement here; absent if never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub age_s: Option<u32>,
+    /// Flow over all lanes, veh/h; absent where unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flow_vph: Option<f32>,
+    /// Density over all lanes, veh/km; absent where unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub density_vpkm: Option<f32>,
+    /// Queue from the stop line, metres; absent where nothing was seen of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue_length_m: Option<f32>,
+}
+
+/// Where a published value comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ProvenanceLabel {
+    /// Measured on this segment in this minute.
+    Observed,
+    /// Estimated.
+    Estimated,
+    /// Only the profile speaks.
+    Profile,
+}
+
+/// JSON bytes one segment takes at most in practice, to size buffers.
+const ENTRY_BYTES: usize = 220;
+
+/// Encodes a closed minute, one message a tile in quadkey order.
+///
+/// QoS 0: the next minute replaces what was lost. Nothing is returned when `batch` is of another
+/// network version than `tiles`.
+pub fn state_messages(batch: &StateBatch, tiles: &TileTable, privacy: Privacy) -> Vec<OutMessage> {
+    if batch.network != tiles.network() {
+        return Vec::new();
+    }
+    let network = batch.network.to_string();
+    let encode = |tile: &super::Tile| {
+        let mut json = JsonBuffer::with_capacity(160 + tile.segments.len() * ENTRY_BYTES);
+        json.raw("{\"network\":\"");
+        json.raw(&network);
+        json.raw("\",\"tile\":\"");
+        json.raw(&tile.quadkey);
+        json.raw("\",\"start_ms\":");
+        json.int(batch.interval.start.as_millis());
+        json.raw(",\"end_ms\":");
+        json.int(batch.interval.end.as_millis());
+        json.raw(",\"segments\":[");
+        for (index, &segment) in tile.segments.iter().enumerate() {
+            if index > 0 {
+                json.raw(",");
+            }
+            json.raw_bytes(tiles.head(segment));
+            write_segment_state(&mut json, &batch.segments[segment.index()], privacy);
+            json.raw("}");
+        }
+        json.raw("]}");
+        OutMessage {
+            topic: format!("{TOPIC_ROOT}/state/{}/segments", tile.path),
+            payload: json.into_bytes(),
+            qos: 0,
+            retain: true,
+        }
+    };
+    tiles.tiles().iter().map(encode).collect()
+}
+
+/// Appends the fields of a segment's state, each with a comma before it.
+pub(crate) fn write_segment_state(json: &mut JsonBuffer, state: &SegmentState, privacy: Privacy) {
+    json.raw(",\"speed_mps\":");
+    json.fixed2(state.speed_mps);
+    json.raw(",\"sigma_mps\":");
+    json.fixed2(state.sigma_mps);
+    json.raw(",\"free_flow_mps\":");
+    json.fixed2(state.free_flow_mps);
+    json.raw(",\"level\":");
+    json.int(i64::from(state.level as u8));
+    json.raw(",\"provenance\":\"");
+    json.raw(privacy.provenance(state).label());
+    json.raw("\"");
+    if let Some(count) = privacy.sample_count(state.sample_count) {
+        json.raw(",\"sample_count\":");
+        json.int(i64::from(count));
+    }
+    if let Some(age_s) = state.age_s {
+        json.raw(",\"age_s\":");
+        json.int(i64::from(age_s));
+    }
+    let optional = [
+        (",\"flow_vph\":", state.flow_vph),
+        (",\"density_vpkm\":", state.density_vpkm),
+        (",\"queue_length_m\":", state.queue_length_m),
+    ];
+    for (key, value) in optional {
+        if let Some(value) = value {
+            json.raw(key);
+            json.fixed2(value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::publish::format::fixture;
+
+    #[test]
+    fn messages_hold_every_segment_once_and_parse_as_the_documented_type() {
+        let network = fixture::network();
+        let tiles = TileTable::new(&network, 14);
+        let batch = fixture::state(&network);
+        let messages = state_messages(&batch, &tiles, Privacy::default());
+        assert_eq!(messages.len(), tiles.tiles().len());
+        let mut count = 0;
+        for message in &messages {
+            let parsed: StateTileMessage =
+                serde_json::from_slice(&message.payload).expect("the documented type");
+            assert_eq!(
+                message.topic.replace('/', ""),
+                format!("roadcastv1state{}segments", parsed.tile)
+            );
+            assert!(message.retain);
+            for entry in &parsed.segments {
+                let state = &batch.segments[entry.segment as usize];
+                assert!((entry.speed_mps - state.speed_mps).abs() < 0.0051);
+                assert_eq!(entry.level, state.level as u8);
+                count += 1;
+            }
+        }
+        assert_eq!(count, network.segment_count());
+    }
+
+    #[test]
+    fn a_small_group_is_never_published_as_measured() {
+        let network = fixture::network();
+        let tiles = TileTable::new(&network, 14);
+        let mut batch = fixture::state(&network);
+        for state in &mut batch.segments {
+            state.provenance = crate::state::Provenance::Observed;
+            state.sample_count = 4;
+        }
+        for message in state_messages(&batch, &tiles, Privacy::default()) {
+            let parsed: StateTileMessage =
+                serde_json::from_slice(&message.payload).expect("the documented type");
+            for entry in parsed.segments {
+                assert_eq!(entry.provenance, ProvenanceLabel::Estimated);
+                assert_eq!(entry.sample_count, None);
+            }
+        }
+    }
+
+    #[test]
+    fn another_network_version_is_not_published() {
+        let network = fixture::network();
+        let tiles = TileTable::new(&network, 14);
+        let mut batch = fixture::state(&network);
+        batch.network.0[0] ^= 1;
+        assert!(state_messages(&batch, &tiles, Privacy::default()).is_empty());
+    }
+}

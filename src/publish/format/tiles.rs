@@ -1,0 +1,140 @@
+//! Cuts a network into Web-Mercator tiles, each segment in the one tile that holds its middle.
+
+use std::collections::BTreeMap;
+
+use super::json::JsonBuffer;
+use crate::network::{Network, NetworkVersion};
+use crate::units::{SegmentId, quadkey};
+
+/// Zoom of the tiles in topics: about 2.1 km a side at 30 degrees north (chosen: a city of
+/// 100 000 segments then has some hundred tiles of some hundred segments).
+pub const DEFAULT_TILE_ZOOM: u8 = 14;
+
+/// One tile and what lies in it.
+#[derive(Clone, Debug)]
+pub struct Tile {
+    /// Quadkey digits, for example `13213023120213`.
+    pub quadkey: String,
+    /// The same digits as topic levels, for example `1/3/2/1/…`.
+    pub path: String,
+    /// Its segments in id order.
+    pub segments: Vec<SegmentId>,
+}
+
+/// The tiles of one network version, sorted by quadkey.
+#[derive(Clone, Debug)]
+pub struct TileTable {
+    network: NetworkVersion,
+    tiles: Vec<Tile>,
+    tile_of: Vec<u32>,
+    heads: Vec<u8>,
+    head_start: Vec<u32>,
+}
+
+impl TileTable {
+    /// Cuts `network` at `zoom` (1..=23).
+    pub fn new(network: &Network, zoom: u8) -> Self {
+        let mut by_key: BTreeMap<String, Vec<SegmentId>> = BTreeMap::new();
+        let mut heads = JsonBuffer::default();
+        let mut head_start = vec![0];
+        for index in 0..network.segment_count() {
+            let id = SegmentId(index as u32);
+            let middle = network.position_at(id, network.segment(id).length_m / 2.0);
+            by_key.entry(quadkey(middle, zoom)).or_default().push(id);
+            heads.raw("{\"segment\":");
+            heads.int(i64::from(id.0));
+            heads.raw(",\"source_id\":");
+            heads.string(network.source_id(id));
+            head_start.push(heads.len() as u32);
+        }
+        let mut tile_of = vec![0; network.segment_count()];
+        let mut tiles = Vec::with_capacity(by_key.len());
+        for (quadkey, segments) in by_key {
+            for segment in &segments {
+                tile_of[segment.index()] = tiles.len() as u32;
+            }
+            tiles.push(Tile {
+                path: topic_levels(&quadkey),
+                quadkey,
+                segments,
+            });
+        }
+        Self {
+            network: network.version(),
+            tiles,
+            tile_of,
+            heads: heads.into_bytes().to_vec(),
+            head_start,
+        }
+    }
+
+    /// The network version that was cut.
+    pub fn network(&self) -> NetworkVersion {
+        self.network
+    }
+
+    /// The tiles, sorted by quadkey; none is empty.
+    pub fn tiles(&self) -> &[Tile] {
+        &self.tiles
+    }
+
+    /// The tile a segment belongs to.
+    ///
+    /// # Panics
+    /// When `segment` is of another network.
+    pub fn tile_of(&self, segment: SegmentId) -> &Tile {
+        &self.tiles[self.tile_of[segment.index()] as usize]
+    }
+
+    /// The beginning of a segment's JSON object: its id and its source's id, without closing brace.
+    pub(crate) fn head(&self, segment: SegmentId) -> &[u8] {
+        let index = segment.index();
+        &self.heads[self.head_start[index] as usize..self.head_start[index + 1] as usize]
+    }
+}
+
+/// Quadkey digits split by `/`.
+fn topic_levels(quadkey: &str) -> String {
+    let mut path = String::with_capacity(quadkey.len() * 2);
+    for digit in quadkey.chars() {
+        if !path.is_empty() {
+            path.push('/');
+        }
+        path.push(digit);
+    }
+    path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::publish::format::fixture;
+
+    #[test]
+    fn every_segment_lies_in_exactly_one_tile() {
+        let network = fixture::network();
+        let table = TileTable::new(&network, DEFAULT_TILE_ZOOM);
+        let mut seen: Vec<SegmentId> = table
+            .tiles()
+            .iter()
+            .flat_map(|tile| tile.segments.iter().copied())
+            .collect();
+        seen.sort_unstable();
+        let all: Vec<SegmentId> = (0..network.segment_count() as u32).map(SegmentId).collect();
+        assert_eq!(seen, all);
+        assert!(table.tiles().len() > 1, "the fixture spans several tiles");
+        for id in all {
+            assert!(table.tile_of(id).segments.contains(&id));
+        }
+    }
+
+    #[test]
+    fn paths_spell_the_quadkey() {
+        let network = fixture::network();
+        let table = TileTable::new(&network, 14);
+        let tile = &table.tiles()[0];
+        assert_eq!(tile.quadkey.len(), 14);
+        assert_eq!(tile.path.replace('/', ""), tile.quadkey);
+        assert_eq!(tile.path.matches('/').count(), 13);
+    }
+}

@@ -1,0 +1,319 @@
+//! Routes, headers and time limits.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Path, Query, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::assets::{self, Asset};
+use super::body::{Body, LazyBody};
+use super::live::{LiveReceiver, Snapshot};
+use super::{MetricsText, ServeOptions, encode};
+use crate::network::Network;
+use crate::units::SegmentId;
+
+const JSON: &str = "application/json";
+const GEOJSON: &str = "application/geo+json";
+const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Nothing but our own files may load, run or be connected to; `data:` images are the icons inside
+/// MapLibre's style sheet.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; worker-src 'self'; \
+    style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; \
+    form-action 'none'; frame-ancestors 'none'";
+
+struct App {
+    options: ServeOptions,
+    live: LiveReceiver,
+    metrics: MetricsText,
+    assets: Vec<Asset>,
+}
+
+type Shared = State<Arc<App>>;
+
+/// Builds the routes.
+pub(super) fn router(options: ServeOptions, live: LiveReceiver, metrics: MetricsText) -> Router {
+    let request_timeout = options.request_timeout;
+    let app = Arc::new(App {
+        options,
+        live,
+        metrics,
+        assets: assets::all(),
+    });
+    Router::new()
+        .route("/", get(page))
+        .route("/assets/{*name}", get(asset))
+        .route("/livez", get(|| async { "ok\n" }))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics_page))
+        .route("/api/v1/network", get(network))
+        .route("/api/v1/state", get(state))
+        .route("/api/v1/forecast", get(forecast))
+        .route("/api/v1/guidance", get(guidance))
+        .route("/api/v1/segments/{id}", get(segment))
+        .route("/api/v1/status", get(status))
+        .with_state(app)
+        .layer(middleware::from_fn(move |request, next| {
+            guard(request_timeout, request, next)
+        }))
+}
+
+/// Bounds the time of a request and adds the headers every answer carries.
+async fn guard(request_timeout: Duration, request: Request, next: Next) -> Response {
+    let mut response = tokio::time::timeout(request_timeout, next.run(request))
+        .await
+        .unwrap_or_else(|_| StatusCode::SERVICE_UNAVAILABLE.into_response());
+    let headers = [
+        (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (
+            HeaderName::from_static("cross-origin-resource-policy"),
+            "same-origin",
+        ),
+    ];
+    for (name, value) in headers {
+        response
+            .headers_mut()
+            .insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+async fn page(state: Shared, headers: HeaderMap) -> Response {
+    asset(state, Path("index.html".to_owned()), headers).await
+}
+
+async fn asset(State(app): Shared, Path(name): Path<String>, headers: HeaderMap) -> Response {
+    match app.assets.iter().find(|asset| asset.name == name) {
+        Some(asset) => asset.body().respond(&headers, asset.content_type),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+#[derive(Serialize)]
+struct ReadyBody {
+    ready: bool,
+    missing: Vec<&'static str>,
+}
+
+async fn readyz(State(app): Shared) -> Response {
+    let missing = app.live.missing();
+    let status = if missing.is_empty() {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    let body = ReadyBody {
+        ready: missing.is_empty(),
+        missing,
+    };
+    (status, axum::Json(body)).into_response()
+}
+
+async fn metrics_page(State(app): Shared) -> Response {
+    let metrics = Arc::clone(&app.metrics);
+    match tokio::task::spawn_blocking(move || metrics()).await {
+        Ok(text) => ([(header::CONTENT_TYPE, METRICS)], text).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+/// What `?format=` asks for.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+enum Format {
+    /// One object a segment.
+    #[default]
+    Full,
+    /// Levels and speeds by index.
+    Compact,
+}
+
+#[derive(Debug, Deserialize)]
+struct FormatQuery {
+    #[serde(default)]
+    format: Format,
+}
+
+/// Answers with a body of a view; makes it off the reactor when nobody has asked for it yet.
+/// 404 while there is nothing to show.
+async fn respond(
+    snapshot: Arc<Snapshot>,
+    headers: HeaderMap,
+    content_type: &'static str,
+    cell: fn(&Snapshot) -> &LazyBody,
+    make: impl FnOnce(&Snapshot, &Network) -> Option<Bytes> + Send + 'static,
+    etag: String,
+) -> Response {
+    if let Some(body) = cell(&snapshot).get() {
+        return body.respond(&headers, content_type);
+    }
+    let made = tokio::task::spawn_blocking(move || {
+        let network = snapshot.view.network.as_deref()?;
+        if cell(&snapshot).get().is_none() {
+            let plain = make(&snapshot, network)?;
+            cell(&snapshot).get_or_make(|| Body::new(plain, etag));
+        }
+        let body = cell(&snapshot).get()?;
+        Some(body.respond(&headers, content_type))
+    });
+    match made.await {
+        Ok(Some(response)) => response,
+        Ok(None) => StatusCode::NOT_FOUND.into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+async fn network(State(app): Shared, headers: HeaderMap) -> Response {
+    let snapshot = app.live.newest();
+    let Some(network) = &snapshot.view.network else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    let etag = format!("\"{}\"", network.version());
+    let cell: fn(&Snapshot) -> &LazyBody = |snapshot| &snapshot.network_body;
+    let make =
+        move |_: &Snapshot, network: &Network| Some(encode::network(network, &app.options.water));
+    respond(snapshot, headers, GEOJSON, cell, make, etag).await
+}
+
+async fn state(
+    State(app): Shared,
+    Query(query): Query<FormatQuery>,
+    headers: HeaderMap,
+) -> Response {
+    let snapshot = app.live.newest();
+    let etag = snapshot.etag();
+    let cell: fn(&Snapshot) -> &LazyBody = match query.format {
+        Format::Full => |snapshot| &snapshot.state,
+        Format::Compact => |snapshot| &snapshot.state_compact,
+    };
+    let privacy = app.options.privacy;
+    let make = move |snapshot: &Snapshot, network: &Network| {
+        let state = snapshot.view.state.as_ref()?;
+        Some(match query.format {
+            Format::Full => encode::state(snapshot, network, state, privacy),
+            Format::Compact => encode::state_compact(snapshot, state, privacy),
+        })
+    };
+    respond(snapshot, headers, JSON, cell, make, etag).await
+}
+
+async fn forecast(
+    State(app): Shared,
+    Query(query): Query<FormatQuery>,
+    headers: HeaderMap,
+) -> Response {
+    let snapshot = app.live.newest();
+    let etag = snapshot.etag();
+    let cell: fn(&Snapshot) -> &LazyBody = match query.format {
+        Format::Full => |snapshot| &snapshot.forecast,
+        Format::Compact => |snapshot| &snapshot.forecast_compact,
+    };
+    let make = move |snapshot: &Snapshot, network: &Network| {
+        let forecast = snapshot.view.forecast.as_ref()?;
+        Some(match query.format {
+            Format::Full => encode::forecast(snapshot, network, forecast),
+            Format::Compact => encode::forecast_compact(snapshot, network, forecast),
+        })
+    };
+    respond(snapshot, headers, JSON, cell, make, etag).await
+}
+
+async fn guidance(State(app): Shared, headers: HeaderMap) -> Response {
+    let snapshot = app.live.newest();
+    let etag = snapshot.etag();
+    let privacy = app.options.privacy;
+    let make = move |snapshot: &Snapshot, network: &Network| {
+        Some(encode::guidance(snapshot, network, privacy))
+    };
+    respond(
+        snapshot,
+        headers,
+        GEOJSON,
+        |snapshot| &snapshot.guidance,
+        make,
+        etag,
+    )
+    .await
+}
+
+async fn segment(State(app): Shared, Path(id): Path<u32>) -> Response {
+    let snapshot = app.live.newest();
+    match snapshot.view.network.as_deref() {
+        Some(network) if (id as usize) < network.segment_count() => {
+            let body = encode::segment(&snapshot, network, SegmentId(id), app.options.privacy);
+            (
+                [
+                    (header::CONTENT_TYPE, JSON),
+                    (header::CACHE_CONTROL, "no-store"),
+                ],
+                body,
+            )
+                .into_response()
+        }
+        _ => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+/// What the page polls once a second; encoded anew each time because of `age_ms`.
+#[derive(Serialize)]
+struct StatusBody {
+    version: &'static str,
+    /// Counts views; data are fetched again when it changes.
+    sequence: u64,
+    network: Option<String>,
+    model: Option<String>,
+    fallback: bool,
+    event_time_ms: i64,
+    state_end_ms: Option<i64>,
+    forecast_issued_at_ms: Option<i64>,
+    guidance_count: usize,
+    /// Wall clock since the view was handed over.
+    age_ms: u64,
+    /// Event seconds a second of wall clock.
+    speedup: f64,
+    missing: Vec<&'static str>,
+}
+
+async fn status(State(app): Shared) -> Response {
+    let snapshot = app.live.newest();
+    let view = &snapshot.view;
+    let body = StatusBody {
+        version: env!("CARGO_PKG_VERSION"),
+        sequence: snapshot.sequence,
+        network: view
+            .network
+            .as_ref()
+            .map(|network| network.version().to_string()),
+        model: view
+            .forecast
+            .as_ref()
+            .map(|forecast| forecast.model.to_string()),
+        fallback: view
+            .forecast
+            .as_ref()
+            .is_some_and(|forecast| forecast.fallback),
+        event_time_ms: view.event_time.as_millis(),
+        state_end_ms: view
+            .state
+            .as_ref()
+            .map(|state| state.interval.end.as_millis()),
+        forecast_issued_at_ms: view
+            .forecast
+            .as_ref()
+            .map(|forecast| forecast.issued_at.as_millis()),
+        guidance_count: view.guidance.len(),
+        age_ms: u64::try_from(snapshot.handed_over.elapsed().as_millis()).unwrap_or(u64::MAX),
+        speedup: view.speedup,
+        missing: app.live.missing(),
+    };
+    ([(header::CACHE_CONTROL, "no-store")], axum::Json(body)).into_response()
+}

@@ -1,0 +1,260 @@
+//! The server over real sockets on loopback.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+
+use super::{LiveSender, LiveView, ServeOptions, Server, live_channel, spawn};
+use crate::network::Network;
+use crate::publish::format::fixture;
+use crate::units::{Position, Timestamp};
+
+struct Running {
+    server: Server,
+    live: LiveSender,
+    stop: oneshot::Sender<()>,
+}
+
+async fn start(options: ServeOptions) -> Running {
+    let (live, receiver) = live_channel();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let options = ServeOptions {
+        addr: SocketAddr::from(([127, 0, 0, 1], 0)),
+        ..options
+    };
+    let metrics = Arc::new(|| "roadcast_up 1\n".to_owned());
+    let server = spawn(options, receiver, metrics, async {
+        stopped.await.ok();
+    })
+    .await
+    .expect("a free port");
+    Running { server, live, stop }
+}
+
+fn view(network: Arc<Network>) -> LiveView {
+    LiveView {
+        state: Some(Arc::new(fixture::state(&network))),
+        forecast: Some(Arc::new(fixture::forecast(&network))),
+        guidance: vec![fixture::jam(&network), fixture::diversion(&network)],
+        event_time: Timestamp::from_secs(28_880),
+        speedup: 20.0,
+        network: Some(network),
+    }
+}
+
+/// Status line, headers and body of one request on its own connection.
+async fn get_with(addr: SocketAddr, path: &str, headers: &str) -> (u16, String, Vec<u8>) {
+    let mut stream = TcpStream::connect(addr).await.expect("connects");
+    let request =
+        format!("GET {path} HTTP/1.1\r\nhost: roadcast\r\nconnection: close\r\n{headers}\r\n");
+    stream.write_all(request.as_bytes()).await.expect("sends");
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.expect("answers");
+    let end = answer
+        .windows(4)
+        .position(|window| window == b"\r\n\r\n")
+        .expect("headers end");
+    let head = String::from_utf8_lossy(&answer[..end]).to_lowercase();
+    let status = head[9..12].parse().expect("a status code");
+    (status, head, answer[end + 4..].to_vec())
+}
+
+async fn get(addr: SocketAddr, path: &str) -> (u16, String, Vec<u8>) {
+    get_with(addr, path, "").await
+}
+
+async fn get_json(addr: SocketAddr, path: &str) -> Value {
+    let (status, _, body) = get(addr, path).await;
+    assert_eq!(status, 200, "{path}");
+    serde_json::from_slice(&body).expect("JSON")
+}
+
+#[tokio::test]
+async fn is_ready_once_subscribed_with_network_and_model() {
+    let running = start(ServeOptions::default()).await;
+    let addr = running.server.addr;
+    assert_eq!(get(addr, "/livez").await.0, 200);
+    let (status, _, body) = get(addr, "/readyz").await;
+    let body: Value = serde_json::from_slice(&body).expect("JSON");
+    assert_eq!(status, 503);
+    assert_eq!(
+        body["missing"],
+        serde_json::json!(["subscribed", "network", "model"])
+    );
+    for path in ["network", "state", "forecast", "guidance", "segments/0"] {
+        assert_eq!(get(addr, &format!("/api/v1/{path}")).await.0, 404, "{path}");
+    }
+    running.live.set_subscribed(true);
+    running.live.set_model_loaded(true);
+    running.live.publish(view(Arc::new(fixture::network())));
+    assert_eq!(get(addr, "/readyz").await.0, 200);
+    running.live.set_subscribed(false);
+    let (status, _, body) = get(addr, "/readyz").await;
+    let body: Value = serde_json::from_slice(&body).expect("JSON");
+    assert_eq!((status, &body["missing"][0]), (503, &"subscribed".into()));
+}
+
+#[tokio::test]
+async fn the_api_shows_the_view() {
+    let water = vec![vec![
+        Position::new(114.2, 30.5),
+        Position::new(114.3, 30.5),
+        Position::new(114.3, 30.6),
+    ]];
+    let running = start(ServeOptions {
+        water,
+        ..ServeOptions::default()
+    })
+    .await;
+    let addr = running.server.addr;
+    let network = Arc::new(fixture::network());
+    running.live.publish(view(Arc::clone(&network)));
+
+    let body = get_json(addr, "/api/v1/network").await;
+    let features = body["features"].as_array().expect("features");
+    assert_eq!(features.len(), network.segment_count() + 1);
+    assert_eq!(features[1]["properties"]["name_en"], "North Street");
+    assert_eq!(features[1]["properties"]["limit_kmh"], 60);
+    assert_eq!(features[1]["properties"]["bridge"], true);
+    let ring = features[4]["geometry"]["coordinates"][0]
+        .as_array()
+        .expect("a ring");
+    assert_eq!((ring.len(), &ring[0]), (4, &ring[3]));
+
+    let body = get_json(addr, "/api/v1/state?format=compact").await;
+    assert_eq!(body["level"], "1542");
+    assert_eq!(body["provenance"], "1000");
+    assert_eq!(body["speed_mps"][0], 12.35);
+    let full = get_json(addr, "/api/v1/state").await;
+    assert_eq!(full["segments"][1]["queue_length_m"], 340);
+    assert_eq!(full["segments"][0]["sample_count"], Value::Null);
+
+    let body = get_json(addr, "/api/v1/forecast?format=compact").await;
+    assert_eq!(body["level"].as_array().map(Vec::len), Some(12));
+    assert_eq!(body["level"][0], "5555");
+    assert_eq!(body["level"][11], "1111");
+    let full = get_json(addr, "/api/v1/forecast").await;
+    assert_eq!(full["segments"][3]["p50_mps"][11], 12.23);
+
+    let body = get_json(addr, "/api/v1/guidance").await;
+    let roles: Vec<&Value> = (0..3)
+        .map(|index| &body["features"][index]["properties"]["role"])
+        .collect();
+    assert_eq!(roles, ["jam", "alternative", "main"]);
+    assert_eq!(
+        body["features"][0]["properties"]["guidance"]["jam"]["length_m"],
+        2300.0
+    );
+
+    let body = get_json(addr, "/api/v1/segments/1").await;
+    assert_eq!(body["level"], 5);
+    assert_eq!(
+        body["forecast"]["p90_mps"].as_array().map(Vec::len),
+        Some(12)
+    );
+    assert_eq!(get(addr, "/api/v1/segments/4").await.0, 404);
+
+    let body = get_json(addr, "/api/v1/status").await;
+    assert_eq!(
+        (&body["sequence"], &body["speedup"]),
+        (&1.into(), &20.0.into())
+    );
+}
+
+#[tokio::test]
+async fn unchanged_bodies_are_not_sent_again() {
+    let running = start(ServeOptions::default()).await;
+    let addr = running.server.addr;
+    let network = Arc::new(fixture::network());
+    running.live.publish(view(Arc::clone(&network)));
+    let if_none_match = |head: &str| {
+        let tag = head
+            .lines()
+            .find_map(|line| line.strip_prefix("etag: "))
+            .expect("an entity tag")
+            .to_owned();
+        format!("if-none-match: {tag}\r\n")
+    };
+    let network_tag = if_none_match(&get(addr, "/api/v1/network").await.1);
+    assert!(network_tag.contains(&network.version().to_string()));
+    let state_tag = if_none_match(&get(addr, "/api/v1/state").await.1);
+    let status = async |path, headers: &str| get_with(addr, path, headers).await.0;
+    assert_eq!(status("/api/v1/state", &state_tag).await, 304);
+    running.live.publish(view(network));
+    assert_eq!(status("/api/v1/state", &state_tag).await, 200);
+    assert_eq!(status("/api/v1/network", &network_tag).await, 304);
+}
+
+#[tokio::test]
+async fn large_bodies_are_compressed_for_those_who_accept_it() {
+    let running = start(ServeOptions::default()).await;
+    let addr = running.server.addr;
+    let (_, head, gzip) = get_with(
+        addr,
+        "/assets/vendor/maplibre-gl.css",
+        "accept-encoding: gzip, br\r\n",
+    )
+    .await;
+    assert!(head.contains("content-encoding: gzip"), "{head}");
+    let plain = get(addr, "/assets/vendor/maplibre-gl.css").await.2;
+    let mut unpacked = Vec::new();
+    std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&gzip[..]), &mut unpacked)
+        .expect("gzip");
+    assert!(gzip.len() < plain.len() && unpacked == plain);
+}
+
+#[tokio::test]
+async fn the_page_loads_only_what_is_embedded() {
+    let running = start(ServeOptions::default()).await;
+    let addr = running.server.addr;
+    let (status, head, body) = get(addr, "/").await;
+    assert_eq!(status, 200);
+    assert!(head.contains("content-security-policy: default-src 'none'"));
+    let page = String::from_utf8(body).expect("UTF-8");
+    assert!(!page.contains("http://") && !page.contains("https://") && !page.contains("style=\""));
+    let mut loaded = 0;
+    for reference in page
+        .split(['"', '\''])
+        .filter(|part| part.starts_with("/assets/"))
+    {
+        assert_eq!(get(addr, reference).await.0, 200, "{reference}");
+        loaded += 1;
+    }
+    assert!(loaded >= 3, "{loaded} assets");
+    assert_eq!(get(addr, "/assets/../Cargo.toml").await.0, 404);
+    assert_eq!(get(addr, "/metrics").await.2, b"roadcast_up 1\n");
+}
+
+#[tokio::test]
+async fn stops_with_an_idle_connection_open() {
+    let running = start(ServeOptions::default()).await;
+    let idle = TcpStream::connect(running.server.addr)
+        .await
+        .expect("connects");
+    running.stop.send(()).expect("the server runs");
+    running.server.task.await.expect("the server ends");
+    drop(idle);
+}
+
+#[tokio::test]
+async fn a_silent_connection_is_closed_and_gives_its_place_back() {
+    let running = start(ServeOptions {
+        max_connections: 1,
+        idle_timeout: std::time::Duration::from_millis(50),
+        ..ServeOptions::default()
+    })
+    .await;
+    let mut silent = TcpStream::connect(running.server.addr)
+        .await
+        .expect("connects");
+    let mut rest = Vec::new();
+    silent
+        .read_to_end(&mut rest)
+        .await
+        .expect("closed by the server");
+    assert_eq!(get(running.server.addr, "/livez").await.0, 200);
+}
