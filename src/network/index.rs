@@ -147,7 +147,6 @@ impl SegmentIndex {
     }
 
     /// Takes the arrays of a compiled file; `None` when they don't fit `segment_count`.
-    #[expect(dead_code, reason = "the compiled file will load it")]
     pub(crate) fn from_parts(
         nodes: Vec<Node>,
         leaf_ids: Vec<u32>,

@@ -2,13 +2,13 @@
 
 use std::io::Read;
 
-use super::{ImportReport, Network, NetworkError, csv, sumo};
+use super::{ImportReport, Network, NetworkError, compiled, csv, sumo};
 
 /// The most bytes a compressed network may unpack to, 4 GiB: far above any city, below what would
 /// exhaust a server.
 const UNPACKED_BYTES_MAX: u64 = 4 << 30;
 
-/// Reads a network of any known format: CSV or SUMO net, each also gzip-compressed. `name` is shown in
+/// Reads a network of any known format: compiled, CSV or SUMO net, each also gzip-compressed. `name` is shown in
 /// messages.
 ///
 /// # Errors
@@ -19,6 +19,9 @@ pub fn load(name: &str, bytes: Vec<u8>) -> Result<(Network, ImportReport), Netwo
     } else {
         bytes
     };
+    if bytes.starts_with(&compiled::MAGIC) {
+        return compiled::read(&bytes);
+    }
     let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
     if text.trim_ascii_start().starts_with(b"<") {
         sumo::read(name, text)

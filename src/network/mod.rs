@@ -5,6 +5,7 @@
 //! GB/T 29107.
 
 mod builder;
+pub mod compiled;
 pub mod csv;
 mod directions;
 mod index;

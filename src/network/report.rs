@@ -128,4 +128,49 @@ impl ImportReport {
     pub fn omissions(&self) -> impl Iterator<Item = (Omission, u64)> + '_ {
         self.omitted.iter().map(|(&cause, &count)| (cause, count))
     }
+
+    /// The report as lines of tab-separated words, for the compiled file.
+    pub(super) fn to_text(&self) -> String {
+        let mut text = format!(
+            "format\t{}\nroads\t{}\n",
+            self.format.label(),
+            self.roads_read
+        );
+        for (cause, count) in self.omissions() {
+            text.push_str(&format!("omitted\t{count}\t{}\n", cause.label()));
+        }
+        for note in &self.notes {
+            text.push_str(&format!("note\t{}\n", note.replace(['\n', '\t'], " ")));
+        }
+        text
+    }
+
+    /// Reads [`ImportReport::to_text`] back, or says what is wrong.
+    pub(super) fn from_text(text: &str) -> Result<Self, String> {
+        let mut report = Self::new(NetworkFormat::Csv);
+        for line in text.lines() {
+            let wrong = || format!("import report: line {line:?} is not understood");
+            let (key, value) = line.split_once('\t').ok_or_else(wrong)?;
+            match key {
+                "format" => {
+                    report.format = NetworkFormat::ALL
+                        .into_iter()
+                        .find(|format| format.label() == value)
+                        .ok_or_else(wrong)?;
+                }
+                "roads" => report.roads_read = value.parse().ok().ok_or_else(wrong)?,
+                "omitted" => {
+                    let (count, label) = value.split_once('\t').ok_or_else(wrong)?;
+                    let cause = Omission::ALL
+                        .into_iter()
+                        .find(|cause| cause.label() == label)
+                        .ok_or_else(wrong)?;
+                    report.omit_many(cause, count.parse().ok().ok_or_else(wrong)?);
+                }
+                "note" => report.notes.push(value.to_owned()),
+                _ => return Err(wrong()),
+            }
+        }
+        Ok(report)
+    }
 }
