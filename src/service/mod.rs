@@ -1,1 +1,3 @@
 //! The running service: wiring, clock, shutdown, embedded broker.
+
+pub mod broker;
