@@ -1,6 +1,8 @@
 //! Outputs to messages: topics, JSON, V2X frames, the MQTT outbox and files.
 
 pub mod format;
+pub mod mqtt;
+pub mod outbox;
 
 /// One message on its way out, whatever carries it.
 #[derive(Clone, Debug, PartialEq, Eq)]
