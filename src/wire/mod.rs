@@ -4,6 +4,8 @@
 //! [`Decoded::rejected`](crate::observation::Decoded) under a named reason, and the rest of the
 //! payload is still used. Which format serves a topic is configuration: [`DecoderTable`].
 
+pub mod asn1;
+pub mod csae;
 pub mod json;
 pub mod protobuf;
 

@@ -8,7 +8,7 @@ use thiserror::Error;
 use crate::observation::{Decoded, RawMessage, RejectReason};
 
 use super::topic::{filter_matches, without_share};
-use super::{json, protobuf};
+use super::{csae, json, protobuf};
 
 /// How the payloads of a route are encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -136,8 +136,11 @@ impl DecoderTable {
         match format {
             Format::NativeJson => json::decode(&message.payload, records_max, out),
             Format::NativeProtobuf => protobuf::decode(&message.payload, records_max, out),
-            Format::CsaeUper { .. } => {
-                out.rejected.add(RejectReason::UnsupportedKind, 1);
+            Format::CsaeUper { envelope: false } => {
+                csae::decode(&message.payload, message.received_at, records_max, out);
+            }
+            Format::CsaeUper { envelope: true } => {
+                csae::decode_enveloped(&message.payload, message.received_at, records_max, out);
             }
         }
     }

@@ -1,3 +1,5 @@
 //! The quick tests: one binary, one module a room.
 
 mod forecast;
+
+mod wire;
