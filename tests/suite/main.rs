@@ -1,5 +1,4 @@
 //! The quick tests: one binary, one module a room.
 
 mod forecast;
-
 mod wire;
