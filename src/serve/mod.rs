@@ -45,12 +45,17 @@ pub struct ServeOptions {
     pub shutdown_grace: Duration,
     /// From how many road users on a value is served as measured.
     pub privacy: Privacy,
+    /// Local time of the city: seconds ahead of UTC.
+    pub utc_offset_s: i64,
+    /// Name of the city in its own language and in English.
+    pub city: Option<(String, String)>,
     /// Outlines of rivers and lakes for the map, WGS-84, first position repeated last or not.
     pub water: Vec<Vec<Position>>,
 }
 
 impl Default for ServeOptions {
-    /// Loopback, port 8080, 256 connections, 10 s a request, 75 s idle, 2 s grace (chosen).
+    /// Loopback, port 8080, 256 connections, 10 s a request, 75 s idle, 2 s grace, China Standard
+    /// Time (chosen).
     fn default() -> Self {
         Self {
             addr: SocketAddr::from(([127, 0, 0, 1], 8080)),
@@ -59,6 +64,8 @@ impl Default for ServeOptions {
             idle_timeout: Duration::from_secs(75),
             shutdown_grace: Duration::from_secs(2),
             privacy: Privacy::default(),
+            utc_offset_s: 8 * 3_600,
+            city: None,
             water: Vec::new(),
         }
     }

@@ -265,7 +265,7 @@ async fn segment(State(app): Shared, Path(id): Path<u32>) -> Response {
 
 /// What the page polls once a second; encoded anew each time because of `age_ms`.
 #[derive(Serialize)]
-struct StatusBody {
+struct StatusBody<'a> {
     version: &'static str,
     /// Counts views; data are fetched again when it changes.
     sequence: u64,
@@ -280,6 +280,10 @@ struct StatusBody {
     age_ms: u64,
     /// Event seconds a second of wall clock.
     speedup: f64,
+    /// Local time of the city, seconds ahead of UTC.
+    utc_offset_s: i64,
+    city: Option<&'a str>,
+    city_en: Option<&'a str>,
     missing: Vec<&'static str>,
 }
 
@@ -313,6 +317,13 @@ async fn status(State(app): Shared) -> Response {
         guidance_count: view.guidance.len(),
         age_ms: u64::try_from(snapshot.handed_over.elapsed().as_millis()).unwrap_or(u64::MAX),
         speedup: view.speedup,
+        utc_offset_s: app.options.utc_offset_s,
+        city: app.options.city.as_ref().map(|(name, _)| name.as_str()),
+        city_en: app
+            .options
+            .city
+            .as_ref()
+            .map(|(_, name_en)| name_en.as_str()),
         missing: app.live.missing(),
     };
     ([(header::CACHE_CONTROL, "no-store")], axum::Json(body)).into_response()

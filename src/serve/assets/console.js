@@ -1,1 +1,204 @@
+// The page: joins map, guidance list and timeline, and keeps time.
 
+import { follow, getSegment } from "./api.js";
+import { LEVEL_COLOURS } from "./colours.js";
+import { byId, h, setText } from "./dom.js";
+import { MapView } from "./mapview.js";
+import { showGuidance } from "./panel.js";
+import { popupContent } from "./popup.js";
+import {
+  clock,
+  currentLanguage,
+  day,
+  duration,
+  nameOf,
+  say,
+  setLanguage,
+  setUtcOffset,
+  startLanguage,
+} from "./text.js";
+import { Timeline, sharesOf } from "./timeline.js";
+
+/** Data older than this many seconds of event time turn amber, then red. */
+const AGE_AMBER_S = 180;
+const AGE_RED_S = 300;
+/** Polls that fail for this long mean the connection is lost. */
+const LOST_MS = 5_000;
+
+const page = {
+  status: null,
+  statusAt: 0,
+  minute: null,
+  focused: null,
+  picked: null,
+  theme: localStorage.getItem("theme") === "light" ? "light" : "dark",
+};
+
+startLanguage();
+document.documentElement.dataset.theme = page.theme;
+const view = new MapView("map", page.theme, currentLanguage(), pick);
+const timeline = new Timeline(showStep);
+
+/** Levels shown now: of the state, or of a forecast step. */
+function levelsShown() {
+  const { state, forecast } = page.minute;
+  return timeline.step > 0 && forecast ? forecast.level[timeline.step - 1] : state.level;
+}
+
+function showStep() {
+  if (!page.minute) return;
+  const levels = levelsShown();
+  view.setLevels(levels, timeline.step === 0 ? page.minute.state.provenance : null);
+  timeline.show(page.minute, sharesOf(levels, view.segments));
+}
+
+async function pick(id, at) {
+  const properties = view.segments[id]?.properties;
+  if (!properties) return;
+  page.picked = { id, at };
+  view.select(id);
+  const detail = await getSegment(id).catch(() => ({}));
+  if (page.picked?.id !== id) return;
+  const content = popupContent(properties, detail, () => view.closePopup());
+  view.openPopup(at, content, () => {
+    page.picked = null;
+  });
+  view.select(id);
+  page.picked = { id, at };
+}
+
+async function refreshPopup() {
+  const { picked } = page;
+  if (!picked || !view.popup) return;
+  const detail = await getSegment(picked.id).catch(() => null);
+  if (!detail || page.picked !== picked || !view.popup) return;
+  const properties = view.segments[picked.id].properties;
+  view.popup.setDOMContent(popupContent(properties, detail, () => view.closePopup()));
+}
+
+function focusGuidance(id) {
+  page.focused = page.focused === id ? null : id;
+  view.focus(page.focused);
+  showGuidance(page.minute?.guidance, page.focused, focusGuidance);
+}
+
+function showAge() {
+  const chip = byId("age");
+  const { status } = page;
+  const silentMs = performance.now() - page.statusAt;
+  let state = "waiting";
+  let words = say("ageWaiting");
+  if (page.statusAt > 0 && silentMs > LOST_MS) {
+    state = "dead";
+    words = say("ageLost");
+  } else if (status && status.state_end_ms !== null) {
+    const nowMs = status.event_time_ms + (status.age_ms + silentMs) * (status.speedup || 1);
+    const age = Math.max(0, (nowMs - status.state_end_ms) / 1000);
+    state = age > AGE_RED_S ? "dead" : age > AGE_AMBER_S ? "stale" : "fresh";
+    const key = { fresh: "ageFresh", stale: "ageStale", dead: "ageDead" }[state];
+    words = say(key, { age: duration(Math.round(age)) });
+    setText("clock", clock(nowMs, true));
+    setText("date", day(nowMs));
+  }
+  if (chip.dataset.state !== state) chip.dataset.state = state;
+  setText("age", words);
+}
+
+function showStatus() {
+  const { status } = page;
+  if (!status) return;
+  const city = nameOf({ name: status.city, name_en: status.city_en });
+  setText("city", status.city || status.city_en ? city : `v${status.version}`);
+  const model = byId("model");
+  model.hidden = !status.model;
+  model.dataset.fallback = String(status.fallback);
+  setText("model", `${say("model")}: ${status.model}${status.fallback ? ` (${say("fallback")})` : ""}`);
+}
+
+function showWords() {
+  setText("guidance-title", say("guidance"));
+  setText("legend-title", say("legend"));
+  byId("legend-title").title = say("legendSource");
+  byId("levels").replaceChildren(
+    ...LEVEL_COLOURS.map((_, index) =>
+      h(
+        "li",
+        {},
+        h("i", { class: `swatch level-${index + 1}` }),
+        h("span", {}, say("levels")[index]),
+        h("span", { class: "quiet" }, say("ratios")[index]),
+      ),
+    ),
+  );
+  const signs = { jam: "signJam", alternative: "signAlternative", main: "signMain", dim: "signProfile" };
+  byId("signs").replaceChildren(
+    ...Object.entries(signs).map(([sign, key]) =>
+      h("li", {}, h("i", { class: `swatch sign-${sign}` }), h("span", {}, say(key))),
+    ),
+  );
+  const language = byId("language");
+  language.textContent = say("language");
+  language.title = say("languageTitle");
+  const theme = byId("theme");
+  theme.textContent = say(page.theme === "dark" ? "themeDark" : "themeLight");
+  theme.title = say("themeTitle");
+  for (const [id, key] of [["zoom-in", "zoomIn"], ["zoom-out", "zoomOut"], ["zoom-fit", "zoomFit"]]) {
+    byId(id).title = say(key);
+    byId(id).setAttribute("aria-label", say(key));
+  }
+  view.map.getCanvas().setAttribute("aria-label", say("map"));
+  timeline.words();
+  showGuidance(page.minute?.guidance, page.focused, focusGuidance);
+  showStatus();
+  showAge();
+  showStep();
+}
+
+byId("language").addEventListener("click", () => {
+  setLanguage(currentLanguage() === "zh" ? "en" : "zh");
+  const url = new URL(location.href);
+  url.searchParams.set("lang", currentLanguage());
+  history.replaceState(null, "", url);
+  view.restyle(page.theme, currentLanguage());
+  showWords();
+  refreshPopup();
+});
+byId("theme").addEventListener("click", () => {
+  page.theme = page.theme === "dark" ? "light" : "dark";
+  localStorage.setItem("theme", page.theme);
+  document.documentElement.dataset.theme = page.theme;
+  view.restyle(page.theme, currentLanguage());
+  showWords();
+});
+byId("zoom-in").addEventListener("click", () => view.map.zoomIn());
+byId("zoom-out").addEventListener("click", () => view.map.zoomOut());
+byId("zoom-fit").addEventListener("click", () => view.fitAll());
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape") view.closePopup();
+});
+
+showWords();
+setInterval(showAge, 500);
+follow({
+  status(status) {
+    page.status = status;
+    page.statusAt = performance.now();
+    setUtcOffset(status.utc_offset_s);
+    showStatus();
+    showAge();
+  },
+  lost() {
+    showAge();
+  },
+  network: (collection) => view.setNetwork(collection),
+  minute(minute) {
+    page.minute = minute;
+    view.setGuidance(minute.guidance);
+    showGuidance(minute.guidance, page.focused, focusGuidance);
+    showStep();
+    refreshPopup();
+  },
+});
+
+// For operators' consoles and the browser test: the map and what it shows.
+globalThis.roadcast = { view, timeline, page };

@@ -1,0 +1,204 @@
+// The map: draws segments by level, guidance and names; says which segment was picked.
+
+import { Map as MapLibre, Popup } from "./vendor/maplibre-gl.mjs";
+
+import { THEMES } from "./colours.js";
+import { buildStyle } from "./layers.js";
+
+const PICK_PX = 6;
+
+export class MapView {
+  /** `onPick(id, [lon, lat])` is called with the segment under a click or Enter. */
+  constructor(container, theme, language, onPick) {
+    this.theme = theme;
+    this.language = language;
+    this.onPick = onPick;
+    this.levels = [];
+    this.provenances = [];
+    this.segments = [];
+    this.bounds = null;
+    this.network = null;
+    this.guidance = null;
+    this.popup = null;
+    this.map = new MapLibre({
+      container,
+      style: buildStyle(THEMES[theme], language),
+      center: [114.3, 30.6],
+      zoom: 11,
+      attributionControl: false,
+      maxPitch: 0,
+      dragRotate: false,
+      fadeDuration: 0,
+      canvasContextAttributes: { antialias: true },
+    });
+    this.map.touchZoomRotate.disableRotation();
+    this.ready = new Promise((resolve) => this.map.once("load", resolve));
+    this.map.on("styledata", () => this.addArrow());
+    this.map.on("click", (event) => this.pickAt(event.point, event.lngLat.toArray()));
+    this.map.on("mousemove", (event) => {
+      this.map.getCanvas().classList.toggle("over", Boolean(this.segmentAt(event.point)));
+    });
+    this.map.getCanvas().addEventListener("keydown", (event) => {
+      if (event.key !== "Enter") return;
+      const centre = this.map.getCenter();
+      this.pickAt(this.map.project(centre), centre.toArray(), 60);
+    });
+  }
+
+  /** The arrow on recommended ways, drawn here so that no image is fetched. */
+  addArrow() {
+    if (this.map.hasImage("arrow")) return;
+    const canvas = document.createElement("canvas");
+    canvas.width = canvas.height = 24;
+    const pen = canvas.getContext("2d");
+    pen.strokeStyle = "#ffffff";
+    pen.lineWidth = 5;
+    pen.lineCap = pen.lineJoin = "round";
+    pen.beginPath();
+    pen.moveTo(8, 4);
+    pen.lineTo(16, 12);
+    pen.lineTo(8, 20);
+    pen.stroke();
+    this.map.addImage("arrow", pen.getImageData(0, 0, 24, 24), { pixelRatio: 1 });
+  }
+
+  segmentAt(point, reach = PICK_PX) {
+    if (!this.network || !this.map.getLayer("raised")) return undefined;
+    const box = [
+      [point.x - reach, point.y - reach],
+      [point.x + reach, point.y + reach],
+    ];
+    const found = this.map.queryRenderedFeatures(box, { layers: ["raised", "ground"] });
+    found.sort((a, b) => a.properties.rank - b.properties.rank);
+    return found[0];
+  }
+
+  pickAt(point, at, reach = PICK_PX) {
+    const feature = this.segmentAt(point, reach);
+    if (feature) this.onPick(feature.id, at);
+    else this.closePopup();
+  }
+
+  async setNetwork(collection) {
+    await this.ready;
+    this.network = collection;
+    this.levels = [];
+    this.provenances = [];
+    this.segments = [];
+    let [west, south, east, north] = [180, 90, -180, -90];
+    for (const feature of collection.features) {
+      if (feature.properties.kind !== "segment") continue;
+      this.segments[feature.id] = feature;
+      for (const [lon, lat] of feature.geometry.coordinates) {
+        west = Math.min(west, lon);
+        east = Math.max(east, lon);
+        south = Math.min(south, lat);
+        north = Math.max(north, lat);
+      }
+    }
+    this.bounds = [west, south, east, north];
+    this.map.removeFeatureState({ source: "network" });
+    this.map.getSource("network").setData(collection);
+    this.fit(this.bounds, 0);
+  }
+
+  /** Room left of what lies over the map. */
+  padding() {
+    return innerWidth > 820
+      ? { top: 96, bottom: 130, left: 40, right: 390 }
+      : { top: 110, bottom: 40, left: 20, right: 20 };
+  }
+
+  fit(bounds, duration = 700) {
+    if (bounds) this.map.fitBounds(bounds, { padding: this.padding(), duration, maxZoom: 15 });
+  }
+
+  fitAll() {
+    this.fit(this.bounds);
+  }
+
+  /** Colours every segment: strings of digits, one a segment. Only what changed is sent on. */
+  setLevels(levels, provenances) {
+    const { map } = this;
+    for (let id = 0; id < levels.length; id += 1) {
+      const level = levels.charCodeAt(id) - 48;
+      const provenance = provenances ? provenances.charCodeAt(id) - 48 : 1;
+      if (this.levels[id] === level && this.provenances[id] === provenance) continue;
+      this.levels[id] = level;
+      this.provenances[id] = provenance;
+      map.setFeatureState({ source: "network", id }, { level, provenance });
+    }
+  }
+
+  setGuidance(collection) {
+    this.guidance = collection;
+    this.map.getSource("guidance").setData(collection);
+    const places = [];
+    for (const { properties } of collection.features) {
+      const { jam, diversion } = properties.guidance ?? {};
+      if (jam) places.push(["head", jam.head], ["tail", jam.tail]);
+      if (diversion) places.push(["decision", diversion.decision]);
+    }
+    this.map.getSource("places").setData({
+      type: "FeatureCollection",
+      features: places.map(([role, place]) => ({
+        type: "Feature",
+        properties: { role },
+        geometry: { type: "Point", coordinates: [place.lon_deg, place.lat_deg] },
+      })),
+    });
+  }
+
+  /** Brings one piece of guidance to the fore, or none with `null`. */
+  focus(id) {
+    const only = ["==", ["get", "id"], id ?? ""];
+    this.map.setPaintProperty("alternative-glow", "line-opacity", ["case", only, 0.8, 0.4]);
+    this.map.setPaintProperty("jam-glow", "line-opacity", ["case", only, 0.85, 0.5]);
+    if (id === null) return;
+    let [west, south, east, north] = [180, 90, -180, -90];
+    for (const feature of this.guidance.features) {
+      if (feature.properties.id !== id) continue;
+      for (const [lon, lat] of feature.geometry.coordinates.flat()) {
+        west = Math.min(west, lon);
+        east = Math.max(east, lon);
+        south = Math.min(south, lat);
+        north = Math.max(north, lat);
+      }
+    }
+    if (west <= east) this.fit([west, south, east, north]);
+  }
+
+  select(id) {
+    this.map.setFilter("selected", ["==", ["get", "id"], id]);
+  }
+
+  openPopup(at, content, onClose) {
+    this.closePopup();
+    this.popup = new Popup({ maxWidth: "340px", closeButton: false, focusAfterOpen: true })
+      .setLngLat(at)
+      .setDOMContent(content)
+      .addTo(this.map);
+    this.popup.on("close", () => {
+      this.select(-1);
+      onClose();
+    });
+  }
+
+  closePopup() {
+    this.popup?.remove();
+    this.popup = null;
+  }
+
+  /** Redraws in another theme or language; data and levels stay. */
+  restyle(theme, language) {
+    this.theme = theme;
+    this.language = language;
+    const style = buildStyle(THEMES[theme], language);
+    this.map.setStyle(style, {
+      transformStyle: (previous, next) => ({
+        ...next,
+        sources: previous ? previous.sources : next.sources,
+      }),
+    });
+  }
+}
