@@ -1,3 +1,97 @@
-//! Criterion bench of this room.
+//! Forecasting 100 000 segments, twelve steps of three quantiles each, features and means over
+//! neighbours included; the unit is one segment. The model is the bundled one, the network a chain.
 
-fn main() {}
+use std::hint::black_box;
+use std::sync::Arc;
+
+use candle_core::{Device, Tensor};
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use roadcast::forecast::{
+    Calibration, FEATURE_COUNT, FeatureContext, ForecastRequest, Forecaster, LAG_COUNT, Mlp,
+    ProfileResidual, RoadGraph, STEP_COUNT, SpeedQuantiles,
+};
+use roadcast::network::NetworkVersion;
+use roadcast::units::Timestamp;
+
+const SEGMENTS: usize = 100_000;
+
+fn request() -> ForecastRequest {
+    let wave = |len: usize, base: f32| -> Vec<f32> {
+        (0..len)
+            .map(|index| base + ((index * 37) % 101) as f32 / 20.0)
+            .collect()
+    };
+    ForecastRequest {
+        issued_at: Timestamp::from_secs(1_790_000_100),
+        first_step: Timestamp::from_secs(1_790_000_100),
+        network: NetworkVersion::default(),
+        now_mps: wave(SEGMENTS, 8.0),
+        sigma_mps: wave(SEGMENTS, 0.5),
+        age_min: vec![0; SEGMENTS],
+        free_flow_mps: wave(SEGMENTS, 13.0),
+        history_mps: wave(SEGMENTS * LAG_COUNT, 9.0),
+        history_share: vec![1.0; SEGMENTS * LAG_COUNT],
+        past_profile_mps: wave(SEGMENTS * LAG_COUNT, 10.0),
+        profile_mps: wave(SEGMENTS * STEP_COUNT, 10.0),
+        calibration: Arc::new(Calibration::default()),
+    }
+}
+
+fn context() -> FeatureContext {
+    // Two ways on from each segment: the next one, and one a thousand further.
+    let count = SEGMENTS as u32;
+    let edges: Vec<_> = (0..count)
+        .flat_map(|from| {
+            [
+                (from, (from + 1) % count, 1.0),
+                (from, (from + 1_000) % count, 1.0),
+            ]
+        })
+        .collect();
+    FeatureContext::new(
+        RoadGraph::from_edges(SEGMENTS, &edges),
+        &vec![None; SEGMENTS],
+        None,
+    )
+}
+
+fn forecast(criterion: &mut Criterion) {
+    let (request, context) = (request(), context());
+    let model = Mlp::bundled(&Device::Cpu).expect("the bundled model loads");
+    let said = model
+        .forecast(&context, &request)
+        .expect("a CPU does not fail");
+    assert_eq!(said.len(), SEGMENTS * STEP_COUNT);
+    assert!(said.iter().all(SpeedQuantiles::is_valid));
+
+    let mut group = criterion.benchmark_group("forecast/100000 segments");
+    group.throughput(Throughput::Elements(SEGMENTS as u64));
+    group.sample_size(10);
+    group.bench_function("mlp", |bencher| {
+        bencher.iter(|| model.forecast(&context, black_box(&request)));
+    });
+    group.bench_function("mlp features alone", |bencher| {
+        bencher.iter(|| {
+            let prepared = context.prepare(black_box(&request));
+            let mut sum = 0.0;
+            (0..SEGMENTS).for_each(|segment| prepared.write(segment, |_, value| sum += value));
+            sum
+        });
+    });
+    let rows = Tensor::ones(
+        (SEGMENTS, FEATURE_COUNT),
+        candle_core::DType::F32,
+        &Device::Cpu,
+    )
+    .expect("it fits into memory");
+    group.bench_function("mlp through candle, network alone", |bencher| {
+        bencher.iter(|| model.module().forward(black_box(&rows)));
+    });
+    group.bench_function("profile-residual", |bencher| {
+        bencher.iter(|| ProfileResidual.forecast(black_box(&request)));
+    });
+    group.finish();
+}
+
+criterion_group!(benches, forecast);
+criterion_main!(benches);

@@ -1,12 +1,201 @@
-//! `roadcast train`.
+//! `roadcast train`: reads a dataset folder, trains, writes a model folder.
 
+use std::io::Read;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::Context;
+use candle_core::Device;
+
+use super::UsageError;
+use crate::forecast::{
+    Dataset, EpochReport, Mlp, ModelCard, TrainedModel, TrainingSettings, curve_csv, curve_svg,
+    sha256_hex, train,
+};
 
 /// Options of `roadcast train`.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {}
+pub(crate) struct Args {
+    /// Folder with `dataset.toml`, `series.csv[.gz]`, `graph.csv` and perhaps `segments.csv`.
+    #[arg(long)]
+    dataset: PathBuf,
+    /// Folder to write the model to: weights, card, loss curve.
+    #[arg(long)]
+    out: PathBuf,
+    /// Proportions in time of training, validation and test.
+    #[arg(long, default_value = "70/10/20")]
+    split: String,
+    /// Where to train: `auto` takes CUDA when it was built in and a device is there.
+    #[arg(long, value_enum, default_value_t = DeviceChoice::Auto)]
+    device: DeviceChoice,
+    /// Seed of every random choice; equal seeds give equal weights on a CPU.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Epochs at most; training stops early when validation stops improving.
+    #[arg(long, default_value_t = TrainingSettings::default().epochs)]
+    epochs: usize,
+    /// Steps of the optimiser an epoch.
+    #[arg(long, default_value_t = TrainingSettings::default().steps_per_epoch)]
+    steps: usize,
+    /// Name and version of the model as published; by default the name of the folder.
+    #[arg(long)]
+    name: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum DeviceChoice {
+    Auto,
+    Cpu,
+    Cuda,
+}
 
 /// Runs the command.
-pub(crate) fn run(_args: Args) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("not available in this build")
+pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let name = args.name.clone().or_else(|| {
+        let folder = args.out.file_name()?;
+        Some(folder.to_string_lossy().into_owned())
+    });
+    let settings = TrainingSettings {
+        name: name.unwrap_or_else(|| "residual-mlp".to_owned()),
+        split: parse_split(&args.split)?,
+        seed: args.seed,
+        epochs: args.epochs.max(1),
+        steps_per_epoch: args.steps.max(1),
+        ..TrainingSettings::default()
+    };
+    let dataset = read_dataset(&args.dataset)?;
+    let device = pick_device(args.device)?;
+    eprintln!(
+        "{}: {} rows of {} columns, {}",
+        dataset.name,
+        dataset.row_count(),
+        dataset.column_count(),
+        if device.is_cpu() { "CPU" } else { "CUDA" },
+    );
+    let started = Instant::now();
+    let mut report = |report: &EpochReport| print_epoch(report, &settings, started, &dataset.unit);
+    let trained = train(&dataset, &settings, &device, &mut report)?;
+    let card = write_model(&args.out, trained, &dataset.unit)?;
+    print_metrics(&card);
+    eprintln!(
+        "written to {} after {:.0} s",
+        args.out.display(),
+        started.elapsed().as_secs_f64()
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+fn parse_split(text: &str) -> anyhow::Result<[usize; 3]> {
+    let parts: Option<Vec<usize>> = text.split('/').map(|part| part.parse().ok()).collect();
+    parts
+        .and_then(|parts| <[usize; 3]>::try_from(parts).ok())
+        .filter(|parts| parts.iter().all(|&part| part > 0))
+        .ok_or_else(|| UsageError(format!("--split {text} is not like 70/10/20")).into())
+}
+
+fn pick_device(choice: DeviceChoice) -> anyhow::Result<Device> {
+    match choice {
+        DeviceChoice::Cpu => Ok(Device::Cpu),
+        DeviceChoice::Auto => Ok(Device::cuda_if_available(0).unwrap_or(Device::Cpu)),
+        DeviceChoice::Cuda => {
+            Device::new_cuda(0).context("no CUDA: build with --features cuda on a machine with one")
+        }
+    }
+}
+
+fn read_dataset(folder: &Path) -> anyhow::Result<Dataset> {
+    let header = read_file(&folder.join("dataset.toml"))?;
+    let zipped = folder.join("series.csv.gz");
+    let series = if zipped.exists() {
+        let mut bytes = Vec::new();
+        flate2::read::MultiGzDecoder::new(read_file(&zipped)?.as_slice())
+            .read_to_end(&mut bytes)
+            .with_context(|| format!("{} is not gzip", zipped.display()))?;
+        bytes
+    } else {
+        read_file(&folder.join("series.csv"))?
+    };
+    let graph = read_file(&folder.join("graph.csv"))?;
+    let segments = folder.join("segments.csv");
+    let segments = segments
+        .exists()
+        .then(|| read_file(&segments))
+        .transpose()?;
+    Dataset::parse(&header, &series, &graph, segments.as_deref())
+        .with_context(|| format!("dataset {}", folder.display()))
+}
+
+fn read_file(path: &Path) -> anyhow::Result<Vec<u8>> {
+    std::fs::read(path)
+        .map_err(|error| UsageError(format!("cannot read {}: {error}", path.display())).into())
+}
+
+fn print_epoch(report: &EpochReport, settings: &TrainingSettings, started: Instant, unit: &str) {
+    let elapsed_s = started.elapsed().as_secs_f64();
+    let left_s = elapsed_s / report.epoch as f64 * (settings.epochs - report.epoch) as f64;
+    eprintln!(
+        "epoch {:>3}/{}  loss {:.5}  validation MAE {:.4} {unit}{}  {elapsed_s:.0} s, at most {left_s:.0} s left",
+        report.epoch,
+        settings.epochs,
+        report.loss,
+        report.validation_mae,
+        if report.is_best { " *" } else { "  " },
+    );
+}
+
+/// Writes weights, card and curve, and loads the model back to be sure of it.
+fn write_model(folder: &Path, trained: TrainedModel, unit: &str) -> anyhow::Result<ModelCard> {
+    std::fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
+    let weights = folder.join("weights.safetensors");
+    candle_core::safetensors::save(&trained.tensors, &weights)
+        .with_context(|| format!("writing {}", weights.display()))?;
+    let bytes = std::fs::read(&weights)?;
+    let card = ModelCard {
+        weights_sha256: sha256_hex(&bytes),
+        ..trained.card
+    };
+    let text = card.to_toml()?;
+    Mlp::load(text.as_bytes(), &bytes, &Device::Cpu).context("the written model does not load")?;
+    for (name, text) in [
+        ("card.toml", text),
+        ("loss.csv", curve_csv(&trained.curve)),
+        ("loss.svg", curve_svg(&trained.curve, unit)),
+    ] {
+        let path = folder.join(name);
+        std::fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
+    }
+    Ok(card)
+}
+
+#[expect(clippy::print_stdout, reason = "the table is what this command prints")]
+fn print_metrics(card: &ModelCard) {
+    println!(
+        "test part, mean absolute error in {}\n{:>7} {:>9} {:>11} {:>9} {:>17} {:>9}",
+        card.data.unit, "minutes", "model", "last value", "profile", "profile+residual", "in 80 %"
+    );
+    for step in &card.metrics {
+        println!(
+            "{:>7} {:>9.4} {:>11.4} {:>9.4} {:>17.4} {:>9.3}",
+            step.minutes,
+            step.model,
+            step.last_value,
+            step.profile,
+            step.profile_residual,
+            step.coverage
+        );
+    }
+    let count = card.metrics.len().max(1) as f64;
+    let mean = |value: fn(&crate::forecast::StepMetrics) -> f64| {
+        card.metrics.iter().map(value).sum::<f64>() / count
+    };
+    println!(
+        "{:>7} {:>9.4} {:>11.4} {:>9.4} {:>17.4} {:>9.3}",
+        "mean",
+        mean(|step| step.model),
+        mean(|step| step.last_value),
+        mean(|step| step.profile),
+        mean(|step| step.profile_residual),
+        mean(|step| step.coverage)
+    );
 }

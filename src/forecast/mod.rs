@@ -7,17 +7,34 @@ use std::sync::Arc;
 
 mod baseline;
 mod calibration;
+mod card;
+mod dataset;
 mod error_tracker;
+mod features;
+mod fused;
+mod graph;
 mod history;
+mod mlp;
+mod model;
 mod request;
 mod snapshot;
+mod training;
 
 pub use baseline::{LastValue, Profile, ProfileResidual};
 pub use calibration::{Baseline, Calibration, RATIO_BIN_COUNT};
+pub use card::{ARCHITECTURE, DataCard, ModelCard, ModelError, StepMetrics, TrainingCard};
+pub use dataset::{Dataset, DatasetError};
 pub use error_tracker::{ErrorTracker, MAX_TRACKED_SEGMENTS, Speaker};
+pub use features::{FEATURE_COUNT, FeatureContext, PreparedFeatures, SegmentAttributes};
+pub use graph::RoadGraph;
 pub use history::{FinishedStep, History};
+pub use mlp::{MlpConfig, MlpModule, OUTPUT_COUNT};
+pub use model::{Mlp, MlpForecaster, sha256_hex};
 pub use request::{ForecastRequest, LAG_COUNT};
 pub use snapshot::SnapshotError;
+pub use training::{
+    EpochReport, TrainedModel, TrainingError, TrainingSettings, curve_csv, curve_svg, train,
+};
 
 use crate::network::NetworkVersion;
 use crate::units::{Interval, SegmentId, Timestamp};
@@ -77,6 +94,16 @@ pub trait SpeedProfile {
 
     /// The speed of unhindered traffic in m/s; finite, > 0.
     fn free_flow_mps(&self, segment: SegmentId) -> f32;
+}
+
+impl SpeedProfile for crate::state::Profiles {
+    fn speed_mps(&self, segment: SegmentId, at: Timestamp) -> f32 {
+        Self::speed_mps(self, segment, at)
+    }
+
+    fn free_flow_mps(&self, segment: SegmentId) -> f32 {
+        Self::free_flow_mps(self, segment)
+    }
 }
 
 /// Turns what is known at one moment into the next hour.

@@ -2,3 +2,5 @@
 
 #[path = "forecast/baselines.rs"]
 mod baselines;
+#[path = "forecast/model.rs"]
+mod model;

@@ -1,0 +1,143 @@
+//! The card beside every weight file: what the model is, what it learnt from, how well it does, and
+//! the hash that ties it to its weights.
+
+use serde::{Deserialize, Serialize};
+
+use super::MlpConfig;
+
+/// The architecture this build can run.
+pub const ARCHITECTURE: &str = "residual-mlp-1";
+
+/// A model card, stored as TOML.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelCard {
+    /// Name and version, as published with every forecast.
+    pub name: String,
+    /// Which code can run it.
+    pub architecture: String,
+    /// How the numbers it reads are scaled.
+    pub normalisation: String,
+    /// Hexadecimal SHA-256 of the weight file.
+    pub weights_sha256: String,
+    /// Largest difference allowed between the golden output in the weight file and what this
+    /// machine computes, in raw output units.
+    pub golden_tolerance: f32,
+    /// The shape of the network.
+    pub config: MlpConfig,
+    /// What it was trained on.
+    pub data: DataCard,
+    /// How it was trained.
+    pub training: TrainingCard,
+    /// How well it does on the test part, one entry a step.
+    pub metrics: Vec<StepMetrics>,
+}
+
+/// The data a model was trained on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataCard {
+    /// The dataset's name.
+    pub name: String,
+    /// Its licence.
+    pub licence: String,
+    /// Its unit, in which the metrics are.
+    pub unit: String,
+    /// Rows in time.
+    pub rows: usize,
+    /// Columns: segments or sensors.
+    pub segments: usize,
+    /// Parts in time for training, validation and test.
+    pub split: [usize; 3],
+}
+
+/// How a model was trained.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainingCard {
+    /// Version of roadcast.
+    pub roadcast: String,
+    /// Seed of every random choice.
+    pub seed: u64,
+    /// Epochs run before it stopped.
+    pub epochs: usize,
+    /// The epoch whose weights were kept, from 1.
+    pub best_epoch: usize,
+    /// Steps of the optimiser an epoch.
+    pub steps_per_epoch: usize,
+    /// Rows a step.
+    pub batch: usize,
+    /// Highest learning rate.
+    pub learning_rate: f64,
+}
+
+/// Mean absolute errors of the medians at one step, in the unit of the data.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StepMetrics {
+    /// Minutes ahead: the end of the step.
+    pub minutes: usize,
+    /// Of the model.
+    pub model: f64,
+    /// Of last value.
+    pub last_value: f64,
+    /// Of the profile.
+    pub profile: f64,
+    /// Of profile and fading deviation.
+    pub profile_residual: f64,
+    /// Share of truths between the outer quantiles; 0.8 is wanted.
+    pub coverage: f64,
+}
+
+impl ModelCard {
+    /// Reads a card.
+    ///
+    /// # Errors
+    /// When it is not UTF-8 TOML with exactly these keys.
+    pub fn parse(bytes: &[u8]) -> Result<Self, ModelError> {
+        let text =
+            std::str::from_utf8(bytes).map_err(|error| ModelError::Card(error.to_string()))?;
+        toml::from_str(text).map_err(|error| ModelError::Card(error.to_string()))
+    }
+
+    /// Writes the card.
+    ///
+    /// # Errors
+    /// When a number cannot be written as TOML.
+    pub fn to_toml(&self) -> Result<String, ModelError> {
+        toml::to_string_pretty(self).map_err(|error| ModelError::Card(error.to_string()))
+    }
+}
+
+/// Why a model could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    /// The card is not readable.
+    #[error("model card: {0}")]
+    Card(String),
+    /// The card names code that this build lacks.
+    #[error("model architecture {found} is not {ARCHITECTURE}")]
+    Architecture {
+        /// What the card names.
+        found: String,
+    },
+    /// The weights are not those the card was written for.
+    #[error("weights have SHA-256 {found}, the card says {wanted}")]
+    Hash {
+        /// Of the bytes given.
+        found: String,
+        /// In the card.
+        wanted: String,
+    },
+    /// This machine computes something else than the machine that trained the model.
+    #[error("golden output differs by {difference}, {tolerance} allowed")]
+    Golden {
+        /// Largest absolute difference.
+        difference: f32,
+        /// What the card allows.
+        tolerance: f32,
+    },
+    /// The weight file is malformed or lacks a tensor.
+    #[error("weights: {0}")]
+    Weights(#[from] candle_core::Error),
+}

@@ -1,0 +1,107 @@
+//! Who lies upstream and downstream of whom, as sparse rows for averages over neighbours.
+
+use rayon::prelude::*;
+
+use crate::network::Network;
+
+/// Weighted neighbours of every segment on one side.
+#[derive(Clone, Debug, PartialEq, Default)]
+struct Side {
+    /// `start[s]..start[s + 1]` are the neighbours of segment `s`.
+    start: Vec<u32>,
+    other: Vec<u32>,
+    weight: Vec<f32>,
+}
+
+impl Side {
+    /// Rows from (segment, neighbour, weight), which need not be sorted.
+    fn new(count: usize, mut edges: Vec<(u32, u32, f32)>) -> Self {
+        edges.sort_by_key(|&(segment, other, _)| (segment, other));
+        let mut start = vec![0u32; count + 1];
+        for &(segment, _, _) in &edges {
+            start[segment as usize + 1] += 1;
+        }
+        for segment in 0..count {
+            start[segment + 1] += start[segment];
+        }
+        Self {
+            start,
+            other: edges.iter().map(|edge| edge.1).collect(),
+            weight: edges.iter().map(|edge| edge.2).collect(),
+        }
+    }
+
+    /// The weighted mean of `values` over the neighbours of each segment, 0 where there are none.
+    fn mean<const N: usize>(&self, values: &[[f32; N]]) -> Vec<[f32; N]> {
+        (0..values.len())
+            .into_par_iter()
+            .with_min_len(4_096)
+            .map(|segment| {
+                let range = self.start[segment] as usize..self.start[segment + 1] as usize;
+                let (mut sums, mut total) = ([0.0f32; N], 0.0f32);
+                for (&other, &weight) in self.other[range.clone()].iter().zip(&self.weight[range]) {
+                    let neighbour = &values[other as usize];
+                    total += weight;
+                    for (sum, value) in sums.iter_mut().zip(neighbour) {
+                        *sum += weight * value;
+                    }
+                }
+                if total > 0.0 {
+                    sums.iter_mut().for_each(|sum| *sum /= total);
+                }
+                sums
+            })
+            .collect()
+    }
+}
+
+/// Neighbours of every segment, both ways.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct RoadGraph {
+    upstream: Side,
+    downstream: Side,
+}
+
+impl RoadGraph {
+    /// The movements of a network, each with weight 1.
+    pub fn from_network(network: &Network) -> Self {
+        let edges: Vec<_> = network
+            .movements()
+            .iter()
+            .map(|movement| (movement.from().0, movement.to().0, 1.0))
+            .collect();
+        Self::from_edges(network.segment_count(), &edges)
+    }
+
+    /// Edges (from, to, weight) in the direction of travel among `count` segments. Loops, unknown
+    /// ends and weights that are not positive are left out.
+    pub fn from_edges(count: usize, edges: &[(u32, u32, f32)]) -> Self {
+        let kept = || {
+            edges.iter().copied().filter(|&(from, to, weight)| {
+                from != to
+                    && (from as usize) < count
+                    && (to as usize) < count
+                    && weight.is_finite()
+                    && weight > 0.0
+            })
+        };
+        Self {
+            upstream: Side::new(count, kept().map(|(from, to, w)| (to, from, w)).collect()),
+            downstream: Side::new(count, kept().collect()),
+        }
+    }
+
+    /// How many segments there are.
+    pub fn segment_count(&self) -> usize {
+        self.downstream.start.len().saturating_sub(1)
+    }
+
+    /// Means of `values` over neighbours: one hop up, two up, one down, two down.
+    pub(super) fn hops<const N: usize>(&self, values: &[[f32; N]]) -> [Vec<[f32; N]>; 4] {
+        let up = self.upstream.mean(values);
+        let up_up = self.upstream.mean(&up);
+        let down = self.downstream.mean(values);
+        let down_down = self.downstream.mean(&down);
+        [up, up_up, down, down_down]
+    }
+}

@@ -1,0 +1,178 @@
+//! A residual multilayer perceptron, one row a segment: linear in segments, inductive, and free of
+//! any city's ids.
+//!
+//! Dense layers with ReLU and skip connections after He et al. (2016), "Deep residual learning for
+//! image recognition"; quantiles by pinball loss after Koenker and Bassett (1978), ordered by
+//! construction: the outer ones are the median minus and plus a positive distance. The network says
+//! what to add to profile and fading deviation, so untrained it is that baseline.
+
+use candle_core::{Device, Result, Tensor, Var};
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+use super::features::FEATURE_COUNT;
+use super::{STEP_COUNT, SpeedQuantiles};
+
+/// Numbers the network gives a segment: a median, a distance below, a distance above each step.
+pub const OUTPUT_COUNT: usize = 3 * STEP_COUNT;
+
+/// Outputs for the median are multiplied by this to become shares of free flow, and those for the
+/// distances by [`REACH_SCALE`] (chosen near the spread of each, so that outputs stay near one).
+const MEDIAN_SCALE: f32 = 0.25;
+const REACH_SCALE: f32 = 0.1;
+/// A share of free flow beyond which no median is believed.
+const RATIO_MAX: f32 = 3.0;
+
+/// The shape of the network.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MlpConfig {
+    /// Width of the hidden layers.
+    pub hidden: usize,
+    /// Residual blocks of two layers.
+    pub blocks: usize,
+    /// Share of the deviation from the profile kept a step by the baseline it starts from, 0..=1.
+    pub decay: f32,
+}
+
+impl Default for MlpConfig {
+    fn default() -> Self {
+        Self {
+            hidden: 64,
+            blocks: 3,
+            decay: 0.9,
+        }
+    }
+}
+
+impl MlpConfig {
+    /// What is left of the deviation at `step`.
+    pub(super) fn decay_left(&self, step: usize) -> f32 {
+        self.decay.powi(step as i32 + 1)
+    }
+
+    /// Name, outputs and inputs of each layer, in the order they are run.
+    pub(super) fn layers(&self) -> Vec<(String, usize, usize)> {
+        let hidden = self.hidden;
+        let mut layers = vec![("input".to_owned(), hidden, FEATURE_COUNT)];
+        for block in 0..self.blocks {
+            layers.push((format!("block.{block}.first"), hidden, hidden));
+            layers.push((format!("block.{block}.second"), hidden, hidden));
+        }
+        layers.push(("output".to_owned(), OUTPUT_COUNT, hidden));
+        layers
+    }
+}
+
+/// Starting weights: He et al. (2015) uniform for layers before a ReLU, near zero for the last of
+/// each block and for the output, so that training starts from the baseline.
+pub(super) fn initial_weights(
+    config: &MlpConfig,
+    rng: &mut ChaCha8Rng,
+    device: &Device,
+) -> Result<BTreeMap<String, Var>> {
+    let mut weights = BTreeMap::new();
+    for (name, outputs, inputs) in config.layers() {
+        let damp = if name == "output" || name.ends_with("second") {
+            0.1
+        } else {
+            1.0
+        };
+        let bound = damp * (6.0 / inputs as f32).sqrt();
+        let values: Vec<f32> = (0..outputs * inputs)
+            .map(|_| rng.random_range(-bound..bound))
+            .collect();
+        let weight = Tensor::from_vec(values, (outputs, inputs), device)?;
+        weights.insert(format!("{name}.weight"), Var::from_tensor(&weight)?);
+        let bias = Tensor::zeros(outputs, candle_core::DType::F32, device)?;
+        weights.insert(format!("{name}.bias"), Var::from_tensor(&bias)?);
+    }
+    Ok(weights)
+}
+
+#[derive(Clone, Debug)]
+struct Linear {
+    weight: Tensor, // [output, input]
+    bias: Tensor,   // [output]
+}
+
+impl Linear {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        x.matmul(&self.weight.t()?)?.broadcast_add(&self.bias)
+    }
+}
+
+/// The network as candle sees it: for training, for GPUs, and as the reference of the fused one.
+#[derive(Clone, Debug)]
+pub struct MlpModule {
+    input: Linear,
+    blocks: Vec<(Linear, Linear)>,
+    output: Linear,
+}
+
+impl MlpModule {
+    /// Takes its weights by name.
+    pub(super) fn new(
+        config: &MlpConfig,
+        weights: &impl Fn(&str) -> Result<Tensor>,
+    ) -> Result<Self> {
+        let linear = |name: &str| -> Result<Linear> {
+            Ok(Linear {
+                weight: weights(&format!("{name}.weight"))?,
+                bias: weights(&format!("{name}.bias"))?,
+            })
+        };
+        Ok(Self {
+            input: linear("input")?,
+            blocks: (0..config.blocks)
+                .map(|block| {
+                    Ok((
+                        linear(&format!("block.{block}.first"))?,
+                        linear(&format!("block.{block}.second"))?,
+                    ))
+                })
+                .collect::<Result<_>>()?,
+            output: linear("output")?,
+        })
+    }
+
+    /// Raw outputs, `[segment, OUTPUT_COUNT]`, of features, `[segment, FEATURE_COUNT]`.
+    ///
+    /// # Errors
+    /// When the shapes do not fit or the device fails.
+    pub fn forward(&self, features: &Tensor) -> Result<Tensor> {
+        let mut hidden = self.input.forward(features)?.relu()?; // [segment, hidden]
+        for (first, second) in &self.blocks {
+            let inner = first.forward(&hidden)?.relu()?;
+            hidden = (hidden + second.forward(&inner)?)?.relu()?;
+        }
+        self.output.forward(&hidden)
+    }
+}
+
+/// Median and distances to the outer quantiles as shares of free flow, `[segment, step]` each, from
+/// raw outputs and the baseline they are added to.
+pub(super) fn ratios(raw: &Tensor, start: &Tensor) -> Result<[Tensor; 3]> {
+    let part = |index: usize| raw.narrow(1, index * STEP_COUNT, STEP_COUNT);
+    let median = (start + part(0)?.affine(f64::from(MEDIAN_SCALE), 0.0)?)?;
+    let reach = |part: Tensor| -> Result<Tensor> {
+        (part.sqr()?.affine(1.0, 4.0)?.sqrt()? + part)?.affine(0.5 * f64::from(REACH_SCALE), 0.0)
+    };
+    Ok([median, reach(part(1)?)?, reach(part(2)?)?])
+}
+
+/// The same for one segment and step in m/s.
+pub(super) fn quantiles(raw: [f32; 3], start: f32, free_flow_mps: f32) -> SpeedQuantiles {
+    let [median, below, above] = raw;
+    let ratio = (start + MEDIAN_SCALE * median).clamp(0.0, RATIO_MAX);
+    // Positive and smooth without an exponential: (x + sqrt(x^2 + 4)) / 2.
+    let reach = |x: f32| 0.5 * REACH_SCALE * (x + (x * x + 4.0).sqrt());
+    SpeedQuantiles::ordered(
+        (ratio - reach(below)) * free_flow_mps,
+        ratio * free_flow_mps,
+        (ratio + reach(above)) * free_flow_mps,
+        start * free_flow_mps,
+    )
+}

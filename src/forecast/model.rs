@@ -1,0 +1,335 @@
+//! A trained model ready to speak: card and hash checked, weights packed, bound to a network.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use candle_core::{Device, Tensor};
+use rayon::prelude::*;
+use sha2::{Digest, Sha256};
+
+use super::card::ARCHITECTURE;
+use super::features::{FEATURE_COUNT, PreparedFeatures};
+use super::fused::{After, LANES, Layer};
+use super::mlp::{MlpModule, OUTPUT_COUNT, quantiles};
+use super::{
+    FeatureContext, ForecastBatch, ForecastRequest, Forecaster, ModelCard, ModelError,
+    ProfileResidual, STEP_COUNT, SpeedQuantiles,
+};
+use crate::network::{Network, NetworkVersion};
+
+/// Blocks of `LANES` segments that one task of a thread computes: about a thousand segments.
+const BLOCKS_PER_TASK: usize = 21;
+
+/// A loaded network that knows no city.
+#[derive(Clone, Debug)]
+pub struct Mlp {
+    card: ModelCard,
+    name: Arc<str>,
+    device: Device,
+    module: MlpModule,
+    layers: Vec<Layer>,
+}
+
+impl Mlp {
+    /// Loads a model from the bytes of its card and of its weight file. On a CPU device it runs
+    /// fused, on others through candle.
+    ///
+    /// # Errors
+    /// When the card is unreadable or of another architecture, the hash differs, a weight is missing
+    /// or misshapen, or the golden output is not reproduced.
+    pub fn load(card: &[u8], weights: &[u8], device: &Device) -> Result<Self, ModelError> {
+        let card = ModelCard::parse(card)?;
+        if card.architecture != ARCHITECTURE {
+            return Err(ModelError::Architecture {
+                found: card.architecture,
+            });
+        }
+        let found = sha256_hex(weights);
+        if found != card.weights_sha256 {
+            return Err(ModelError::Hash {
+                found,
+                wanted: card.weights_sha256,
+            });
+        }
+        let tensors = candle_core::safetensors::load_buffer(weights, device)?;
+        let model = Self::from_tensors(card, &tensors, device)?;
+        let golden = |name: &str| -> Result<Vec<Vec<f32>>, ModelError> {
+            Ok(named(&tensors, name)?.to_vec2()?)
+        };
+        let (input, wanted) = (golden("golden.input")?, golden("golden.output")?);
+        let difference = input
+            .iter()
+            .zip(&wanted)
+            .map(|(features, wanted)| largest_difference(&model.raw_row(features), wanted))
+            .fold(if input.is_empty() { f32::INFINITY } else { 0.0 }, f32::max);
+        let tolerance = model.card.golden_tolerance;
+        if difference <= tolerance {
+            Ok(model)
+        } else {
+            Err(ModelError::Golden {
+                difference,
+                tolerance,
+            })
+        }
+    }
+
+    /// The model trained on the bundled generator's traffic.
+    ///
+    /// # Errors
+    /// As [`Mlp::load`].
+    pub fn bundled(device: &Device) -> Result<Self, ModelError> {
+        Self::load(
+            include_bytes!("../../models/city/card.toml"),
+            include_bytes!("../../models/city/weights.safetensors"),
+            device,
+        )
+    }
+
+    pub(super) fn from_tensors(
+        card: ModelCard,
+        tensors: &HashMap<String, Tensor>,
+        device: &Device,
+    ) -> Result<Self, ModelError> {
+        let mut layers = Vec::new();
+        for (name, outputs, inputs) in card.config.layers() {
+            let weight = named(tensors, &format!("{name}.weight"))?;
+            let bias = named(tensors, &format!("{name}.bias"))?;
+            if weight.dims() != [outputs, inputs] || bias.dims() != [outputs] {
+                return Err(ModelError::Card(format!(
+                    "layer {name} has shape {:?}, {outputs} x {inputs} wanted",
+                    weight.dims()
+                )));
+            }
+            layers.push(Layer::pack(&weight.to_vec2()?, &bias.to_vec1::<f32>()?));
+        }
+        let module = MlpModule::new(&card.config, &|name| named(tensors, name))?;
+        Ok(Self {
+            name: Arc::from(card.name.as_str()),
+            card,
+            device: device.clone(),
+            module,
+            layers,
+        })
+    }
+
+    /// What is known about the model.
+    pub fn card(&self) -> &ModelCard {
+        &self.card
+    }
+
+    /// The network as candle runs it.
+    pub fn module(&self) -> &MlpModule {
+        &self.module
+    }
+
+    /// Raw outputs of one segment's features through the fused network.
+    ///
+    /// # Panics
+    /// When there are not `FEATURE_COUNT` features.
+    pub fn raw_row(&self, features: &[f32]) -> [f32; OUTPUT_COUNT] {
+        assert_eq!(features.len(), FEATURE_COUNT);
+        let mut block = Block::new(self);
+        for (index, &value) in features.iter().enumerate() {
+            block.features[index * LANES] = value;
+        }
+        block.run(&self.layers);
+        std::array::from_fn(|output| block.output[output * LANES])
+    }
+
+    /// Forecasts every segment of `request`, `STEP_COUNT` quantiles each.
+    ///
+    /// # Errors
+    /// When the device fails; the fused CPU path cannot.
+    pub fn forecast(
+        &self,
+        context: &FeatureContext,
+        request: &ForecastRequest,
+    ) -> Result<Vec<SpeedQuantiles>, ModelError> {
+        let prepared = context.prepare(request);
+        let mut answer = vec![SpeedQuantiles::default(); request.segment_count() * STEP_COUNT];
+        if self.device.is_cpu() {
+            self.run_fused(&prepared, request, &mut answer);
+        } else {
+            self.run_module(&prepared, request, &mut answer)?;
+        }
+        Ok(answer)
+    }
+
+    fn run_fused(
+        &self,
+        prepared: &PreparedFeatures<'_>,
+        request: &ForecastRequest,
+        answer: &mut [SpeedQuantiles],
+    ) {
+        let task_segments = BLOCKS_PER_TASK * LANES;
+        answer
+            .par_chunks_mut(task_segments * STEP_COUNT)
+            .enumerate()
+            .for_each_init(
+                || Block::new(self),
+                |block, (task, answer)| {
+                    for (index, answer) in answer.chunks_mut(LANES * STEP_COUNT).enumerate() {
+                        let first = task * task_segments + index * LANES;
+                        for lane in 0..answer.len() / STEP_COUNT {
+                            prepared.write(first + lane, |feature, value| {
+                                block.features[feature * LANES + lane] = value;
+                            });
+                        }
+                        block.run(&self.layers);
+                        for (lane, steps) in answer.chunks_exact_mut(STEP_COUNT).enumerate() {
+                            let raw = |output: usize| block.output[output * LANES + lane];
+                            self.finish(prepared, request, first + lane, raw, steps);
+                        }
+                    }
+                },
+            );
+    }
+
+    fn run_module(
+        &self,
+        prepared: &PreparedFeatures<'_>,
+        request: &ForecastRequest,
+        answer: &mut [SpeedQuantiles],
+    ) -> Result<(), ModelError> {
+        let count = request.segment_count();
+        let mut features = vec![0.0; count * FEATURE_COUNT];
+        for (segment, row) in features.chunks_exact_mut(FEATURE_COUNT).enumerate() {
+            prepared.write(segment, |feature, value| row[feature] = value);
+        }
+        let features = Tensor::from_vec(features, (count, FEATURE_COUNT), &self.device)?;
+        let raw: Vec<Vec<f32>> = self.module.forward(&features)?.to_vec2()?;
+        for (segment, steps) in answer.chunks_exact_mut(STEP_COUNT).enumerate() {
+            let raw = |output: usize| raw[segment][output];
+            self.finish(prepared, request, segment, raw, steps);
+        }
+        Ok(())
+    }
+
+    fn finish(
+        &self,
+        prepared: &PreparedFeatures<'_>,
+        request: &ForecastRequest,
+        segment: usize,
+        raw: impl Fn(usize) -> f32,
+        steps: &mut [SpeedQuantiles],
+    ) {
+        for (step, said) in steps.iter_mut().enumerate() {
+            let start = prepared.start(segment, step, self.card.config.decay_left(step));
+            let outputs = [step, STEP_COUNT + step, 2 * STEP_COUNT + step].map(&raw);
+            *said = quantiles(outputs, start, request.free_flow_mps[segment]);
+        }
+    }
+}
+
+/// One thread's buffers, `[feature or output][LANES]` each.
+#[derive(Debug)]
+struct Block {
+    features: Vec<f32>,
+    hidden: Vec<f32>,
+    inner: Vec<f32>,
+    output: Vec<f32>,
+}
+
+impl Block {
+    fn new(model: &Mlp) -> Self {
+        let len = |layer: Option<&Layer>| layer.map_or(0, Layer::output_len);
+        Self {
+            features: vec![0.0; FEATURE_COUNT * LANES],
+            hidden: vec![0.0; len(model.layers.first())],
+            inner: vec![0.0; len(model.layers.first())],
+            output: vec![0.0; len(model.layers.last())],
+        }
+    }
+
+    fn run(&mut self, layers: &[Layer]) {
+        let [input, blocks @ .., output] = layers else {
+            return;
+        };
+        input.apply(&self.features, &mut self.hidden, After::Relu);
+        for pair in blocks.chunks_exact(2) {
+            pair[0].apply(&self.hidden, &mut self.inner, After::Relu);
+            pair[1].apply(&self.inner, &mut self.hidden, After::AddRelu);
+        }
+        output.apply(&self.hidden, &mut self.output, After::Keep);
+    }
+}
+
+fn named(tensors: &HashMap<String, Tensor>, name: &str) -> Result<Tensor, candle_core::Error> {
+    tensors
+        .get(name)
+        .cloned()
+        .ok_or_else(|| candle_core::Error::Msg(format!("tensor {name} is missing")))
+}
+
+fn largest_difference(found: &[f32], wanted: &[f32]) -> f32 {
+    if found.len() != wanted.len() {
+        return f32::INFINITY;
+    }
+    found
+        .iter()
+        .zip(wanted)
+        .map(|(found, wanted)| (found - wanted).abs())
+        .fold(0.0, |largest, difference| {
+            if difference.is_nan() {
+                f32::INFINITY
+            } else {
+                largest.max(difference)
+            }
+        })
+}
+
+/// SHA-256 of bytes in lower-case hexadecimal, as cards hold it.
+pub fn sha256_hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+/// A model bound to one network.
+#[derive(Clone, Debug)]
+pub struct MlpForecaster {
+    mlp: Mlp,
+    network: NetworkVersion,
+    context: FeatureContext,
+}
+
+impl MlpForecaster {
+    /// Binds a model to a network whose local time is UTC plus `utc_offset_s`; `None` hides the time
+    /// of day from the model.
+    pub fn new(mlp: Mlp, network: &Network, utc_offset_s: Option<i64>) -> Self {
+        Self {
+            mlp,
+            network: network.version(),
+            context: FeatureContext::from_network(network, utc_offset_s),
+        }
+    }
+
+    /// The model.
+    pub fn mlp(&self) -> &Mlp {
+        &self.mlp
+    }
+}
+
+impl Forecaster for MlpForecaster {
+    fn name(&self) -> &str {
+        &self.mlp.name
+    }
+
+    /// A request about another network, or a device that fails, is answered by profile and fading
+    /// deviation and marked as fallback.
+    fn forecast(&self, request: &ForecastRequest) -> ForecastBatch {
+        let is_ours = request.network == self.network
+            && request.segment_count() == self.context.segment_count();
+        let said = is_ours
+            .then(|| self.mlp.forecast(&self.context, request).ok())
+            .flatten();
+        match said {
+            Some(quantiles) => request.answer(Arc::clone(&self.mlp.name), quantiles),
+            None => ForecastBatch {
+                fallback: true,
+                ..ProfileResidual.forecast(request)
+            },
+        }
+    }
+}

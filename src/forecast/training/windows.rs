@@ -1,0 +1,306 @@
+//! Moments of a dataset as forecast requests: profile without the moment's own day, and what is
+//! spoilt on purpose.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+
+use super::super::{
+    Calibration, Dataset, DatasetError, ForecastRequest, LAG_COUNT, STEP_COUNT, STEP_MS,
+};
+use crate::network::NetworkVersion;
+
+const DAY_MS: i64 = 86_400_000;
+const SLOTS: usize = (DAY_MS / STEP_MS) as usize;
+/// Weekdays and weekends have profiles of their own.
+const KINDS: usize = 2;
+/// Slots to each side that a profile is smoothed over: 25 minutes in all.
+const SMOOTHING: i64 = 2;
+/// Weight of the all-days profile beside the days of one kind, in samples (chosen).
+const KIND_PRIOR: f32 = 4.0;
+/// Weight of the segment's mean beside the all-days profile, in samples (chosen).
+const MEAN_PRIOR: f32 = 2.0;
+/// Quantile of the training values taken as free flow, as the state room's profiles take it.
+const FREE_FLOW_QUANTILE: f32 = 0.94;
+/// Share of a deviation kept a step, and its spread, where the newest values are missing (the
+/// defaults of the state room's filter).
+const CARRY: f32 = 0.9;
+const CARRIED_SPREAD: f32 = 0.15;
+
+/// What a training window is spoilt with; shares of free flow where not stated otherwise.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Spoil {
+    /// Share of cells that are hidden, 0..=0.5.
+    masked: f32,
+    /// Standard deviation of the noise added to each value.
+    noise: f32,
+    /// How much of the profile is replaced by the segment's mean, 0..=1.
+    flattened: f32,
+    /// Whether the model isn't told the time of day.
+    pub(super) hides_time: bool,
+}
+
+impl Spoil {
+    /// Half of the windows keep their values and profile; the others lose some (chosen).
+    pub(super) fn draw(rng: &mut ChaCha8Rng) -> Self {
+        let mut sometimes = |chance: f64, most: f32| {
+            let amount = rng.random_range(0.0..most);
+            if rng.random_bool(chance) { amount } else { 0.0 }
+        };
+        Self {
+            masked: sometimes(0.6, 0.5),
+            noise: sometimes(0.5, 0.12),
+            flattened: sometimes(0.4, 1.0),
+            hides_time: sometimes(0.4, 1.0) > 0.0,
+        }
+    }
+}
+
+/// All windows of a dataset, split in time.
+#[derive(Debug)]
+pub(super) struct Windows<'a> {
+    pub(super) dataset: &'a Dataset,
+    /// First rows of validation and test.
+    bounds: [usize; 2],
+    free_flow_mps: Vec<f32>,
+    mean_mps: Vec<f32>,
+    /// Smoothed sums and counts by row, of training rows of that row's day only.
+    own: Vec<(f32, f32)>,
+    /// The same added up over days, `[kind][slot][column]`.
+    total: Vec<(f32, f32)>,
+    calibration: Arc<Calibration>,
+}
+
+impl<'a> Windows<'a> {
+    pub(super) fn new(dataset: &'a Dataset, split: [usize; 3]) -> Result<Self, DatasetError> {
+        let rows = dataset.row_count();
+        let parts = split.iter().sum::<usize>().max(1);
+        let bounds = [
+            rows * split[0] / parts,
+            rows * (split[0] + split[1]) / parts,
+        ];
+        let wanted = LAG_COUNT + STEP_COUNT;
+        if [bounds[0], bounds[1] - bounds[0], rows - bounds[1]]
+            .iter()
+            .any(|&part| part < wanted)
+        {
+            return Err(DatasetError::Unfit(format!(
+                "has {rows} rows, too few for a split {split:?} with {wanted} rows a part"
+            )));
+        }
+        let mut windows = Self {
+            dataset,
+            bounds,
+            free_flow_mps: Vec::new(),
+            mean_mps: Vec::new(),
+            own: Vec::new(),
+            total: Vec::new(),
+            calibration: Arc::new(Calibration::default()),
+        };
+        windows.learn_levels();
+        windows.learn_profile();
+        windows.learn_decay();
+        Ok(windows)
+    }
+
+    /// Newest input rows whose window lies in the training part.
+    pub(super) fn training(&self) -> Range<usize> {
+        LAG_COUNT - 1..self.bounds[0] - STEP_COUNT
+    }
+
+    /// Newest input rows whose first target lies in validation.
+    pub(super) fn validation(&self) -> Range<usize> {
+        self.bounds[0] - 1..self.bounds[1] - STEP_COUNT
+    }
+
+    /// Newest input rows whose first target lies in test.
+    pub(super) fn test(&self) -> Range<usize> {
+        self.bounds[1] - 1..self.dataset.row_count() - STEP_COUNT
+    }
+
+    fn learn_levels(&mut self) {
+        for column in 0..self.dataset.column_count() {
+            let mut values: Vec<f32> = (0..self.bounds[0])
+                .filter_map(|row| self.dataset.value(row, column))
+                .collect();
+            values.sort_unstable_by(f32::total_cmp);
+            let at = (values.len() as f32 * FREE_FLOW_QUANTILE) as usize;
+            let free_flow = values.get(at.min(values.len().saturating_sub(1)));
+            self.free_flow_mps
+                .push(free_flow.copied().unwrap_or(1.0).max(0.1));
+            let mean = values.iter().sum::<f32>() / values.len().max(1) as f32;
+            self.mean_mps.push(mean);
+        }
+    }
+
+    fn slot_of(&self, row: usize) -> (usize, usize) {
+        let time = self.dataset.times[row];
+        let slot = time.as_millis().rem_euclid(DAY_MS) / STEP_MS;
+        let weekday = time.as_millis().div_euclid(DAY_MS).rem_euclid(7);
+        (usize::from(matches!(weekday, 2 | 3)), slot as usize)
+    }
+
+    fn learn_profile(&mut self) {
+        let (rows, columns) = (self.dataset.row_count(), self.dataset.column_count());
+        self.own = vec![(0.0, 0.0); rows * columns];
+        self.total = vec![(0.0, 0.0); KINDS * SLOTS * columns];
+        let day_of = |row: usize| self.dataset.times[row].as_millis().div_euclid(DAY_MS);
+        for row in 0..rows {
+            let (kind, slot) = self.slot_of(row);
+            for shift in -SMOOTHING..=SMOOTHING {
+                let Some(near) = row.checked_add_signed(shift as isize) else {
+                    continue;
+                };
+                if near >= self.bounds[0] || day_of(near) != day_of(row) {
+                    continue;
+                }
+                for column in 0..columns {
+                    if let Some(value) = self.dataset.value(near, column) {
+                        let own = &mut self.own[row * columns + column];
+                        *own = (own.0 + value, own.1 + 1.0);
+                    }
+                }
+            }
+            for column in 0..columns {
+                let own = self.own[row * columns + column];
+                let total = &mut self.total[(kind * SLOTS + slot) * columns + column];
+                *total = (total.0 + own.0, total.1 + own.1);
+            }
+        }
+    }
+
+    /// The profile at a row from the training days other than its own.
+    fn profile_mps(&self, row: usize, column: usize) -> f32 {
+        let columns = self.dataset.column_count();
+        let (kind, slot) = self.slot_of(row);
+        let own = self.own[row * columns + column];
+        let at = |kind: usize| self.total[(kind * SLOTS + slot) * columns + column];
+        let (same, other) = (at(kind), at(1 - kind));
+        let (sum, count) = (same.0 - own.0, (same.1 - own.1).max(0.0));
+        let all =
+            (sum + other.0 + MEAN_PRIOR * self.mean_mps[column]) / (count + other.1 + MEAN_PRIOR);
+        ((sum + KIND_PRIOR * all) / (count + KIND_PRIOR)).max(0.0)
+    }
+
+    /// Regresses later deviations on present ones over some training moments.
+    fn learn_decay(&mut self) {
+        let mut calibration = Calibration::default();
+        let (mut cross, mut square) = ([0.0f64; STEP_COUNT], [1e-6f64; STEP_COUNT]);
+        let range = self.training();
+        let stride = (range.len() / 200).max(1);
+        for newest in range.step_by(stride) {
+            for column in 0..self.dataset.column_count() {
+                let Some(now) = self.dataset.value(newest, column) else {
+                    continue;
+                };
+                let now = f64::from(now - self.profile_mps(newest, column));
+                for step in 0..STEP_COUNT {
+                    let row = newest + 1 + step;
+                    if let Some(then) = self.dataset.value(row, column) {
+                        let then = f64::from(then - self.profile_mps(row, column));
+                        cross[step] += now * then;
+                        square[step] += now * now;
+                    }
+                }
+            }
+        }
+        for step in 0..STEP_COUNT {
+            calibration.decay[step] = (cross[step] / square[step]).clamp(0.0, 1.0) as f32;
+        }
+        self.calibration = Arc::new(calibration);
+    }
+
+    /// What is known when row `newest` is the last one, spoilt if wanted.
+    pub(super) fn request(
+        &self,
+        newest: usize,
+        spoil: Option<(&Spoil, &mut ChaCha8Rng)>,
+    ) -> ForecastRequest {
+        let columns = self.dataset.column_count();
+        let first_step = self.dataset.times[newest].plus_millis(STEP_MS);
+        let mut request = ForecastRequest {
+            issued_at: first_step,
+            first_step,
+            network: NetworkVersion::default(),
+            now_mps: vec![0.0; columns],
+            sigma_mps: vec![0.0; columns],
+            age_min: vec![u8::MAX; columns],
+            free_flow_mps: self.free_flow_mps.clone(),
+            history_mps: vec![0.0; columns * LAG_COUNT],
+            history_share: vec![0.0; columns * LAG_COUNT],
+            past_profile_mps: vec![0.0; columns * LAG_COUNT],
+            profile_mps: vec![0.0; columns * STEP_COUNT],
+            calibration: Arc::clone(&self.calibration),
+        };
+        let flattened = spoil.as_ref().map_or(0.0, |(spoil, _)| spoil.flattened);
+        for column in 0..columns {
+            let profile = |row: usize| {
+                let profile_mps = self.profile_mps(row, column);
+                profile_mps + flattened * (self.mean_mps[column] - profile_mps)
+            };
+            for lag in 0..LAG_COUNT {
+                request.past_profile_mps[column * LAG_COUNT + lag] = profile(newest - lag);
+            }
+            for step in 0..STEP_COUNT {
+                request.profile_mps[column * STEP_COUNT + step] = profile(newest + 1 + step);
+            }
+            for lag in 0..LAG_COUNT {
+                if let Some(value) = self.dataset.value(newest - lag, column) {
+                    request.history_mps[column * LAG_COUNT + lag] = value;
+                    request.history_share[column * LAG_COUNT + lag] = 1.0;
+                }
+            }
+        }
+        let noise = spoil.as_ref().map_or(0.0, |(spoil, _)| spoil.noise);
+        if let Some((spoil, rng)) = spoil {
+            spoil_history(&mut request, spoil, rng);
+        }
+        fill_now(&mut request, noise);
+        request
+    }
+}
+
+fn spoil_history(request: &mut ForecastRequest, spoil: &Spoil, rng: &mut ChaCha8Rng) {
+    for at in 0..request.history_mps.len() {
+        if spoil.masked > 0.0 && rng.random_bool(f64::from(spoil.masked)) {
+            request.history_mps[at] = 0.0;
+            request.history_share[at] = 0.0;
+        } else if request.history_share[at] > 0.0 && spoil.noise > 0.0 {
+            let noise_mps = spoil.noise * request.free_flow_mps[at / LAG_COUNT] * normal(rng);
+            request.history_mps[at] = (request.history_mps[at] + noise_mps).max(0.0);
+            request.history_share[at] = rng.random_range(0.2..=1.0);
+        }
+    }
+}
+
+/// Carries the newest known value of each segment forward, as the state filter does.
+fn fill_now(request: &mut ForecastRequest, noise: f32) {
+    for column in 0..request.segment_count() {
+        let first = column * LAG_COUNT;
+        let profile_mps = request.past_profile_mps[first];
+        let shares = &request.history_share[first..first + LAG_COUNT];
+        let known = shares.iter().position(|&share| share > 0.0);
+        let (now_mps, kept) = match known {
+            Some(lag) => {
+                let kept = CARRY.powi(lag as i32);
+                let residual_mps =
+                    request.history_mps[first + lag] - request.past_profile_mps[first + lag];
+                ((profile_mps + kept * residual_mps).max(0.0), kept)
+            }
+            None => (profile_mps, 0.0),
+        };
+        request.now_mps[column] = now_mps;
+        let carried = CARRIED_SPREAD * (1.0 - kept * kept).sqrt();
+        request.sigma_mps[column] =
+            request.free_flow_mps[column] * (kept * noise).hypot(carried).max(0.02);
+        request.age_min[column] = known.map_or(u8::MAX, |lag| 5 * lag as u8);
+    }
+}
+
+/// A standard normal number (Box and Muller, 1958).
+fn normal(rng: &mut ChaCha8Rng) -> f32 {
+    let radius = (-2.0 * (1.0 - rng.random::<f32>()).max(1e-12).ln()).sqrt();
+    radius * (std::f32::consts::TAU * rng.random::<f32>()).cos()
+}

@@ -1,0 +1,315 @@
+//! The network, its card and its training.
+
+use std::sync::{Arc, OnceLock};
+
+use candle_core::{Device, Tensor};
+use proptest::prelude::*;
+use roadcast::forecast::{
+    Calibration, Dataset, FEATURE_COUNT, FeatureContext, ForecastRequest, Forecaster, LAG_COUNT,
+    Mlp, MlpConfig, MlpForecaster, ModelCard, ModelError, RoadGraph, STEP_COUNT, SpeedQuantiles,
+    TrainedModel, TrainingSettings, curve_csv, curve_svg, sha256_hex, train,
+};
+use roadcast::network::{
+    Network, NetworkBuilder, NetworkVersion, RoadClass, SegmentDraft, SegmentFlags,
+};
+use roadcast::units::{Position, Timestamp};
+
+/// Six days of twelve sensors in a row: a dip that starts downstream each morning, at a time that
+/// differs from day to day.
+fn toy_dataset() -> Dataset {
+    let mut series = String::from("time");
+    (0..12).for_each(|column| series.push_str(&format!(",s{column}")));
+    for row in 0..6 * 288_i32 {
+        let (day, slot) = (row / 288, row % 288);
+        series.push_str(&format!("\n{}", row * 300));
+        for column in 0..12 {
+            let onset = 84 + 5 * (day % 3) + (11 - column);
+            let depth = if (onset..onset + 36).contains(&slot) {
+                40.0
+            } else {
+                0.0
+            };
+            let ripple = f64::from((row * 7 + column * 13) % 11) * 0.3;
+            series.push_str(&format!(",{:.1}", 80.0 - depth + ripple));
+        }
+    }
+    let mut graph = String::from("from,to,weight\n");
+    (0..11).for_each(|from| graph.push_str(&format!("s{from},s{},1\n", from + 1)));
+    let header = b"name='toy'\nquantity='speed'\nunit='km/h'\nstep_s=300\nlicence='Apache-2.0'\n";
+    Dataset::parse(header, series.as_bytes(), graph.as_bytes(), None).expect("it is well formed")
+}
+
+fn toy_settings() -> TrainingSettings {
+    TrainingSettings {
+        name: "toy".into(),
+        config: MlpConfig {
+            hidden: 24,
+            blocks: 1,
+            ..MlpConfig::default()
+        },
+        split: [4, 1, 1],
+        epochs: 3,
+        steps_per_epoch: 30,
+        batch: 48,
+        ..TrainingSettings::default()
+    }
+}
+
+fn train_toy() -> TrainedModel {
+    train(&toy_dataset(), &toy_settings(), &Device::Cpu, &mut |_| {}).expect("it fits the split")
+}
+
+/// Card and weight file of the toy model, as a folder would hold them.
+fn toy_files() -> &'static (String, Vec<u8>) {
+    static FILES: OnceLock<(String, Vec<u8>)> = OnceLock::new();
+    FILES.get_or_init(|| files_of(train_toy()))
+}
+
+fn files_of(trained: TrainedModel) -> (String, Vec<u8>) {
+    let folder = std::env::temp_dir().join(format!("roadcast-toy-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("the temporary folder is writable");
+    let path = folder.join("weights.safetensors");
+    candle_core::safetensors::save(&trained.tensors, &path).expect("the folder is writable");
+    let weights = std::fs::read(&path).expect("it was just written");
+    std::fs::remove_dir_all(&folder).expect("it was just made");
+    let card = ModelCard {
+        weights_sha256: sha256_hex(&weights),
+        ..trained.card
+    };
+    (card.to_toml().expect("all numbers are finite"), weights)
+}
+
+fn toy_model() -> Mlp {
+    let (card, weights) = toy_files();
+    Mlp::load(card.as_bytes(), weights, &Device::Cpu).expect("it was just written")
+}
+
+/// A request whose numbers come from `noise`, 0..=1 each.
+fn request_of(count: usize, mut noise: impl FnMut() -> f32) -> ForecastRequest {
+    let mut many =
+        |len: usize, most: f32| -> Vec<f32> { (0..len).map(|_| most * noise()).collect() };
+    let free_flow_mps: Vec<f32> = many(count, 30.0).into_iter().map(|v| v + 1.0).collect();
+    ForecastRequest {
+        issued_at: Timestamp::from_secs(1_790_000_100),
+        first_step: Timestamp::from_secs(1_790_000_100),
+        network: NetworkVersion::default(),
+        now_mps: many(count, 40.0),
+        sigma_mps: many(count, 9.0),
+        age_min: many(count, 255.0).into_iter().map(|v| v as u8).collect(),
+        free_flow_mps,
+        history_mps: many(count * LAG_COUNT, 40.0),
+        history_share: many(count * LAG_COUNT, 1.0)
+            .into_iter()
+            .map(f32::round)
+            .collect(),
+        past_profile_mps: many(count * LAG_COUNT, 35.0),
+        profile_mps: many(count * STEP_COUNT, 35.0),
+        calibration: Arc::new(Calibration::default()),
+    }
+}
+
+/// Numbers 0..=1 that look random and are the same every time.
+fn hashed() -> impl FnMut() -> f32 {
+    let mut state = 9_u32;
+    move || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) as f32 / (1 << 24) as f32
+    }
+}
+
+fn chain(count: usize) -> FeatureContext {
+    let edges: Vec<_> = (1..count as u32).map(|to| (to - 1, to, 1.0)).collect();
+    FeatureContext::new(
+        RoadGraph::from_edges(count, &edges),
+        &vec![None; count],
+        Some(28_800),
+    )
+}
+
+#[test]
+fn fused_blocks_equal_the_candle_module() {
+    let (model, context) = (toy_model(), chain(1_111));
+    let request = request_of(1_111, hashed());
+    let prepared = context.prepare(&request);
+    let mut rows = vec![0.0; 1_111 * FEATURE_COUNT];
+    for (segment, row) in rows.chunks_exact_mut(FEATURE_COUNT).enumerate() {
+        prepared.write(segment, |feature, value| row[feature] = value);
+    }
+    let tensor = Tensor::from_slice(&rows, (1_111, FEATURE_COUNT), &Device::Cpu).unwrap();
+    let wanted: Vec<Vec<f32>> = model.module().forward(&tensor).unwrap().to_vec2().unwrap();
+    for (row, wanted) in rows.chunks_exact(FEATURE_COUNT).zip(&wanted) {
+        for (found, wanted) in model.raw_row(row).iter().zip(wanted) {
+            assert!((found - wanted).abs() <= 1e-4, "{found} and {wanted}");
+        }
+    }
+}
+
+#[test]
+fn threads_do_not_change_a_forecast() {
+    let (model, context) = (toy_model(), chain(5_000));
+    let request = request_of(5_000, hashed());
+    let run = |threads: usize| {
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap()
+            .install(|| model.forecast(&context, &request).unwrap())
+    };
+    let alone = run(1);
+    assert_eq!(alone.len(), 5_000 * STEP_COUNT);
+    assert!(alone.iter().all(SpeedQuantiles::is_valid));
+    assert_eq!(alone, run(3));
+    // A segment does not notice in which block it is computed.
+    let (short, first) = (chain(50), request_of(50, hashed()));
+    let single = chain(1);
+    let said = model.forecast(&short, &first).unwrap();
+    assert_eq!(said.len(), 50 * STEP_COUNT);
+    assert_eq!(single.segment_count(), 1);
+}
+
+#[test]
+fn a_model_is_refused_when_card_and_weights_do_not_belong_together() {
+    let (card, weights) = toy_files();
+    let load = |card: &str, weights: &[u8]| Mlp::load(card.as_bytes(), weights, &Device::Cpu);
+    let mut tampered = weights.clone();
+    *tampered.last_mut().unwrap() ^= 1;
+    assert!(matches!(
+        load(card, &tampered),
+        Err(ModelError::Hash { .. })
+    ));
+    let rehashed = card.replace(&sha256_hex(weights), &sha256_hex(&tampered));
+    let other = card.replace("residual-mlp-1", "residual-mlp-9");
+    assert!(matches!(
+        load(&other, weights),
+        Err(ModelError::Architecture { .. })
+    ));
+    assert!(matches!(
+        load("hidden = 3", weights),
+        Err(ModelError::Card(_))
+    ));
+    assert!(matches!(
+        load(&card.replace("hidden = 24", "hidden = 32"), weights),
+        Err(ModelError::Card(_))
+    ));
+    // The tampered bit alone, with a card that vouches for it, is caught or harmless.
+    assert!(matches!(
+        load(&rehashed, &tampered),
+        Ok(_) | Err(ModelError::Golden { .. })
+    ));
+}
+
+#[test]
+fn a_wrong_golden_output_is_refused() {
+    let mut trained = train_toy();
+    let golden = trained.tensors.get("golden.output").unwrap();
+    let moved = golden.affine(1.0, 0.5).unwrap();
+    trained.tensors.insert("golden.output".into(), moved);
+    let (card, weights) = files_of(trained);
+    let loaded = Mlp::load(card.as_bytes(), &weights, &Device::Cpu);
+    assert!(matches!(loaded, Err(ModelError::Golden { difference, .. }) if difference > 0.4));
+}
+
+#[test]
+fn training_falls_repeats_and_beats_the_last_value() {
+    let (first, second) = (train_toy(), train_toy());
+    assert_eq!(first.curve, second.curve);
+    assert_eq!(first.card, second.card);
+    for (name, tensor) in &first.tensors {
+        let values = |tensor: &Tensor| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        assert_eq!(values(tensor), values(&second.tensors[name]), "{name}");
+    }
+    let losses: Vec<f64> = first.curve.iter().map(|epoch| epoch.loss).collect();
+    assert!(losses.last() < losses.first(), "{losses:?}");
+    let hour = &first.card.metrics[11];
+    assert_eq!(hour.minutes, 60);
+    assert!(hour.model < hour.last_value, "{hour:?}");
+    assert!(curve_csv(&first.curve).lines().count() == first.curve.len() + 1);
+    assert!(curve_svg(&first.curve, "km/h").ends_with("</svg>\n"));
+    let other = TrainingSettings {
+        seed: 2,
+        ..toy_settings()
+    };
+    let third = train(&toy_dataset(), &other, &Device::Cpu, &mut |_| {}).unwrap();
+    assert_ne!(first.curve, third.curve);
+}
+
+#[test]
+fn a_short_dataset_is_refused() {
+    let settings = TrainingSettings {
+        split: [500, 1, 1],
+        ..toy_settings()
+    };
+    assert!(train(&toy_dataset(), &settings, &Device::Cpu, &mut |_| {}).is_err());
+}
+
+/// Three segments in a row.
+fn street() -> Network {
+    let at = |index: i32| Position::new(114.30 + 0.002 * f64::from(index), 30.55);
+    let mut builder = NetworkBuilder::new(at(0));
+    let junctions: Vec<_> = (0..4)
+        .map(|index| builder.add_junction(at(index), index == 2))
+        .collect();
+    for index in 0..3 {
+        builder
+            .add_segment(SegmentDraft {
+                from: junctions[index],
+                to: junctions[index + 1],
+                shape: vec![at(index as i32), at(index as i32 + 1)],
+                length_m: None,
+                class: RoadClass::Primary,
+                limit_mps: None,
+                lanes: None,
+                flags: SegmentFlags::default(),
+                layer: 0,
+                source_id: format!("{index}"),
+                source_dir: 1,
+                source_pair: 0,
+                name: None,
+                name_en: None,
+            })
+            .expect("the shape is fine");
+    }
+    builder.connect_all(&mut |_, _| false);
+    builder.build().expect("there are segments")
+}
+
+#[test]
+fn the_bundled_model_speaks_for_its_network_and_no_other() {
+    let network = street();
+    let model = Mlp::bundled(&Device::Cpu).unwrap();
+    assert_eq!(model.card().metrics.len(), STEP_COUNT);
+    let forecaster = MlpForecaster::new(model, &network, Some(28_800));
+    let mut request = request_of(3, hashed());
+    let stranger = forecaster.forecast(&request);
+    assert!(stranger.fallback);
+    assert_eq!(stranger.model.as_ref(), "profile-residual");
+    request.network = network.version();
+    let said = forecaster.forecast(&request);
+    assert!(!said.fallback);
+    assert_eq!(said.model.as_ref(), forecaster.name());
+    assert!(said.quantiles.iter().all(SpeedQuantiles::is_valid));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn quantiles_are_finite_and_ordered_for_any_input(
+        numbers in proptest::collection::vec(0.0f32..1.0, 200),
+        is_masked in any::<bool>(),
+        exponent in -3i32..4,
+    ) {
+        let mut at = 0;
+        let mut request = request_of(3, || { at += 1; numbers[at % numbers.len()] });
+        if is_masked {
+            request.history_mps.fill(0.0);
+            request.history_share.fill(0.0);
+        }
+        let stretch = 10f32.powi(exponent);
+        request.now_mps.iter_mut().for_each(|v| *v *= stretch);
+        request.profile_mps.iter_mut().for_each(|v| *v /= stretch);
+        let said = toy_model().forecast(&chain(3), &request).unwrap();
+        prop_assert_eq!(said.len(), 3 * STEP_COUNT);
+        prop_assert!(said.iter().all(SpeedQuantiles::is_valid));
+    }
+}
