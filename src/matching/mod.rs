@@ -4,6 +4,18 @@
 //! state. The hidden Markov model follows Newson and Krumm (2009), "Hidden Markov map matching
 //! through noise and sparseness".
 
+mod belief;
+mod partition;
+mod roads;
+mod route;
+mod settings;
+mod snapshot;
+mod step;
+mod track;
+
+pub use partition::{Matcher, Partition, Scratch};
+pub use settings::{MAX_HYPOTHESES, MAX_LAG_FIXES, MatchError, MatchSettings};
+
 use crate::observation::Origin;
 use crate::units::{SegmentId, SubjectId, Timestamp};
 
@@ -57,4 +69,73 @@ pub struct Advance<'a> {
     pub route: &'a [RoutePiece],
     /// Metres driven inside junctions between the pieces.
     pub junction_m: f32,
+}
+
+/// Why a track ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum BreakReason {
+    /// Silence for longer than `forget_after_s` before the next observation.
+    Gap,
+    /// The road user jumped farther than it can drive, and stayed there.
+    Teleport,
+    /// No segment was near enough for several observations.
+    OffRoad,
+    /// Later observations showed that it had been on another road than was committed.
+    Rerouted,
+    /// The road user was forgotten after a silence.
+    Silent,
+}
+
+impl BreakReason {
+    /// Every reason, in order.
+    pub const ALL: [Self; 5] = [
+        Self::Gap,
+        Self::Teleport,
+        Self::OffRoad,
+        Self::Rerouted,
+        Self::Silent,
+    ];
+
+    /// The label used in metrics, reports and logs.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Gap => "gap",
+            Self::Teleport => "teleport",
+            Self::OffRoad => "off_road",
+            Self::Rerouted => "rerouted",
+            Self::Silent => "silent",
+        }
+    }
+}
+
+/// How many tracks began and ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TrackCounts {
+    begun: u64,
+    ended: [u64; BreakReason::ALL.len()],
+}
+
+impl TrackCounts {
+    /// How many tracks began.
+    pub fn begun(&self) -> u64 {
+        self.begun
+    }
+
+    /// How many tracks ended for `reason`.
+    pub fn ended(&self, reason: BreakReason) -> u64 {
+        self.ended[reason as usize]
+    }
+
+    /// Adds all of `other`.
+    pub fn merge(&mut self, other: &Self) {
+        self.begun += other.begun;
+        for (mine, theirs) in self.ended.iter_mut().zip(other.ended) {
+            *mine += theirs;
+        }
+    }
+
+    fn end(&mut self, reason: BreakReason) {
+        self.ended[reason as usize] += 1;
+    }
 }

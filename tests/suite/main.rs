@@ -1,4 +1,9 @@
 //! The quick tests: one binary, one module a room.
 
+mod drawn;
+
 mod forecast;
+
+mod matching;
+
 mod wire;
