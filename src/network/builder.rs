@@ -61,6 +61,11 @@ pub struct NetworkBuilder {
 /// city then holds some thousand segments.
 const REGION_CELL_M: f32 = 4_000.0;
 
+/// Roads of different sources between the same junctions are the two directions of one where their
+/// middles lie at most this share of the length apart. Chosen: the halves of a circle lie 0.64
+/// (2/pi) apart, dual carriageways a small part of their length.
+const TWIN_APART_SHARE: f32 = 0.3;
+
 impl NetworkBuilder {
     /// Starts an empty network around `origin`, best near its middle.
     pub fn new(origin: Position) -> Self {
@@ -220,8 +225,8 @@ impl NetworkBuilder {
         id
     }
 
-    /// Pairs segments between the same two junctions in opposite directions: those of the same
-    /// source road first, then the nearest in length.
+    /// Pairs segments between the same two junctions in opposite directions: the two directions of
+    /// one source road, else the road nearest in length that runs beside it.
     fn find_twins(&mut self) {
         let mut between: Vec<(u32, u32, u32)> = self
             .segments
@@ -231,25 +236,51 @@ impl NetworkBuilder {
             .collect();
         between.sort_unstable();
         for id in 0..self.segments.len() {
-            let segment = self.segments[id];
+            let segment = &self.segments[id];
             let back = (segment.to, segment.from);
             let first = between.partition_point(|&(from, to, _)| (from, to) < back);
-            let key = |other: u32| {
-                let other = &self.segments[other as usize];
-                let differs = other.source_text != segment.source_text;
-                (differs, (other.length_m - segment.length_m).abs())
-            };
             let best = between[first..]
                 .iter()
                 .take_while(|&&(from, to, _)| (from, to) == back)
                 .map(|&(_, _, other)| other)
                 .filter(|&other| other != id as u32)
-                .min_by(|&a, &b| {
-                    let (a, b) = (key(a), key(b));
-                    a.0.cmp(&b.0).then(a.1.total_cmp(&b.1))
-                });
-            self.segments[id].twin = best.unwrap_or(NONE);
+                .filter_map(|other| Some((self.twin_rank(segment, other as usize)?, other)))
+                .min_by(|(a, _), (b, _)| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
+            self.segments[id].twin = best.map_or(NONE, |(_, twin)| twin);
         }
+    }
+
+    /// How well `other` is the opposite direction of `segment`, smaller is better; `None` for the
+    /// two halves of a roundabout and other loops.
+    fn twin_rank(&self, segment: &Segment, other: usize) -> Option<(bool, f32)> {
+        let other = &self.segments[other];
+        let longer_m = (other.length_m - segment.length_m).abs();
+        if segment.source_text == other.source_text {
+            let opposite = segment.source_dir == -other.source_dir;
+            return (opposite && segment.source_pair == other.source_pair)
+                .then_some((false, longer_m));
+        }
+        let circles = |segment: &Segment| segment.flags.contains(SegmentFlags::ROUNDABOUT);
+        let apart_m = self.half_way(segment).distance_m(self.half_way(other));
+        let beside = apart_m <= TWIN_APART_SHARE * segment.length_m;
+        (beside && !circles(segment) && !circles(other)).then_some((true, longer_m))
+    }
+
+    fn half_way(&self, segment: &Segment) -> Point {
+        let shape = &self.points[segment.first_point as usize..][..segment.point_count as usize];
+        let pieces_m = shape.windows(2).map(|pair| pair[0].distance_m(pair[1]));
+        let mut left_m = pieces_m.clone().sum::<f32>() / 2.0;
+        for (pair, piece_m) in shape.windows(2).zip(pieces_m) {
+            if left_m <= piece_m && piece_m > 0.0 {
+                let share = left_m / piece_m;
+                return Point::new(
+                    pair[0].x + (pair[1].x - pair[0].x) * share,
+                    pair[0].y + (pair[1].y - pair[0].y) * share,
+                );
+            }
+            left_m -= piece_m;
+        }
+        shape[0]
     }
 
     fn assign_regions(&mut self) -> u32 {

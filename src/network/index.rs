@@ -240,7 +240,7 @@ fn hilbert_of(bounds: Bounds, all: Bounds) -> u32 {
 }
 
 /// Distance along the Hilbert curve of order 16 (Warren 2013, Hacker's Delight, ch. 16).
-fn hilbert(mut x: u32, mut y: u32) -> u32 {
+pub(super) fn hilbert(mut x: u32, mut y: u32) -> u32 {
     let mut distance = 0;
     for bit in (0..16).rev() {
         let (rx, ry) = ((x >> bit) & 1, (y >> bit) & 1);

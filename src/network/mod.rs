@@ -11,6 +11,7 @@ mod directions;
 mod index;
 mod input;
 mod model;
+pub mod osm;
 mod report;
 pub mod sumo;
 mod tags;

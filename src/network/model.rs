@@ -431,40 +431,36 @@ impl Network {
 
     /// The place on segment `id` nearest to `point`.
     pub fn project(&self, id: SegmentId, point: Point) -> Candidate {
-        let shape = self.shape(id);
-        let (mut walked_m, mut best_along_m, mut best_sq, mut heading_deg) =
-            (0.0f32, 0.0f32, f32::INFINITY, 0.0f32);
-        for pair in shape.windows(2) {
-            let (dx, dy) = (pair[1].x - pair[0].x, pair[1].y - pair[0].y);
+        self.nearest_on(id, point).candidate(self.segment(id), id)
+    }
+
+    fn nearest_on(&self, id: SegmentId, point: Point) -> Nearest {
+        let mut nearest = Nearest {
+            distance_sq: f32::INFINITY,
+            along_m: 0.0,
+            drawn_m: 0.0,
+            ahead: Point::default(),
+        };
+        for pair in self.shape(id).windows(2) {
+            let ahead = Point::new(pair[1].x - pair[0].x, pair[1].y - pair[0].y);
             let (px, py) = (point.x - pair[0].x, point.y - pair[0].y);
-            let piece_sq = dx * dx + dy * dy;
+            let piece_sq = ahead.x * ahead.x + ahead.y * ahead.y;
             let share = if piece_sq > 0.0 {
-                ((px * dx + py * dy) / piece_sq).clamp(0.0, 1.0)
+                ((px * ahead.x + py * ahead.y) / piece_sq).clamp(0.0, 1.0)
             } else {
                 0.0
             };
-            let (ex, ey) = (px - share * dx, py - share * dy);
+            let (ex, ey) = (px - share * ahead.x, py - share * ahead.y);
             let distance_sq = ex * ex + ey * ey;
             let piece_m = piece_sq.sqrt();
-            if distance_sq < best_sq {
-                best_sq = distance_sq;
-                best_along_m = walked_m + share * piece_m;
-                heading_deg = pair[0].heading_deg_to(pair[1]);
+            if distance_sq < nearest.distance_sq {
+                nearest.distance_sq = distance_sq;
+                nearest.along_m = nearest.drawn_m + share * piece_m;
+                nearest.ahead = ahead;
             }
-            walked_m += piece_m;
+            nearest.drawn_m += piece_m;
         }
-        let length_m = self.segment(id).length_m;
-        let scale = if walked_m > 0.0 {
-            length_m / walked_m
-        } else {
-            0.0
-        };
-        Candidate {
-            segment: id,
-            offset_m: (best_along_m * scale).clamp(0.0, length_m),
-            distance_m: best_sq.sqrt(),
-            heading_deg,
-        }
+        nearest
     }
 
     /// Calls `found` with the nearest place of every segment within `radius_m` of `point`, in an
@@ -476,10 +472,36 @@ impl Network {
         found: &mut impl FnMut(Candidate),
     ) {
         self.index.segments_near(point, radius_m, &mut |id| {
-            let candidate = self.project(id, point);
-            if candidate.distance_m <= radius_m {
-                found(candidate);
+            let nearest = self.nearest_on(id, point);
+            if nearest.distance_sq <= radius_m * radius_m {
+                found(nearest.candidate(self.segment(id), id));
             }
         });
+    }
+}
+
+/// The nearest place of one segment's geometry, before it is put in the segment's own terms.
+struct Nearest {
+    distance_sq: f32,
+    /// Metres drawn up to there, and in all.
+    along_m: f32,
+    drawn_m: f32,
+    /// From the start of the piece to its end, metres.
+    ahead: Point,
+}
+
+impl Nearest {
+    fn candidate(&self, facts: &Segment, segment: SegmentId) -> Candidate {
+        let scale = if self.drawn_m > 0.0 {
+            facts.length_m / self.drawn_m
+        } else {
+            0.0
+        };
+        Candidate {
+            segment,
+            offset_m: (self.along_m * scale).clamp(0.0, facts.length_m),
+            distance_m: self.distance_sq.sqrt(),
+            heading_deg: Point::default().heading_deg_to(self.ahead),
+        }
     }
 }
