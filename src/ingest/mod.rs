@@ -10,7 +10,7 @@
 //!    └───────────────────────────── PUBACK ◄──── AckToken::acknowledge ◄───────┘
 //! ```
 
-mod address;
+mod from_config;
 mod intake;
 mod queue;
 mod rumqtt;
@@ -25,13 +25,10 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-pub use address::{AddressError, BrokerAddress};
 pub use queue::{AckToken, Batch, QueueSettings, Received};
 pub use session::LinkStats;
 pub use stats::IngestStats;
-pub use transport::{
-    BackoffSettings, ConnectSettings, Credentials, Protocol, Qos, Status, Subscription,
-};
+pub use transport::{BackoffSettings, ConnectSettings, Credentials, Qos, Status, Subscription};
 
 use crate::units::Timestamp;
 use intake::Intake;

@@ -38,7 +38,7 @@ pub(super) struct Mqtt311 {
 
 impl Transport for Mqtt5 {
     fn open(settings: &ConnectSettings, password: Option<&Password>) -> Self {
-        let mut options = v5::MqttOptions::new(&settings.client_id, &settings.host, settings.port);
+        let mut options = v5::MqttOptions::new(&settings.client_id, host(settings), settings.port);
         let mut properties = v5::mqttbytes::v5::ConnectProperties::new();
         properties.receive_maximum = Some(settings.receive_maximum.max(1));
         properties.max_packet_size = Some(settings.packet_bytes_max);
@@ -85,7 +85,7 @@ impl Transport for Mqtt5 {
 
 impl Transport for Mqtt311 {
     fn open(settings: &ConnectSettings, password: Option<&Password>) -> Self {
-        let mut options = v4::MqttOptions::new(&settings.client_id, &settings.host, settings.port);
+        let mut options = v4::MqttOptions::new(&settings.client_id, host(settings), settings.port);
         options
             .set_clean_session(settings.session_expiry.is_zero())
             .set_keep_alive(keep_alive(settings))
@@ -119,6 +119,16 @@ impl Transport for Mqtt311 {
         events.extend(rest.filter_map(event_of_311));
         first.map_err(error_of_311)?;
         Ok(())
+    }
+}
+
+/// rumqttc puts host and port together with a colon, so an IPv6 address needs its brackets.
+fn host(settings: &ConnectSettings) -> String {
+    let host = &settings.host;
+    if host.contains(':') && !host.starts_with('[') {
+        format!("[{host}]")
+    } else {
+        host.clone()
     }
 }
 

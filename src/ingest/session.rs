@@ -9,15 +9,20 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tokio::sync::watch;
 
+use crate::config::Protocol;
+
 use super::rumqtt::{Mqtt5, Mqtt311};
 use super::transport::{
-    BackoffSettings, ConnectSettings, Event, Failure, Password, Protocol, Qos, Requests, Transport,
+    BackoffSettings, ConnectSettings, Event, Failure, Password, Qos, Requests, Transport,
     TransportError,
 };
 
 /// A connection that lasted this long was a good one: the next wait begins at the minimum again.
 /// Chosen; two clients of one id that throw each other out never get there.
 const STABLE_AFTER: Duration = Duration::from_secs(10);
+/// Short connections in a row that raise the alarm. Chosen: a broker that is being restarted makes
+/// one or two.
+const SUSPICIOUS: u64 = 3;
 /// Longest time spent on saying goodbye.
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -30,8 +35,10 @@ pub struct LinkStats {
     pub connects: AtomicU64,
     /// Attempts that failed and connections that broke.
     pub failures: AtomicU64,
-    /// Times another client with our client id threw us out (MQTT 5 only; 3.1.1 does not say).
-    pub takeovers: AtomicU64,
+    /// Connections in a row that broke within seconds. From three on, most likely another client
+    /// uses our client id: each connect throws the other one out. (MQTT 5 brokers say so, but
+    /// Mosquitto in a form that rumqttc 0.25 skips; 3.1.1 has no words for it.)
+    pub short_lived: AtomicU64,
     /// Connections on which a packet exceeded the limit of one side.
     pub oversized: AtomicU64,
 }
@@ -82,6 +89,10 @@ pub async fn run<H: Handler>(
             settled = true;
             if began.elapsed() > STABLE_AFTER {
                 backoff.reset();
+                stats.short_lived.store(0, Ordering::Relaxed);
+            } else if stats.short_lived.fetch_add(1, Ordering::Relaxed) + 1 == SUSPICIOUS {
+                tracing::error!(client_id = %settings.client_id,
+                    "The connection breaks again and again: another client may use our client id.");
             }
         } else if !settled && matches!(error.failure, Failure::Handshake | Failure::Lost) {
             protocol = match protocol {
@@ -100,7 +111,6 @@ fn count(settings: &ConnectSettings, stats: &LinkStats, error: &TransportError, 
     let client_id = &settings.client_id;
     match error.failure {
         Failure::TakenOver => {
-            stats.takeovers.fetch_add(1, Ordering::Relaxed);
             tracing::error!(%client_id, "Another client uses our client id.");
         }
         Failure::Oversized => {

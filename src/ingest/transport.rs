@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::config::Protocol;
 use crate::units::SourceId;
 
 /// Quality of service roadcast uses; it subscribes to nothing at QoS 2.
@@ -21,17 +22,6 @@ pub enum Qos {
     AtMostOnce,
     /// QoS 1: at least once, acknowledged.
     AtLeastOnce,
-}
-
-/// Which version of MQTT is spoken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Protocol {
-    /// MQTT 5, and 3.1.1 where the broker has no 5.
-    Auto,
-    /// MQTT 5.
-    V5,
-    /// MQTT 3.1.1.
-    V311,
 }
 
 /// One topic filter to subscribe to.
@@ -113,7 +103,7 @@ pub struct ConnectSettings {
     /// Client id. Must be unique at the broker and stable over restarts: the broker keeps what was
     /// not acknowledged under it, and a second client of the same name throws the first one out.
     pub client_id: String,
-    /// Version of MQTT.
+    /// Version of MQTT; `Auto` begins with 5.
     pub protocol: Protocol,
     /// User name and password file, when the broker wants them.
     pub credentials: Option<Credentials>,
