@@ -156,6 +156,31 @@ impl<'a> Reader<'a> {
             .ok_or_else(|| self.damaged())
     }
 
+    /// Reads a length and that many bytes.
+    pub(super) fn take_bytes(&mut self) -> Result<&'a [u8], SnapshotError> {
+        let count = self.take_count(1)?;
+        self.take(count)
+    }
+
+    /// Reads a number that must be finite.
+    pub(super) fn take_finite(&mut self) -> Result<f32, SnapshotError> {
+        let value = self.take_f32()?;
+        value
+            .is_finite()
+            .then_some(value)
+            .ok_or_else(|| self.damaged())
+    }
+
+    /// Reads a row of numbers that must be finite.
+    pub(super) fn take_finite_all(&mut self, into: &mut [f32]) -> Result<(), SnapshotError> {
+        self.take_f32_all(into)?;
+        if into.iter().all(|value| value.is_finite()) {
+            Ok(())
+        } else {
+            Err(self.damaged())
+        }
+    }
+
     /// Ends reading; nothing may be left over.
     pub(super) fn finish(self) -> Result<(), SnapshotError> {
         if self.at == self.bytes.len() {

@@ -8,8 +8,12 @@
 mod accumulate;
 mod bytes;
 mod detector;
+mod filter;
 mod level;
+mod prior;
 mod profile;
+mod readings;
+mod snapshot;
 mod sums;
 mod traffic;
 

@@ -3,9 +3,7 @@
 //! Learnt online from the minutes that were measured, never from estimates. Where little was seen
 //! the level comes from what the run has seen on similar segments, never from the speed limit.
 
-use super::bytes::{
-    Reader, SnapshotError, put_f32_all, put_head, put_i64, put_u8, put_u16_all, put_u32_all,
-};
+use super::bytes::{Reader, SnapshotError, put_f32_all, put_head, put_i64, put_u8, put_u16_all};
 use crate::network::Network;
 use crate::units::{SegmentId, Timestamp};
 
@@ -102,6 +100,21 @@ struct Hour {
     samples: Vec<u16>,
 }
 
+/// A five-minute slot of a day type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Slot {
+    hour: usize,
+    slot: usize,
+}
+
+/// What the stored profile says.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Stored {
+    pub(super) speed_mps: f32,
+    /// Share of it that is the segment's level.
+    pub(super) level_share: f32,
+}
+
 /// Usual speeds of every segment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Profiles {
@@ -121,8 +134,8 @@ pub struct Profiles {
 }
 
 impl Profiles {
-    /// Nothing learnt yet: everything stands at `level_ratio` of the limit until measured.
-    pub fn new(network: &Network, calendar: Calendar, level_ratio: f32) -> Self {
+    /// Nothing learnt yet: every segment stands at its level.
+    pub(super) fn new(network: &Network, calendar: Calendar, level_mps: Vec<f32>) -> Self {
         let limit_mps: Vec<f32> = network
             .segments()
             .iter()
@@ -133,7 +146,7 @@ impl Profiles {
             calendar,
             segment_count,
             hours: vec![None; DAY_TYPE_COUNT * HOURS_PER_DAY],
-            level_mps: limit_mps.iter().map(|limit| limit * level_ratio).collect(),
+            level_mps,
             offset_mps: vec![0.0; segment_count],
             fast_mps: limit_mps.clone(),
             measured_minutes: vec![0.0; segment_count],
@@ -148,7 +161,7 @@ impl Profiles {
     /// When `segment` is of another network.
     pub fn speed_mps(&self, segment: SegmentId, at: Timestamp) -> f32 {
         let index = segment.index();
-        (self.stored_mps(index, at) + self.offset_mps[index])
+        (self.stored_at(index, self.slot_at(at)).speed_mps + self.offset_mps[index])
             .clamp(0.0, self.limit_mps[index] * 1.3)
     }
 
@@ -170,17 +183,40 @@ impl Profiles {
         }
     }
 
-    /// The stored profile alone: slots shrunk towards the level.
-    pub(super) fn stored_mps(&self, index: usize, at: Timestamp) -> f32 {
-        let level_mps = self.level_mps[index];
+    /// The place of a time in the stored profile, shared by all segments.
+    pub(super) fn slot_at(&self, at: Timestamp) -> Slot {
         let (day_type, hour, slot) = self.calendar.slot(at);
-        let Some(hour) = &self.hours[day_type as usize * HOURS_PER_DAY + hour] else {
-            return level_mps;
+        Slot {
+            hour: day_type as usize * HOURS_PER_DAY + hour,
+            slot,
+        }
+    }
+
+    /// The stored profile alone: the slot's mean shrunk towards the level.
+    pub(super) fn stored_at(&self, index: usize, slot: Slot) -> Stored {
+        let level_mps = self.level_mps[index];
+        let Some(hour) = &self.hours[slot.hour] else {
+            return Stored {
+                speed_mps: level_mps,
+                level_share: 1.0,
+            };
         };
-        let cell = index * SLOTS_PER_HOUR + slot;
+        let cell = index * SLOTS_PER_HOUR + slot.slot;
         let samples = f32::from(hour.samples[cell]);
         let mean_mps = f32::from(hour.speed_cmps[cell]) / 100.0;
-        (samples * mean_mps + PRIOR_SAMPLES * level_mps) / (samples + PRIOR_SAMPLES)
+        let level_share = PRIOR_SAMPLES / (samples + PRIOR_SAMPLES);
+        Stored {
+            speed_mps: (1.0 - level_share) * mean_mps + level_share * level_mps,
+            level_share,
+        }
+    }
+
+    /// Sets a segment's level and returns by how much that moves the stored speed at `slot`, m/s.
+    pub(super) fn move_level(&mut self, index: usize, slot: Slot, level_mps: f32) -> f32 {
+        let moved_mps = level_mps - self.level_mps[index];
+        let share = self.stored_at(index, slot).level_share;
+        self.level_mps[index] = level_mps;
+        moved_mps * share
     }
 
     pub(super) fn set_offset(&mut self, index: usize, offset_mps: f32) {
@@ -242,7 +278,6 @@ impl Profiles {
                 put_u16_all(out, &hour.samples);
             }
         }
-        put_u32_all(out, &[]);
     }
 
     /// Takes over a profile file of the same network.
@@ -259,10 +294,7 @@ impl Profiles {
             &mut loaded.fast_mps,
             &mut loaded.measured_minutes,
         ] {
-            reader.take_f32_all(row)?;
-            if row.iter().any(|value| !value.is_finite()) {
-                return Err(reader.damaged());
-            }
+            reader.take_finite_all(row)?;
         }
         let count = loaded.segment_count * SLOTS_PER_HOUR;
         for hour in &mut loaded.hours {
@@ -280,7 +312,6 @@ impl Profiles {
                 _ => return Err(reader.damaged()),
             };
         }
-        reader.take_u32_all(&mut [])?;
         reader.finish()?;
         *self = loaded;
         Ok(())
