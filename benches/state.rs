@@ -1,3 +1,184 @@
-//! Criterion bench of this room.
+//! Closing a minute of a large city, and taking committed steps.
+//!
+//! Workloads: `close_minute` closes minutes of a grid of 140 000 signalised and plain segments,
+//! half of them seen, one thread, unit: milliseconds a minute (aim: 10). `advance` feeds one-second
+//! steps of 400 vehicles of one partition (every tenth crosses into the next segment) and closes
+//! each minute, unit: nanoseconds a step.
 
-fn main() {}
+use std::hint::black_box;
+use std::sync::Arc;
+
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use roadcast::matching::{Advance, MatchedPosition, RoutePiece};
+use roadcast::network::{Network, NetworkBuilder, RoadClass, SegmentDraft, SegmentFlags};
+use roadcast::observation::Origin;
+use roadcast::state::{Accumulator, BinSums, Provenance, SegmentSums, StateSettings, TrafficState};
+use roadcast::units::{Interval, Position, SegmentId, SubjectId, Timestamp};
+
+/// A square grid of two-way streets with `side` junctions a side, every third one signalised.
+fn grid(side: usize) -> Arc<Network> {
+    let at = |row: usize, column: usize| {
+        Position::new(114.0 + 0.0016 * column as f64, 30.4 + 0.0014 * row as f64)
+    };
+    let mut builder = NetworkBuilder::new(at(side / 2, side / 2));
+    let mut junctions = Vec::new();
+    for row in 0..side {
+        for column in 0..side {
+            junctions.push(builder.add_junction(at(row, column), (row + column) % 3 == 0));
+        }
+    }
+    let mut street = |a: (usize, usize), b: (usize, usize)| {
+        for ((from_row, from_column), (to_row, to_column)) in [(a, b), (b, a)] {
+            let draft = SegmentDraft {
+                from: junctions[from_row * side + from_column],
+                to: junctions[to_row * side + to_column],
+                shape: vec![at(from_row, from_column), at(to_row, to_column)],
+                length_m: None,
+                class: RoadClass::ALL[2 + from_row % 4],
+                limit_mps: None,
+                lanes: None,
+                flags: SegmentFlags::default(),
+                layer: 0,
+                source_id: "grid".into(),
+                source_dir: 1,
+                source_pair: 0,
+                name: None,
+                name_en: None,
+            };
+            builder
+                .add_segment(draft)
+                .expect("a street is a valid segment");
+        }
+    };
+    for row in 0..side {
+        for column in 0..side {
+            if column + 1 < side {
+                street((row, column), (row, column + 1));
+            }
+            if row + 1 < side {
+                street((row, column), (row + 1, column));
+            }
+        }
+    }
+    builder.connect_all(&mut |_, _| false);
+    Arc::new(builder.build().expect("a grid is a network"))
+}
+
+fn minute(index: i64) -> Interval {
+    let start = Timestamp::from_secs(index * 60);
+    Interval {
+        start,
+        end: start.plus_secs(60),
+    }
+}
+
+fn close_minute(criterion: &mut Criterion) {
+    let network = grid(188);
+    let mut sums = BinSums::new(network.segment_count());
+    for id in network.segment_ids().filter(|id| id.0 % 2 == 0) {
+        let time_ms = 20_000 + u64::from(id.0 % 17) * 1_000;
+        let one = SegmentSums {
+            distance_mm: time_ms * (2 + u64::from(id.0 % 11)),
+            time_ms,
+            squared_time_ms2: time_ms * time_ms,
+            vehicle_count: 1,
+            ..SegmentSums::default()
+        };
+        sums.add(id, &one);
+    }
+    let mut state = TrafficState::new(Arc::clone(&network), StateSettings::default());
+    let batch = state.close_minute(minute(0), &sums, &[]);
+    let observed = |provenance| {
+        let is = |state: &&roadcast::state::SegmentState| state.provenance == provenance;
+        batch.segments.iter().filter(is).count()
+    };
+    assert_eq!(observed(Provenance::Observed), sums.touched_count());
+    let mut group = criterion.benchmark_group("state");
+    group.sample_size(20);
+    group.throughput(Throughput::Elements(network.segment_count() as u64));
+    let mut index = 1;
+    group.bench_function("close_minute", |bencher| {
+        bencher.iter(|| {
+            index += 1;
+            black_box(state.close_minute(minute(index), &sums, &[]))
+        });
+    });
+    group.finish();
+}
+
+const VEHICLES: u32 = 400;
+const SECONDS: i64 = 300;
+
+/// Five minutes of one partition; returns the vehicle-milliseconds that came out.
+fn drive(network: &Network, accumulator: &mut Accumulator, sums: &mut BinSums) -> u64 {
+    let mut route = Vec::with_capacity(2);
+    let mut total_ms = 0;
+    for second in 0..SECONDS {
+        for vehicle in 0..VEHICLES {
+            let place = vehicle * 97 + (second as u32 / 10) * 4;
+            let from_m = (second % 10) as f32 * 12.0;
+            let segment = SegmentId(place % network.segment_count() as u32);
+            route.clear();
+            route.push(RoutePiece {
+                segment,
+                from_m,
+                to_m: from_m + 12.0,
+            });
+            if second % 10 == 9 {
+                route.push(RoutePiece {
+                    segment: SegmentId((segment.0 + 4) % network.segment_count() as u32),
+                    from_m: 0.0,
+                    to_m: 0.5,
+                });
+            }
+            let last = route[route.len() - 1];
+            let position = MatchedPosition {
+                subject: SubjectId(u64::from(vehicle)),
+                observed_at: Timestamp::from_secs(second + 1),
+                segment: last.segment,
+                offset_m: last.to_m,
+                likelihood: 1.0,
+                speed_mps: Some(12.0),
+                origin: Origin::Probe,
+            };
+            let advance = Advance {
+                track: vehicle,
+                position,
+                since: Some(Timestamp::from_secs(second)),
+                route: &route,
+                junction_m: 0.0,
+            };
+            accumulator.advance(network, &advance);
+        }
+        if second % 60 == 59 {
+            accumulator.close(minute(second / 60), sums);
+            total_ms += sums.segments().iter().map(|sums| sums.time_ms).sum::<u64>();
+            sums.clear();
+        }
+    }
+    total_ms
+}
+
+fn advance(criterion: &mut Criterion) {
+    let network = grid(20);
+    let mut sums = BinSums::new(network.segment_count());
+    let steps = u64::from(VEHICLES) * SECONDS as u64;
+    assert_eq!(
+        drive(&network, &mut Accumulator::new(), &mut sums),
+        steps * 1000
+    );
+    let mut group = criterion.benchmark_group("state");
+    group.sample_size(20);
+    group.throughput(Throughput::Elements(steps));
+    group.bench_function("advance", |bencher| {
+        bencher.iter_batched(
+            Accumulator::new,
+            |mut accumulator| drive(&network, &mut accumulator, &mut sums),
+            BatchSize::SmallInput,
+        );
+    });
+    group.finish();
+}
+
+criterion_group!(benches, close_minute, advance);
+criterion_main!(benches);

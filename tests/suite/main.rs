@@ -1,9 +1,7 @@
 //! The quick tests: one binary, one module a room.
 
 mod drawn;
-
 mod forecast;
-
 mod matching;
-
+mod state;
 mod wire;
