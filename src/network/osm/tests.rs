@@ -85,10 +85,6 @@ fn true_routes_are_movements_of_the_network() {
             return;
         };
         let (network, _) = read(extract, &bytes).unwrap();
-        println!(
-            "{extract}: {} segments, {report:?}",
-            network.segment_count()
-        );
         let mut known: BTreeMap<(String, i8, u32), u32> = BTreeMap::new();
         for id in network.segment_ids() {
             let facts = network.segment(id);
