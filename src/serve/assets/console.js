@@ -4,7 +4,7 @@ import { follow, getSegment } from "./api.js";
 import { LEVEL_COLOURS } from "./colours.js";
 import { byId, h, setText } from "./dom.js";
 import { MapView } from "./mapview.js";
-import { showGuidance } from "./panel.js";
+import { messagesOf, showGuidance } from "./panel.js";
 import { popupContent } from "./popup.js";
 import {
   clock,
@@ -29,6 +29,7 @@ const page = {
   status: null,
   statusAt: 0,
   minute: null,
+  messages: null,
   focused: null,
   picked: null,
   theme: localStorage.getItem("theme") === "light" ? "light" : "dark",
@@ -49,6 +50,7 @@ function showStep() {
   if (!page.minute) return;
   const levels = levelsShown();
   view.setLevels(levels, timeline.step === 0 ? page.minute.state.provenance : null);
+  view.setTime(timeline.startMs(page.minute));
   timeline.show(page.minute, sharesOf(levels, view.segments));
 }
 
@@ -79,7 +81,7 @@ async function refreshPopup() {
 function focusGuidance(id) {
   page.focused = page.focused === id ? null : id;
   view.focus(page.focused);
-  showGuidance(page.minute?.guidance, page.focused, focusGuidance);
+  showGuidance(page.messages, page.focused, focusGuidance);
 }
 
 function showAge() {
@@ -148,7 +150,7 @@ function showWords() {
   }
   view.map.getCanvas().setAttribute("aria-label", say("map"));
   timeline.words();
-  showGuidance(page.minute?.guidance, page.focused, focusGuidance);
+  showGuidance(page.messages, page.focused, focusGuidance);
   showStatus();
   showAge();
   showStep();
@@ -193,8 +195,9 @@ follow({
   network: (collection) => view.setNetwork(collection),
   minute(minute) {
     page.minute = minute;
-    view.setGuidance(minute.guidance);
-    showGuidance(minute.guidance, page.focused, focusGuidance);
+    page.messages = messagesOf(minute.guidance);
+    view.setGuidance(page.messages);
+    showGuidance(page.messages, page.focused, focusGuidance);
     showStep();
     refreshPopup();
   },

@@ -78,72 +78,49 @@ function roadLayers(name, filter, colours) {
   ];
 }
 
+/** Guidance lies on its segments: same width, same side of the road. */
+function guidanceLine(id, role, paint) {
+  return {
+    id,
+    type: "line",
+    source: "guidance",
+    filter: ["==", ["get", "role"], role],
+    layout: ROUND,
+    paint: { "line-offset": offset(), ...paint },
+  };
+}
+
 function guidanceLayers(colours) {
-  const role = (name) => ["==", ["get", "role"], name];
-  const focus = ["==", ["get", "id"], ""];
   return [
-    {
-      id: "jam-glow",
-      type: "line",
-      source: "guidance",
-      filter: role("jam"),
-      layout: ROUND,
-      paint: {
-        "line-color": colours.jam,
-        "line-width": ["interpolate", ["linear"], ["zoom"], 10, 12, 15, 26],
-        "line-blur": 9,
-        "line-opacity": 0.5,
-      },
-    },
-    {
-      id: "main-way",
-      type: "line",
-      source: "guidance",
-      filter: role("main"),
-      layout: ROUND,
-      paint: {
-        "line-color": colours.main,
-        "line-width": ["interpolate", ["linear"], ["zoom"], 10, 1.5, 15, 3],
-        "line-dasharray": [1, 2.2],
-        "line-opacity": 0.85,
-      },
-    },
-    {
-      id: "alternative-glow",
-      type: "line",
-      source: "guidance",
-      filter: role("alternative"),
-      layout: ROUND,
-      paint: {
-        "line-color": colours.alternative,
-        "line-width": ["interpolate", ["linear"], ["zoom"], 10, 9, 15, 20],
-        "line-blur": 6,
-        "line-opacity": ["case", focus, 0.75, 0.4],
-      },
-    },
-    {
-      id: "alternative-way",
-      type: "line",
-      source: "guidance",
-      filter: role("alternative"),
-      layout: ROUND,
-      paint: {
-        "line-color": colours.alternative,
-        "line-width": ["interpolate", ["linear"], ["zoom"], 10, 3, 15, 6],
-      },
-    },
+    guidanceLine("main-way", "main", {
+      "line-color": colours.main,
+      "line-width": ["interpolate", ["linear"], ["zoom"], 10, 1.2, 15, 2.4],
+      "line-gap-width": width(1, 1),
+      "line-dasharray": [1.5, 2],
+    }),
+    guidanceLine("alternative-glow", "alternative", {
+      "line-color": colours.alternative,
+      "line-width": width(1, 13),
+      "line-blur": 7,
+      "line-opacity": 0.4,
+    }),
+    guidanceLine("alternative-way", "alternative", {
+      "line-color": colours.alternative,
+      "line-width": width(1, 2),
+    }),
     {
       id: "alternative-arrows",
       type: "symbol",
       source: "guidance",
-      filter: role("alternative"),
+      filter: ["==", ["get", "role"], "arrows"],
       layout: {
         "symbol-placement": "line",
-        "symbol-spacing": 60,
+        "symbol-spacing": 46,
         "icon-image": "arrow",
-        "icon-size": ["interpolate", ["linear"], ["zoom"], 10, 0.45, 15, 0.8],
+        "icon-size": ["interpolate", ["linear"], ["zoom"], 10, 0.42, 15, 0.7],
         "icon-allow-overlap": true,
         "icon-ignore-placement": true,
+        "icon-offset": [0, 4],
       },
     },
     {
@@ -152,16 +129,16 @@ function guidanceLayers(colours) {
       source: "places",
       paint: {
         "circle-radius": ["interpolate", ["linear"], ["zoom"], 10, 4, 15, 8],
-        "circle-color": ["match", ["get", "role"], "decision", colours.alternative, colours.land],
-        "circle-stroke-color": [
+        "circle-color": [
           "match",
           ["get", "role"],
           "decision",
+          colours.alternative,
+          "head",
+          colours.jam,
           colours.land,
-          "tail",
-          colours.jam,
-          colours.jam,
         ],
+        "circle-stroke-color": ["match", ["get", "role"], "tail", colours.jam, colours.selected],
         "circle-stroke-width": 2.5,
       },
     },
@@ -169,29 +146,25 @@ function guidanceLayers(colours) {
 }
 
 function labelLayer(colours, language) {
-  const name =
-    language === "zh"
-      ? ["coalesce", ["get", "name"], ["get", "name_en"], ""]
-      : ["coalesce", ["get", "name_en"], ["get", "name"], ""];
   return {
     id: "names",
     type: "symbol",
-    source: "network",
-    filter: ["all", SEGMENT, ["has", "name"], ["step", ["zoom"], ["<=", ["get", "rank"], 2], 13, ["<=", ["get", "rank"], 3], 14.5, true]],
+    source: "names",
+    filter: ["<=", ["get", "rank"], ["step", ["zoom"], 2, 12.7, 3, 13.6, 4, 14.5, 9]],
     layout: {
       "symbol-placement": "line",
-      "symbol-spacing": 420,
+      "symbol-spacing": 480,
       "symbol-sort-key": ["get", "rank"],
-      "text-field": name,
+      "text-field": ["get", language === "zh" ? "name" : "name_en"],
       "text-font": FONTS,
-      "text-size": ["interpolate", ["linear"], ["zoom"], 11, 11, 16, 15],
-      "text-padding": 14,
-      "text-max-angle": 35,
+      "text-size": ["interpolate", ["linear"], ["zoom"], 11, 11.5, 16, 15],
+      "text-padding": 22,
+      "text-max-angle": 30,
     },
     paint: {
       "text-color": colours.label,
       "text-halo-color": colours.labelHalo,
-      "text-halo-width": 1.6,
+      "text-halo-width": 1.8,
     },
   };
 }
@@ -203,6 +176,7 @@ export function buildStyle(colours, language) {
     version: 8,
     sources: {
       network: { type: "geojson", data: EMPTY, tolerance: 0.3 },
+      names: { type: "geojson", data: EMPTY },
       guidance: { type: "geojson", data: EMPTY },
       places: { type: "geojson", data: EMPTY },
     },
@@ -215,6 +189,12 @@ export function buildStyle(colours, language) {
         filter: ["==", ["get", "kind"], "water"],
         paint: { "fill-color": colours.water, "fill-outline-color": colours.waterEdge },
       },
+      guidanceLine("jam-glow", "jam", {
+        "line-color": colours.jam,
+        "line-width": width(1, 22),
+        "line-blur": 12,
+        "line-opacity": 0.9,
+      }),
       ...roadLayers("ground", ["all", SEGMENT, ["!", RAISED]], colours),
       ...roadLayers("raised", ["all", SEGMENT, RAISED], colours),
       {

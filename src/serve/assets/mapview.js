@@ -4,6 +4,7 @@ import { Map as MapLibre, Popup } from "./vendor/maplibre-gl.mjs";
 
 import { THEMES } from "./colours.js";
 import { buildStyle } from "./layers.js";
+import { boundsOf, guidanceFeatures, guidancePlaces, nameLines } from "./roads.js";
 
 const PICK_PX = 6;
 
@@ -85,20 +86,13 @@ export class MapView {
     this.levels = [];
     this.provenances = [];
     this.segments = [];
-    let [west, south, east, north] = [180, 90, -180, -90];
     for (const feature of collection.features) {
-      if (feature.properties.kind !== "segment") continue;
-      this.segments[feature.id] = feature;
-      for (const [lon, lat] of feature.geometry.coordinates) {
-        west = Math.min(west, lon);
-        east = Math.max(east, lon);
-        south = Math.min(south, lat);
-        north = Math.max(north, lat);
-      }
+      if (feature.properties.kind === "segment") this.segments[feature.id] = feature;
     }
-    this.bounds = [west, south, east, north];
+    this.bounds = boundsOf(this.segments.flatMap((feature) => feature.geometry.coordinates));
     this.map.removeFeatureState({ source: "network" });
     this.map.getSource("network").setData(collection);
+    this.map.getSource("names").setData(nameLines(this.segments));
     this.fit(this.bounds, 0);
   }
 
@@ -130,42 +124,28 @@ export class MapView {
     }
   }
 
-  setGuidance(collection) {
-    this.guidance = collection;
-    this.map.getSource("guidance").setData(collection);
-    const places = [];
-    for (const { properties } of collection.features) {
-      const { jam, diversion } = properties.guidance ?? {};
-      if (jam) places.push(["head", jam.head], ["tail", jam.tail]);
-      if (diversion) places.push(["decision", diversion.decision]);
-    }
-    this.map.getSource("places").setData({
-      type: "FeatureCollection",
-      features: places.map(([role, place]) => ({
-        type: "Feature",
-        properties: { role },
-        geometry: { type: "Point", coordinates: [place.lon_deg, place.lat_deg] },
-      })),
-    });
+  /** Draws guidance messages. */
+  setGuidance(messages) {
+    this.guidance = guidanceFeatures(messages, this.segments);
+    this.map.getSource("guidance").setData(this.guidance);
+    this.map.getSource("places").setData(guidancePlaces(messages));
+  }
+
+  /** Shows only jams that are not forecast to have ended by `ms`, event time. */
+  setTime(ms) {
+    const lasts = [">", ["get", "until_ms"], ms];
+    this.map.setFilter("jam-glow", ["all", ["==", ["get", "role"], "jam"], lasts]);
+    this.map.setFilter("places", ["any", ["==", ["get", "role"], "decision"], lasts]);
   }
 
   /** Brings one piece of guidance to the fore, or none with `null`. */
   focus(id) {
     const only = ["==", ["get", "id"], id ?? ""];
     this.map.setPaintProperty("alternative-glow", "line-opacity", ["case", only, 0.8, 0.4]);
-    this.map.setPaintProperty("jam-glow", "line-opacity", ["case", only, 0.85, 0.5]);
+    this.map.setPaintProperty("jam-glow", "line-opacity", ["case", only, 1, 0.75]);
     if (id === null) return;
-    let [west, south, east, north] = [180, 90, -180, -90];
-    for (const feature of this.guidance.features) {
-      if (feature.properties.id !== id) continue;
-      for (const [lon, lat] of feature.geometry.coordinates.flat()) {
-        west = Math.min(west, lon);
-        east = Math.max(east, lon);
-        south = Math.min(south, lat);
-        north = Math.max(north, lat);
-      }
-    }
-    if (west <= east) this.fit([west, south, east, north]);
+    const drawn = this.guidance.features.filter((feature) => feature.properties.id === id);
+    this.fit(boundsOf(drawn.flatMap((feature) => feature.geometry.coordinates)));
   }
 
   select(id) {

@@ -105,15 +105,15 @@ export function messagesOf(collection) {
   });
 }
 
-export function showGuidance(collection, focused, onFocus) {
+/** `messages` in the order of `messagesOf`, or null before the first view. */
+export function showGuidance(messages, focused, onFocus) {
   const list = byId("guidance");
-  const messages = collection ? messagesOf(collection) : [];
-  setText("guidance-count", `${messages.length}`);
+  setText("guidance-count", `${messages?.length ?? 0}`);
   const active = document.activeElement?.getAttribute("data-id");
   const scroll = list.scrollTop;
-  const empty = h("p", { class: "quiet empty" }, say(collection ? "none" : "loading"));
+  const empty = h("p", { class: "quiet empty" }, say(messages ? "none" : "loading"));
   list.replaceChildren(
-    ...(messages.length > 0
+    ...(messages?.length > 0
       ? messages.map((message) => card(message, focused, onFocus))
       : [empty]),
   );

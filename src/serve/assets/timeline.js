@@ -49,6 +49,12 @@ export class Timeline {
     this.input.setAttribute("aria-label", say("step"));
   }
 
+  /** Start of the interval the map shows, event time. */
+  startMs({ state, forecast }) {
+    if (this.step === 0 || !forecast) return state.start_ms;
+    return forecast.first_step_ms + (this.step - 1) * forecast.step_s * 1000;
+  }
+
   /** Says which time the map shows and how the network stands then. */
   show(minute, shares) {
     const { state, forecast } = minute;
@@ -56,7 +62,7 @@ export class Timeline {
     byId("play").disabled = !forecast;
     let when = `${say("now")} · ${clock(state.start_ms)}–${clock(state.end_ms)}`;
     if (this.step > 0 && forecast) {
-      const start = forecast.first_step_ms + (this.step - 1) * forecast.step_s * 1000;
+      const start = this.startMs(minute);
       const end = start + forecast.step_s * 1000;
       when = `+${this.step * 5} ${say("minutes")} · ${clock(start)}–${clock(end)} ${say("forecast")}`;
     }
