@@ -36,7 +36,7 @@ enum Command {
     /// Check a configuration without connecting anywhere.
     CheckConfig(serve::CheckArgs),
     /// Run recorded input through the engine and report.
-    Replay(replay::Args),
+    Replay(Box<replay::Args>),
     /// Record MQTT input, or make a synthetic recording.
     Record(record::Args),
     /// Send simulated telemetry to a broker and print the rate achieved.
@@ -69,7 +69,7 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => demo::run(args),
         Command::Serve(args) => serve::run(args),
         Command::CheckConfig(args) => serve::check(args),
-        Command::Replay(args) => replay::run(args),
+        Command::Replay(args) => replay::run(*args),
         Command::Record(args) => record::run(args),
         Command::Load(args) => load::run(args),
         Command::Network(args) => network::run(args),
@@ -93,3 +93,53 @@ pub fn main() -> ExitCode {
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct UsageError(pub(crate) String);
+
+/// Reads the configuration layers and validates them.
+pub(crate) fn load_config(file: Option<&std::path::Path>) -> anyhow::Result<crate::config::Config> {
+    let usage = |error: crate::config::ConfigError| UsageError(error.to_string());
+    let raw = crate::config::read(file, std::env::vars()).map_err(usage)?;
+    Ok(crate::config::resolve(raw).map_err(usage)?)
+}
+
+/// The forecaster that a model name asks for: `bundled`, `baseline` or a folder with `card.toml` and
+/// `weights.safetensors`.
+pub(crate) fn forecaster(
+    model: &str,
+    network: &crate::network::Network,
+    utc_offset_s: i64,
+) -> anyhow::Result<std::sync::Arc<dyn crate::forecast::Forecaster>> {
+    use crate::forecast::{Mlp, MlpForecaster, ProfileResidual};
+    use anyhow::Context;
+
+    let device = candle_core::Device::Cpu;
+    let mlp = match model {
+        "baseline" => return Ok(std::sync::Arc::new(ProfileResidual)),
+        "bundled" => Mlp::bundled(&device)?,
+        folder => {
+            let read = |name: &str| {
+                let path = std::path::Path::new(folder).join(name);
+                std::fs::read(&path).with_context(|| path.display().to_string())
+            };
+            Mlp::load(&read("card.toml")?, &read("weights.safetensors")?, &device)
+                .with_context(|| format!("model {folder}"))?
+        }
+    };
+    Ok(std::sync::Arc::new(MlpForecaster::new(
+        mlp,
+        network,
+        Some(utc_offset_s),
+    )))
+}
+
+/// Logs to standard error, at the level of `ROADCAST_LOG` (default `info`).
+pub(crate) fn log_to_stderr() {
+    use tracing_subscriber::EnvFilter;
+
+    let filter = EnvFilter::try_from_env("ROADCAST_LOG")
+        .unwrap_or_else(|_unset| EnvFilter::new("info,rumqttd=error,rumqttc=warn"));
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    // A second call in one process changes nothing.
+    subscriber.try_init().ok();
+}

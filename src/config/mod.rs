@@ -305,7 +305,12 @@ pub fn resolve(raw: RawConfig) -> Result<Config, ConfigError> {
 fn check_ranges(raw: &RawConfig, problems: &mut Problems) {
     problems.range("mqtt.keep_alive_s", raw.mqtt.keep_alive_s, 5, 1200);
     problems.range("mqtt.reconnect_s_max", raw.mqtt.reconnect_s_max, 1, 600);
-    problems.range("mqtt.queue_batches", raw.mqtt.queue_batches, 1, 65_536);
+    problems.range(
+        "mqtt.queue_messages",
+        raw.mqtt.queue_messages,
+        1024,
+        1 << 20,
+    );
     if raw.mqtt.client_id.is_empty() {
         problems
             .0
@@ -327,7 +332,7 @@ fn check_ranges(raw: &RawConfig, problems: &mut Problems) {
     );
     problems.range("engine.records_max", raw.engine.records_max, 1, 1_000_000);
     problems.range("matching.sigma_m", raw.matching.sigma_m, 0.5, 100.0);
-    problems.range("matching.lag_fixes", raw.matching.lag_fixes, 0, 16);
+    problems.range("matching.lag_fixes", raw.matching.lag_fixes, 0, 4);
     problems.range(
         "matching.forget_after_s",
         raw.matching.forget_after_s,

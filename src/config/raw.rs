@@ -75,8 +75,9 @@ pub struct RawMqtt {
     pub keep_alive_s: u16,
     /// Longest pause between attempts to connect, s, 1..=600. Default 30.
     pub reconnect_s_max: u64,
-    /// Batches that may wait for the engine, 1..=65536. Default 256.
-    pub queue_batches: usize,
+    /// Messages of each quality of service that may wait for the engine, 1024..=1048576. Default
+    /// 65536.
+    pub queue_messages: usize,
     /// Subscriptions with the decoder that serves them; the first that fits a topic decides.
     pub routes: Vec<RawRoute>,
 }
@@ -113,7 +114,7 @@ impl Default for RawMqtt {
             password_file: PathBuf::new(),
             keep_alive_s: 30,
             reconnect_s_max: 30,
-            queue_batches: 256,
+            queue_messages: 65_536,
             routes: vec![
                 route("roadcast/v1/vehicle/+/probe/up", "json"),
                 route("roadcast/v1/rsu/+/probe/up", "json"),
@@ -163,8 +164,8 @@ pub struct RawMatching {
     /// Standard deviation of positions per axis where the sender states none, m, 0.5..=100.
     /// Default 8.
     pub sigma_m: f32,
-    /// How many fixes later a position is committed at the latest, 0..=16. Default 2.
-    pub lag_fixes: usize,
+    /// How many fixes later a position is committed at the latest, 0..=4. Default 2.
+    pub lag_fixes: u8,
     /// Road users silent for longer are forgotten, s, 10..=86400. Default 120.
     pub forget_after_s: i64,
 }

@@ -9,6 +9,17 @@ use crate::state::MINUTE_MS;
 use crate::units::{Interval, SourceId, SubjectId, Timestamp};
 use crate::wire::DecoderTable;
 
+/// The topic that says what time it is: everything observed before has been sent. The payload is
+/// the event time in milliseconds as decimal digits. It is recorded like any message, so that a
+/// replay closes the same minutes.
+pub const CLOCK_TOPIC: &str = "roadcast/v1/clock";
+
+/// The time in a message of [`CLOCK_TOPIC`].
+pub fn clock_time(payload: &[u8]) -> Option<Timestamp> {
+    let millis: i64 = std::str::from_utf8(payload).ok()?.trim().parse().ok()?;
+    Some(Timestamp::from_millis(millis))
+}
+
 /// Settings of the [`Front`].
 #[derive(Clone, Debug)]
 pub struct FrontSettings {
@@ -86,8 +97,16 @@ impl Front {
 
     /// Decodes one message and hands on what it holds, record by record.
     pub fn accept(&mut self, now: Timestamp, message: &RawMessage, out: &mut dyn FnMut(Routed)) {
+        if &*message.topic == CLOCK_TOPIC {
+            if let Some(time) = clock_time(&message.payload) {
+                self.close_until(time, out);
+            } else {
+                self.received += 1;
+                self.rejected.add(RejectReason::Malformed, 1);
+            }
+            return;
+        }
         let mut decoded = std::mem::take(&mut self.decoded);
-        decoded.clear();
         self.decoder.decode(message, &mut decoded);
         self.received += decoded.rejected.total();
         self.rejected.merge(&decoded.rejected);

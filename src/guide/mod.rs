@@ -1,6 +1,15 @@
 //! Guidance: jam warnings and diversions, each with reason, horizon, confidence and expiry.
 //!
 //! It reads state and forecasts and advises; it never commands, and never sends anything itself.
+//! Rules and defaults are those of `docs/guidance.md`.
+
+mod advice;
+mod bytes;
+mod diversion;
+mod jam;
+mod wording;
+
+pub use advice::{Guide, GuideError, GuideSettings};
 
 use crate::network::NetworkVersion;
 use crate::state::Level;

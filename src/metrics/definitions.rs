@@ -100,12 +100,6 @@ pub const DEFINITIONS: &[Definition] = &[
         "Payload bytes received over MQTT.",
     ),
     metric(
-        "roadcast_messages_dropped_total",
-        Kind::Counter,
-        &[("reason", LabelValues::Words(&["oversized", "queue_full"]))],
-        "MQTT messages dropped before decoding, by reason.",
-    ),
-    metric(
         "roadcast_messages_acknowledged_total",
         Kind::Counter,
         &[],
@@ -164,18 +158,6 @@ pub const DEFINITIONS: &[Definition] = &[
         Kind::Counter,
         &[],
         "Messages handed to the broker.",
-    ),
-    metric(
-        "roadcast_queue_length_batches",
-        Kind::Gauge,
-        &[("queue", LabelValues::Words(&["ingest"]))],
-        "Batches waiting in a queue.",
-    ),
-    metric(
-        "roadcast_queue_capacity_batches",
-        Kind::Gauge,
-        &[("queue", LabelValues::Words(&["ingest"]))],
-        "Batches a queue can hold.",
     ),
     metric(
         "roadcast_stage_duration_seconds",
@@ -262,10 +244,10 @@ pub const DEFINITIONS: &[Definition] = &[
         "Guidance messages published, renewals and withdrawals included.",
     ),
     metric(
-        "roadcast_recording_bytes_total",
+        "roadcast_recording_messages_total",
         Kind::Counter,
         &[],
-        "Bytes written to the recording.",
+        "Messages written to the recording.",
     ),
     metric(
         "roadcast_recording_syncs_total",

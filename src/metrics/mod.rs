@@ -155,6 +155,14 @@ impl Metrics {
         counter.inc_by(total.saturating_sub(counter.get()));
     }
 
+    /// Raises a counter by one.
+    ///
+    /// # Panics
+    /// When the name or the number of labels is not in [`DEFINITIONS`].
+    pub fn count(&self, name: &str, labels: &[&str]) {
+        find(&self.counters, name).with_label_values(labels).inc();
+    }
+
     /// Sets a gauge.
     ///
     /// # Panics

@@ -12,6 +12,7 @@ mod index;
 mod input;
 mod model;
 pub mod osm;
+pub mod paths;
 mod report;
 pub mod sumo;
 mod tags;

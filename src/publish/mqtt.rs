@@ -58,7 +58,7 @@ pub struct PublishStats {
 pub struct Publisher {
     shared: Arc<Shared>,
     closing: watch::Sender<bool>,
-    ended: mpsc::Receiver<()>,
+    ended: Mutex<mpsc::Receiver<()>>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -112,7 +112,7 @@ impl Publisher {
         Self {
             shared,
             closing,
-            ended,
+            ended: Mutex::new(ended),
             task,
         }
     }
@@ -174,9 +174,11 @@ impl Publisher {
         self.closing.send_replace(true);
         // Nothing is ever sent: this ends when the task drops its end.
         let rest = deadline.saturating_duration_since(Instant::now());
-        if let Err(mpsc::RecvTimeoutError::Timeout) = self.ended.recv_timeout(rest) {
+        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Err(mpsc::RecvTimeoutError::Timeout) = ended.recv_timeout(rest) {
             tracing::warn!("The connection was cut before its goodbye was over.");
         }
+        drop(ended);
         left
     }
 }

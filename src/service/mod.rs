@@ -1,3 +1,303 @@
 //! The running service: wiring, clock, shutdown, embedded broker.
+//!
+//! ```text
+//!  ingest ──batches──► engine loop ──► pipeline (shards, analysis) ──► sink ──► publisher, live view
+//!                         │  ▲                                           │
+//!                     recording, snapshots (restart)                  metrics
+//! ```
 
 pub mod broker;
+mod clock;
+mod engine_loop;
+mod sink;
+mod snapshots;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::Context;
+
+use crate::config::{ClockMode, Config};
+use crate::engine::{AnalysisSettings, CLOCK_TOPIC};
+use crate::forecast::Forecaster;
+use crate::guide::GuideSettings;
+use crate::ingest::{
+    self, ConnectSettings, Credentials, IngestSettings, Qos, Status, Subscription,
+};
+use crate::matching::{MatchSettings, Matcher};
+use crate::metrics::Metrics;
+use crate::network::Network;
+use crate::publish::format::{Privacy, RunInfo, TileTable, status_message};
+use crate::publish::mqtt::Publisher;
+use crate::publish::outbox::OutboxSettings;
+use crate::replay::pipeline::Parts;
+use crate::serve::{self, LiveView, ServeOptions};
+use crate::state::StateSettings;
+use crate::units::{Position, SourceId, Timestamp};
+
+pub use clock::ServiceClock;
+
+/// How long shutdown may take for what is still waiting to go out.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(3);
+
+/// What a service runs with.
+#[derive(Clone)]
+pub struct Plan {
+    /// The resolved configuration.
+    pub config: Config,
+    /// The network in force.
+    pub network: Arc<Network>,
+    /// The forecaster in force.
+    pub forecaster: Arc<dyn Forecaster>,
+    /// Outlines of water for the map.
+    pub water: Vec<Vec<Position>>,
+    /// Event seconds in one second of wall clock, for the map; 1 in production.
+    pub speedup: f64,
+    /// Where the event clock begins, if it is not the newest observation's.
+    pub begin_at: Option<Timestamp>,
+}
+
+impl std::fmt::Debug for Plan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Plan")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A running service.
+#[derive(Debug)]
+pub struct Service {
+    /// Where HTTP is served.
+    pub http: std::net::SocketAddr,
+    stop: Arc<AtomicBool>,
+    engine: std::thread::JoinHandle<anyhow::Result<()>>,
+    http_stop: tokio::sync::oneshot::Sender<()>,
+    http_task: tokio::task::JoinHandle<()>,
+}
+
+impl Service {
+    /// Starts everything; must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    /// When a file of the configuration cannot be read, an address cannot be bound, or a snapshot
+    /// or recording cannot be taken up.
+    pub async fn start(plan: Plan) -> anyhow::Result<Self> {
+        let runtime = tokio::runtime::Handle::current();
+        let Plan {
+            config,
+            network,
+            forecaster,
+            water,
+            speedup,
+            begin_at,
+        } = plan;
+        let clock = match config.clock {
+            ClockMode::Wall => ServiceClock::wall(),
+            ClockMode::Event => ServiceClock::event(begin_at),
+        };
+        let info = RunInfo {
+            network: network.version(),
+            model: forecaster.name().to_owned(),
+            started_at: ingest::Clock::wall().now(),
+        };
+        let metrics = Metrics::new(
+            env!("CARGO_PKG_VERSION"),
+            &network.version().to_string(),
+            forecaster.name(),
+        )?;
+        let (live, live_receiver) = serve::live_channel();
+        let privacy = Privacy {
+            min_subjects: config.raw.publish.subjects_min,
+        };
+        live.publish(LiveView {
+            network: Some(network.clone()),
+            event_time: clock.now(),
+            speedup,
+            ..LiveView::default()
+        });
+        live.set_model_loaded(true);
+
+        let publisher = publisher(&config, &info, &runtime).map(Arc::new);
+        let ingest = ingest::spawn(ingest_settings(&config, &clock), &runtime);
+        let sink = sink::ServiceSink {
+            tiles: TileTable::new(&network, config.raw.publish.tile_zoom),
+            network: network.clone(),
+            publisher,
+            privacy,
+            topics: Default::default(),
+            rsus: config.rsus.clone(),
+            rsi_counts: vec![0; config.rsus.len()],
+            live: live.clone(),
+            clock: clock.clone(),
+            speedup,
+            metrics: metrics.clone(),
+            active: Default::default(),
+            latest: Default::default(),
+        };
+        let parts = parts(&config, network)?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let worker = engine_loop::EngineLoop::start(engine_loop::Start {
+            parts,
+            forecaster,
+            sink,
+            ingest,
+            live,
+            clock,
+            metrics: metrics.clone(),
+            config: config.clone(),
+            stop: stop.clone(),
+        })?;
+        let engine = std::thread::Builder::new()
+            .name("engine".into())
+            .spawn(move || worker.run(SHUTDOWN_GRACE))
+            .context("starting the engine thread")?;
+
+        let options = ServeOptions {
+            addr: config.bind,
+            privacy,
+            water,
+            ..ServeOptions::default()
+        };
+        let (http_stop, stopped) = tokio::sync::oneshot::channel();
+        let text = Arc::new(move || metrics.render());
+        let server = serve::spawn(options, live_receiver, text, async move {
+            // A dropped sender stops the server too.
+            stopped.await.ok();
+        })
+        .await?;
+        Ok(Self {
+            http: server.addr,
+            stop,
+            engine,
+            http_stop,
+            http_task: server.task,
+        })
+    }
+
+    /// Whether the engine has ended by itself.
+    pub fn has_ended(&self) -> bool {
+        self.engine.is_finished()
+    }
+
+    /// Stops reading, drains, says goodbye and ends.
+    ///
+    /// # Errors
+    /// When the engine had failed.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        self.stop.store(true, Ordering::Relaxed);
+        let engine = self.engine;
+        let ended = tokio::task::spawn_blocking(move || engine.join()).await?;
+        self.http_stop.send(()).ok();
+        self.http_task.await?;
+        ended.map_err(|_panic| anyhow::anyhow!("the engine thread panicked"))?
+    }
+}
+
+fn connect_settings(config: &Config, client_id: &str) -> ConnectSettings {
+    let mqtt = &config.raw.mqtt;
+    let (host, port) = &config.broker;
+    let mut connect = ConnectSettings::new(host, *port, client_id);
+    connect.protocol = config.protocol;
+    connect.keep_alive = Duration::from_secs(u64::from(mqtt.keep_alive_s));
+    connect.backoff.max = Duration::from_secs(mqtt.reconnect_s_max);
+    if !mqtt.username.is_empty() {
+        connect.credentials = Some(Credentials {
+            username: mqtt.username.clone(),
+            password_file: mqtt.password_file.clone(),
+        });
+    }
+    connect
+}
+
+fn publisher(
+    config: &Config,
+    info: &RunInfo,
+    runtime: &tokio::runtime::Handle,
+) -> Option<Publisher> {
+    if !config.raw.publish.enabled {
+        return None;
+    }
+    let mut connect = connect_settings(config, &format!("{}-publish", config.raw.mqtt.client_id));
+    let online = status_message(info, true);
+    connect.status = Some(Status {
+        topic: online.topic,
+        online: online.payload,
+        offline: status_message(info, false).payload,
+    });
+    let outbox = OutboxSettings {
+        messages: config.raw.publish.outbox_messages_max,
+        ..OutboxSettings::default()
+    };
+    Some(Publisher::spawn(connect, outbox, runtime))
+}
+
+fn ingest_settings(config: &Config, clock: &ServiceClock) -> IngestSettings {
+    let mut subscriptions: Vec<Subscription> = config
+        .raw
+        .mqtt
+        .routes
+        .iter()
+        .enumerate()
+        .map(|(index, route)| Subscription {
+            filter: route.filter.clone(),
+            qos: if route.qos == 0 {
+                Qos::AtMostOnce
+            } else {
+                Qos::AtLeastOnce
+            },
+            source: SourceId(index as u32),
+        })
+        .collect();
+    subscriptions.push(Subscription {
+        filter: CLOCK_TOPIC.to_owned(),
+        qos: Qos::AtLeastOnce,
+        source: SourceId(subscriptions.len() as u32),
+    });
+    let connect = connect_settings(config, &config.raw.mqtt.client_id);
+    let mut settings = IngestSettings::new(connect, subscriptions);
+    settings.payload_bytes_max = config.raw.engine.payload_bytes_max;
+    settings.queue.messages = config.raw.mqtt.queue_messages;
+    settings.clock = clock.for_ingest();
+    settings
+}
+
+fn parts(config: &Config, network: Arc<Network>) -> anyhow::Result<Parts> {
+    let mut state = StateSettings {
+        calendar: config.calendar.clone(),
+        ..StateSettings::default()
+    };
+    for path in &config.raw.state.detectors {
+        let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
+        state.detectors.read_sumo(&network, &bytes)?;
+    }
+    let profiles_file = &config.raw.state.profiles_file;
+    let profiles = if profiles_file.as_os_str().is_empty() || !profiles_file.exists() {
+        None
+    } else {
+        let place = || profiles_file.display().to_string();
+        Some(std::fs::read(profiles_file).with_context(place)?)
+    };
+    Ok(Parts {
+        matcher: Arc::new(Matcher::new(network, match_settings(config))?),
+        decoder: config.decoder_table(),
+        front: config.front.clone(),
+        analysis: AnalysisSettings {
+            state,
+            guide: GuideSettings::default(),
+            profiles,
+        },
+    })
+}
+
+/// The matching settings a configuration asks for.
+pub fn match_settings(config: &Config) -> MatchSettings {
+    let matching = &config.raw.matching;
+    MatchSettings {
+        sigma_m: matching.sigma_m,
+        lag_fixes: matching.lag_fixes,
+        forget_after_s: matching.forget_after_s,
+        ..MatchSettings::default()
+    }
+}

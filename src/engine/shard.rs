@@ -1,0 +1,155 @@
+//! A shard of stage 1: the tracks and sums of a set of virtual partitions.
+
+use std::sync::Arc;
+
+use super::{PARTITION_COUNT, SnapshotError, put_block, take_block};
+use crate::matching::{Matcher, Partition, Scratch};
+use crate::observation::{Observation, RejectCounts};
+use crate::state::{Accumulator, BinSums};
+use crate::units::{Interval, SourceId};
+
+/// What a shard has done so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ShardCounts {
+    /// Observations that were used.
+    pub used: u64,
+    /// Observations refused by screening and matching.
+    pub rejected: RejectCounts,
+}
+
+impl ShardCounts {
+    /// Adds all of `other`.
+    pub fn merge(&mut self, other: &Self) {
+        self.used += other.used;
+        self.rejected.merge(&other.rejected);
+    }
+}
+
+/// The owner of some virtual partitions; single-threaded.
+#[derive(Debug)]
+pub struct Shard {
+    matcher: Arc<Matcher>,
+    scratch: Scratch,
+    /// Indexed by `partition / shard count`.
+    owned: Vec<(Partition, Accumulator)>,
+    shard_count: usize,
+    forget_after_ms: i64,
+    counts: ShardCounts,
+}
+
+impl Shard {
+    /// Builds shard `index` of `shard_count`; it owns the partitions `p` with
+    /// `p % shard_count == index`.
+    ///
+    /// # Panics
+    /// When `index >= shard_count` or there are more shards than partitions.
+    pub fn new(matcher: Arc<Matcher>, index: usize, shard_count: usize) -> Self {
+        assert!(
+            index < shard_count && shard_count <= PARTITION_COUNT,
+            "shard {index} of {shard_count}"
+        );
+        let owned = (index..PARTITION_COUNT)
+            .step_by(shard_count)
+            .map(|_| (Partition::default(), Accumulator::default()))
+            .collect();
+        Self {
+            scratch: Scratch::default(),
+            forget_after_ms: matcher.settings().forget_after_s.saturating_mul(1000),
+            matcher,
+            owned,
+            shard_count,
+            counts: ShardCounts::default(),
+        }
+    }
+
+    /// Which of `shard_count` shards owns a partition.
+    pub fn owner_of(partition: u8, shard_count: usize) -> usize {
+        usize::from(partition) % shard_count
+    }
+
+    /// Matches one observation of an owned partition and adds what it commits to the sums.
+    pub fn observe(&mut self, partition: u8, source: SourceId, observation: &Observation) {
+        let (tracks, sums) = &mut self.owned[usize::from(partition) / self.shard_count];
+        let network = self.matcher.network();
+        let outcome = tracks.observe(
+            &self.matcher,
+            &mut self.scratch,
+            source,
+            observation,
+            &mut |advance| {
+                sums.advance(network, &advance);
+            },
+        );
+        match outcome {
+            Ok(()) => self.counts.used += 1,
+            Err(reason) => self.counts.rejected.add(reason, 1),
+        }
+    }
+
+    /// Commits everything pending: the input has ended.
+    pub fn flush(&mut self) {
+        let network = self.matcher.network();
+        for (tracks, sums) in &mut self.owned {
+            tracks.flush(&self.matcher, &mut self.scratch, &mut |advance| {
+                sums.advance(network, &advance);
+            });
+        }
+    }
+
+    /// Closes a minute: adds its sums to `into` and forgets road users that have gone silent.
+    pub fn close(&mut self, minute: Interval, into: &mut BinSums) {
+        let silent_since = minute.end.plus_millis(-self.forget_after_ms);
+        let network = self.matcher.network();
+        for (tracks, sums) in &mut self.owned {
+            tracks.expire(
+                &self.matcher,
+                &mut self.scratch,
+                silent_since,
+                &mut |advance| {
+                    sums.advance(network, &advance);
+                },
+            );
+            sums.close(minute, into);
+        }
+    }
+
+    /// What has been done so far.
+    pub fn counts(&self) -> &ShardCounts {
+        &self.counts
+    }
+
+    /// Road users tracked at the moment.
+    pub fn track_count(&self) -> usize {
+        self.owned
+            .iter()
+            .map(|(tracks, _)| tracks.track_count())
+            .sum()
+    }
+
+    /// Appends one block a partition, in order of this shard's partitions.
+    pub fn snapshot(&self) -> Vec<Vec<u8>> {
+        self.owned
+            .iter()
+            .map(|(tracks, sums)| {
+                let mut bytes = Vec::new();
+                put_block(&mut bytes, |out| tracks.snapshot(out));
+                put_block(&mut bytes, |out| sums.snapshot(self.matcher.network(), out));
+                bytes
+            })
+            .collect()
+    }
+
+    /// Takes back the block of one owned partition.
+    ///
+    /// # Errors
+    /// When the bytes are of another version or broken.
+    pub fn restore(&mut self, partition: u8, mut bytes: &[u8]) -> Result<(), SnapshotError> {
+        let (tracks, sums) = &mut self.owned[usize::from(partition) / self.shard_count];
+        let block = take_block(&mut bytes, "matching")?;
+        *tracks = Partition::restore(block).map_err(SnapshotError::of("matching"))?;
+        let block = take_block(&mut bytes, "sums")?;
+        sums.restore(self.matcher.network(), block)
+            .map_err(SnapshotError::of("sums"))?;
+        Ok(())
+    }
+}

@@ -1,0 +1,107 @@
+//! The digest: one hash over all outputs in their defined order, to compare runs with.
+//!
+//! Order: minute by minute, first the states by segment, then the forecast by segment and step, then
+//! guidance as emitted. Numbers enter with their exact bits.
+
+use sha2::{Digest as _, Sha256};
+
+use crate::forecast::ForecastBatch;
+use crate::guide::{Guidance, GuidanceKind};
+use crate::state::StateBatch;
+use crate::units::SegmentId;
+
+/// A running hash over outputs.
+#[derive(Clone, Debug, Default)]
+pub struct Digest {
+    hash: Sha256,
+    buffer: Vec<u8>,
+}
+
+impl Digest {
+    /// Adds one minute of states.
+    pub fn state(&mut self, batch: &StateBatch) {
+        self.tag(b'S', batch.interval.start.as_millis());
+        for state in &batch.segments {
+            let numbers = [state.speed_mps, state.sigma_mps, state.free_flow_mps];
+            let optional = [state.flow_vph, state.density_vpkm, state.queue_length_m];
+            for number in numbers
+                .into_iter()
+                .chain(optional.map(|value| value.unwrap_or(-1.0)))
+            {
+                self.buffer
+                    .extend_from_slice(&number.to_bits().to_le_bytes());
+            }
+            self.buffer
+                .extend_from_slice(&[state.level as u8, state.provenance as u8]);
+            self.buffer
+                .extend_from_slice(&state.sample_count.to_le_bytes());
+            self.buffer
+                .extend_from_slice(&state.age_s.unwrap_or(u32::MAX).to_le_bytes());
+        }
+        self.absorb();
+    }
+
+    /// Adds one forecast.
+    pub fn forecast(&mut self, batch: &ForecastBatch) {
+        self.tag(b'F', batch.issued_at.as_millis());
+        self.buffer.extend_from_slice(batch.model.as_bytes());
+        self.buffer.push(u8::from(batch.fallback));
+        for quantiles in &batch.quantiles {
+            for number in [quantiles.p10_mps, quantiles.p50_mps, quantiles.p90_mps] {
+                self.buffer
+                    .extend_from_slice(&number.to_bits().to_le_bytes());
+            }
+        }
+        self.absorb();
+    }
+
+    /// Adds one guidance.
+    pub fn guidance(&mut self, guidance: &Guidance) {
+        self.tag(b'G', guidance.valid_from.as_millis());
+        self.buffer.extend_from_slice(&guidance.id.to_le_bytes());
+        self.buffer
+            .extend_from_slice(&guidance.revision.to_le_bytes());
+        self.buffer
+            .extend_from_slice(&guidance.valid_until.as_millis().to_le_bytes());
+        self.buffer
+            .extend_from_slice(&guidance.confidence.to_bits().to_le_bytes());
+        self.buffer.push(u8::from(guidance.withdrawn));
+        self.buffer.extend_from_slice(guidance.reason.as_bytes());
+        match &guidance.kind {
+            GuidanceKind::Jam(jam) => self.segments(&jam.segments),
+            GuidanceKind::Diversion(diversion) => {
+                self.segments(&diversion.main);
+                self.segments(&diversion.alternative);
+            }
+        }
+        self.absorb();
+    }
+
+    /// The digest of everything so far, in hexadecimal.
+    pub fn hex(&self) -> String {
+        self.hash
+            .clone()
+            .finalize()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
+    }
+
+    fn tag(&mut self, kind: u8, at_ms: i64) {
+        self.buffer.clear();
+        self.buffer.push(kind);
+        self.buffer.extend_from_slice(&at_ms.to_le_bytes());
+    }
+
+    fn segments(&mut self, segments: &[SegmentId]) {
+        self.buffer
+            .extend_from_slice(&(segments.len() as u32).to_le_bytes());
+        for segment in segments {
+            self.buffer.extend_from_slice(&segment.0.to_le_bytes());
+        }
+    }
+
+    fn absorb(&mut self) {
+        self.hash.update(&self.buffer);
+    }
+}

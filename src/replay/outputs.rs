@@ -1,0 +1,247 @@
+//! Where outputs go: the trait the pipeline feeds, and the files `roadcast replay` writes.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context;
+
+use super::columns::{Column, Kind, Writer};
+use super::digest::Digest;
+use crate::engine::Analysis;
+use crate::forecast::{ForecastBatch, STEP_COUNT};
+use crate::guide::Guidance;
+use crate::network::Network;
+use crate::state::StateBatch;
+use crate::units::SegmentId;
+
+/// How long the stages of one minute took, s.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct MinuteTimes {
+    /// Closing the minute.
+    pub state_s: f64,
+    /// Forecasting.
+    pub forecast_s: f64,
+    /// Guidance.
+    pub guide_s: f64,
+}
+
+/// Takes the outputs of a run, in order, on the thread of the analysis.
+pub trait OutputSink: Send {
+    /// A minute has closed.
+    ///
+    /// # Errors
+    /// When the output cannot be written; the run ends with it.
+    fn state(&mut self, batch: &Arc<StateBatch>) -> anyhow::Result<()>;
+
+    /// A forecast was accepted.
+    ///
+    /// # Errors
+    /// When the output cannot be written; the run ends with it.
+    fn forecast(&mut self, batch: &Arc<ForecastBatch>) -> anyhow::Result<()>;
+
+    /// Guidance is new, changed or withdrawn.
+    ///
+    /// # Errors
+    /// When the output cannot be written; the run ends with it.
+    fn guidance(&mut self, guidance: &Guidance) -> anyhow::Result<()>;
+
+    /// All outputs of the minute are out.
+    ///
+    /// # Errors
+    /// When the output cannot be written; the run ends with it.
+    fn minute_done(&mut self, analysis: &Analysis, took: MinuteTimes) -> anyhow::Result<()> {
+        let _unused = (analysis, took);
+        Ok(())
+    }
+
+    /// There will be no more outputs.
+    ///
+    /// # Errors
+    /// When the output cannot be finished.
+    fn finish(&mut self) -> anyhow::Result<()> {
+        Ok(())
+    }
+}
+
+/// Which files to write; `None` writes none.
+#[derive(Clone, Debug, Default)]
+pub struct OutputFiles {
+    /// States as Parquet.
+    pub states: Option<PathBuf>,
+    /// Forecasts as Parquet.
+    pub forecasts: Option<PathBuf>,
+    /// Guidance as one JSON object a line.
+    pub guidance: Option<PathBuf>,
+}
+
+/// Hashes all outputs and writes the files asked for.
+#[derive(Debug)]
+pub struct FileOutputs {
+    /// The hash over everything so far.
+    pub digest: Digest,
+    /// Minutes, forecasts and guidance messages so far.
+    pub counts: [u64; 3],
+    network: Arc<Network>,
+    source_ids: Vec<Arc<str>>,
+    states: Option<Writer>,
+    forecasts: Option<Writer>,
+    guidance: Option<BufWriter<File>>,
+}
+
+const STATE_COLUMNS: [(&str, Kind); 9] = [
+    ("segment", Kind::I32),
+    ("source_id", Kind::Text),
+    ("length_m", Kind::F32),
+    ("start", Kind::I64),
+    ("speed_mps", Kind::F32),
+    ("sigma_mps", Kind::F32),
+    ("provenance", Kind::Text),
+    ("samples", Kind::I32),
+    ("level", Kind::I32),
+];
+
+const FORECAST_COLUMNS: [(&str, Kind); 9] = [
+    ("segment", Kind::I32),
+    ("source_id", Kind::Text),
+    ("length_m", Kind::F32),
+    ("issued_at", Kind::I64),
+    ("start", Kind::I64),
+    ("p10", Kind::F32),
+    ("p50", Kind::F32),
+    ("p90", Kind::F32),
+    ("model", Kind::Text),
+];
+
+impl FileOutputs {
+    /// Creates the files.
+    ///
+    /// # Errors
+    /// When a file cannot be created.
+    pub fn create(network: Arc<Network>, files: &OutputFiles) -> anyhow::Result<Self> {
+        let create = |path: &Option<PathBuf>, columns: &[(&str, Kind)]| {
+            path.as_deref()
+                .map(|path| Writer::create(path, columns))
+                .transpose()
+        };
+        let guidance = files
+            .guidance
+            .as_deref()
+            .map(|path| File::create(path).with_context(|| format!("writing {}", path.display())));
+        Ok(Self {
+            digest: Digest::default(),
+            counts: [0; 3],
+            source_ids: network
+                .segment_ids()
+                .map(|id| Arc::from(network.source_id(id)))
+                .collect(),
+            network,
+            states: create(&files.states, &STATE_COLUMNS)?,
+            forecasts: create(&files.forecasts, &FORECAST_COLUMNS)?,
+            guidance: guidance.transpose()?.map(BufWriter::new),
+        })
+    }
+
+    fn lengths(&self) -> impl Iterator<Item = f32> + '_ {
+        self.network
+            .segments()
+            .iter()
+            .map(|segment| segment.length_m)
+    }
+}
+
+impl OutputSink for FileOutputs {
+    fn state(&mut self, batch: &Arc<StateBatch>) -> anyhow::Result<()> {
+        self.digest.state(batch);
+        self.counts[0] += 1;
+        let lengths: Vec<f32> = self.lengths().collect();
+        let Some(writer) = &mut self.states else {
+            return Ok(());
+        };
+        let states = &batch.segments;
+        let labels: [Arc<str>; 3] = ["observed".into(), "estimated".into(), "profile".into()];
+        let rows = states.len();
+        writer.append(&[
+            Column::I32((0..rows as i32).collect()),
+            Column::Text(self.source_ids.clone()),
+            Column::F32(lengths),
+            Column::I64(vec![batch.interval.start.as_secs(); rows]),
+            Column::F32(states.iter().map(|state| state.speed_mps).collect()),
+            Column::F32(states.iter().map(|state| state.sigma_mps).collect()),
+            Column::Text(
+                states
+                    .iter()
+                    .map(|state| labels[state.provenance as usize].clone())
+                    .collect(),
+            ),
+            Column::I32(
+                states
+                    .iter()
+                    .map(|state| state.sample_count as i32)
+                    .collect(),
+            ),
+            Column::I32(states.iter().map(|state| state.level as i32).collect()),
+        ])
+    }
+
+    fn forecast(&mut self, batch: &Arc<ForecastBatch>) -> anyhow::Result<()> {
+        self.digest.forecast(batch);
+        self.counts[1] += 1;
+        let lengths: Vec<f32> = self.lengths().collect();
+        let Some(writer) = &mut self.forecasts else {
+            return Ok(());
+        };
+        let rows = batch.quantiles.len();
+        let segment_of = |row: usize| SegmentId((row / STEP_COUNT) as u32);
+        let start_of = |row: usize| batch.interval(row % STEP_COUNT).start.as_secs();
+        let quantiles = &batch.quantiles;
+        writer.append(&[
+            Column::I32((0..rows).map(|row| segment_of(row).0 as i32).collect()),
+            Column::Text(
+                (0..rows)
+                    .map(|row| self.source_ids[segment_of(row).index()].clone())
+                    .collect(),
+            ),
+            Column::F32(
+                (0..rows)
+                    .map(|row| lengths[segment_of(row).index()])
+                    .collect(),
+            ),
+            Column::I64(vec![batch.issued_at.as_secs(); rows]),
+            Column::I64((0..rows).map(start_of).collect()),
+            Column::F32(quantiles.iter().map(|step| step.p10_mps).collect()),
+            Column::F32(quantiles.iter().map(|step| step.p50_mps).collect()),
+            Column::F32(quantiles.iter().map(|step| step.p90_mps).collect()),
+            Column::Text(vec![batch.model.clone(); rows]),
+        ])
+    }
+
+    fn guidance(&mut self, guidance: &Guidance) -> anyhow::Result<()> {
+        self.digest.guidance(guidance);
+        self.counts[2] += 1;
+        if let Some(file) = &mut self.guidance {
+            let entry = crate::publish::format::guidance_entry(
+                &self.network,
+                crate::publish::format::Privacy::default(),
+                guidance,
+            );
+            serde_json::to_writer(&mut *file, &entry)?;
+            file.write_all(b"\n")?;
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) -> anyhow::Result<()> {
+        for writer in [self.states.take(), self.forecasts.take()]
+            .into_iter()
+            .flatten()
+        {
+            writer.close()?;
+        }
+        if let Some(mut file) = self.guidance.take() {
+            file.flush()?;
+        }
+        Ok(())
+    }
+}

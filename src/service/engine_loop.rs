@@ -1,0 +1,418 @@
+//! The thread between ingest and pipeline: records, feeds, keeps time, snapshots, measures.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+
+use super::clock::ServiceClock;
+use super::sink::ServiceSink;
+use super::snapshots;
+use crate::config::Config;
+use crate::engine::{CLOCK_TOPIC, clock_time};
+use crate::forecast::Forecaster;
+use crate::ingest::{AckToken, Batch, Ingest, Received};
+use crate::metrics::{Metrics, Stage};
+use crate::observation::RawMessage;
+use crate::publish::OutMessage;
+use crate::publish::mqtt::Publisher;
+use crate::replay::pipeline::{Parts, Pipeline, PipelineSettings};
+use crate::replay::recording::{
+    Durable, Recorder, RecorderSettings, Recording, Rotation, SyncPolicy, Writer,
+};
+use crate::serve::LiveSender;
+use crate::units::{SourceId, Timestamp};
+
+/// Longest wait for messages before the clock is looked at.
+const IDLE_WAIT: Duration = Duration::from_millis(20);
+/// Pause between two updates of the counters.
+const MEASURE_EVERY: Duration = Duration::from_millis(500);
+/// How long after its lateness a minute is closed when nothing arrives, ms (wall clock only).
+const SILENCE_MS: i64 = 5_000;
+/// Topic on which a tick of the clock topic is acknowledged.
+const CLOCK_ACK_TOPIC: &str = "roadcast/v1/clock/ack";
+
+/// Everything the loop is made of.
+pub(super) struct Start {
+    pub(super) parts: Parts,
+    pub(super) forecaster: Arc<dyn Forecaster>,
+    pub(super) sink: ServiceSink,
+    pub(super) ingest: Ingest,
+    pub(super) live: LiveSender,
+    pub(super) clock: ServiceClock,
+    pub(super) metrics: Metrics,
+    pub(super) config: Config,
+    pub(super) stop: Arc<AtomicBool>,
+}
+
+/// The write-ahead log with its snapshots.
+struct Log {
+    recorder: Recorder<AckToken>,
+    directory: PathBuf,
+    /// Messages appended so far, those of earlier runs included.
+    sequence: u64,
+    snapshot_minutes: i64,
+    /// Start of the oldest open minute at the last snapshot.
+    snapshot_at: Option<Timestamp>,
+}
+
+/// The loop, ready to run on its thread.
+pub(super) struct EngineLoop {
+    pipeline: Pipeline<ServiceSink>,
+    log: Option<Log>,
+    ingest: Ingest,
+    publisher: Option<Arc<Publisher>>,
+    live: LiveSender,
+    clock: ServiceClock,
+    metrics: Metrics,
+    stop: Arc<AtomicBool>,
+    silence_ms: i64,
+    measured_at: Instant,
+}
+
+impl EngineLoop {
+    /// Takes up the last snapshot and the rest of the recording, if there are any.
+    pub(super) fn start(start: Start) -> anyhow::Result<Self> {
+        let Start {
+            parts,
+            forecaster,
+            sink,
+            ingest,
+            live,
+            clock,
+            metrics,
+            config,
+            stop,
+        } = start;
+        let settings = PipelineSettings {
+            shard_count: config.shard_count,
+            forecast_deadline: Some(Duration::from_millis(config.raw.forecast.deadline_ms)),
+        };
+        let publisher = sink.publisher();
+        let network = parts.matcher.network().version();
+        let directory = config.raw.recording.dir.clone();
+        let has_log = !directory.as_os_str().is_empty();
+        let snapshot = if has_log {
+            snapshots::newest(&directory, network)?
+        } else {
+            None
+        };
+        let memory = snapshot.as_ref().map(|snapshot| snapshot.memory.as_slice());
+        let mut pipeline = Pipeline::start(&settings, parts, forecaster, sink, memory)?;
+        let log = if has_log {
+            let sequence = snapshot.map_or(0, |snapshot| snapshot.sequence);
+            catch_up(&mut pipeline, &directory, sequence, &clock)?;
+            Some(open_log(&config, directory)?)
+        } else {
+            None
+        };
+        let silence_ms = config.front.lateness_ms + SILENCE_MS;
+        let measured_at = Instant::now();
+        Ok(Self {
+            pipeline,
+            log,
+            ingest,
+            publisher,
+            live,
+            clock,
+            metrics,
+            stop,
+            silence_ms,
+            measured_at,
+        })
+    }
+
+    /// Runs until told to stop, then drains and says goodbye within `grace`.
+    pub(super) fn run(mut self, grace: Duration) -> anyhow::Result<()> {
+        while !self.stop.load(Ordering::Relaxed) {
+            match self.ingest.batches.recv(IDLE_WAIT) {
+                Received::Batch(batch) => self.take(batch)?,
+                Received::Idle => {}
+                Received::Closed => break,
+            }
+            self.keep_time()?;
+            if self.measured_at.elapsed() >= MEASURE_EVERY {
+                self.measured_at = Instant::now();
+                self.measure();
+            }
+        }
+        self.ingest.stop_reading();
+        while let Received::Batch(batch) = self.ingest.batches.recv(Duration::ZERO) {
+            self.take(batch)?;
+        }
+        if let Some(log) = &mut self.log {
+            snapshot(log, &mut self.pipeline, &self.metrics)?;
+        }
+        // Open minutes are in the snapshot and go on after a restart.
+        let Self {
+            pipeline,
+            log,
+            ingest,
+            publisher,
+            ..
+        } = self;
+        let (_, sink) = pipeline.abandon()?;
+        drop(sink);
+        if let Some(log) = log {
+            log.recorder.finish().context("finishing the recording")?;
+        }
+        ingest.close(grace);
+        if let Some(publisher) = publisher.and_then(Arc::into_inner) {
+            let left = publisher.close(grace);
+            if left > 0 {
+                tracing::warn!(
+                    messages = left,
+                    "Some messages did not go out before the exit."
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, batch: Batch) -> anyhow::Result<()> {
+        let taken_at = Instant::now();
+        let Batch { messages, ack } = batch;
+        let now = self.clock.now();
+        let messages = Arc::new(messages);
+        let mut ack = Some(ack);
+        if let Some(log) = &mut self.log {
+            let token = ack.take().unwrap_or_default();
+            log.sequence = log.recorder.append(now, messages.clone(), token)?;
+        }
+        self.pipeline.begin_batch(taken_at);
+        for message in messages.iter() {
+            self.pipeline.accept(now, message)?;
+            if &*message.topic == CLOCK_TOPIC {
+                self.tick(message)?;
+            }
+        }
+        self.pipeline.hand_over()?;
+        self.metrics
+            .stage_seconds(Stage::Decode, taken_at.elapsed().as_secs_f64());
+        if let Some(newest) = self.pipeline.front().newest() {
+            self.clock.advance_to(newest);
+        }
+        if let Some(ack) = ack {
+            ack.acknowledge();
+        }
+        Ok(())
+    }
+
+    /// Waits until the outputs of a tick of the clock topic are out, and acknowledges it.
+    fn tick(&mut self, message: &RawMessage) -> anyhow::Result<()> {
+        let Some(time) = clock_time(&message.payload) else {
+            return Ok(());
+        };
+        self.clock.advance_to(time);
+        self.pipeline.barrier()?;
+        if let Some(publisher) = &self.publisher {
+            publisher.publish(OutMessage {
+                topic: CLOCK_ACK_TOPIC.to_owned(),
+                payload: message.payload.clone(),
+                qos: 1,
+                retain: false,
+            });
+        }
+        Ok(())
+    }
+
+    /// Closes minutes for which nothing has arrived, and snapshots when it is time.
+    fn keep_time(&mut self) -> anyhow::Result<()> {
+        let open_from = self.pipeline.front().open_from();
+        if let Some(open_from) = open_from
+            && !self.clock.follows_events()
+        {
+            let time = self.clock.now().plus_millis(-self.silence_ms);
+            if time >= open_from.plus_millis(crate::state::MINUTE_MS) {
+                self.record_tick(time)?;
+                self.pipeline.close_until(time)?;
+            }
+        }
+        if let (Some(log), Some(open_from)) = (&mut self.log, self.pipeline.front().open_from()) {
+            let at = *log.snapshot_at.get_or_insert(open_from);
+            let minutes = open_from.millis_since(at) / crate::state::MINUTE_MS;
+            if minutes >= log.snapshot_minutes {
+                log.snapshot_at = Some(open_from);
+                snapshot(log, &mut self.pipeline, &self.metrics)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What the clock closes must be in the recording too, or a restart would close other minutes.
+    fn record_tick(&mut self, time: Timestamp) -> anyhow::Result<()> {
+        if let Some(log) = &mut self.log {
+            let now = self.clock.now();
+            let tick = RawMessage {
+                received_at: now,
+                source: SourceId(u32::MAX),
+                topic: CLOCK_TOPIC.into(),
+                payload: time.as_millis().to_string().into_bytes().into(),
+            };
+            log.sequence = log
+                .recorder
+                .append(now, Arc::new(vec![tick]), AckToken::default())?;
+        }
+        Ok(())
+    }
+
+    fn measure(&mut self) {
+        let (metrics, stats) = (&self.metrics, &self.ingest.stats);
+        let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        self.live.set_subscribed(stats.is_ready());
+        metrics.gauge("roadcast_mqtt_connected", &[], is(&stats.link.connected));
+        metrics.gauge("roadcast_mqtt_subscribed", &[], is(&stats.subscribed));
+        metrics.counter_to(
+            "roadcast_mqtt_reconnects_total",
+            &[],
+            stats.link.reconnects(),
+        );
+        metrics.counter_to(
+            "roadcast_messages_received_total",
+            &[],
+            load(&stats.received),
+        );
+        metrics.counter_to(
+            "roadcast_received_bytes_total",
+            &[],
+            load(&stats.received_bytes),
+        );
+        metrics.counter_to(
+            "roadcast_messages_acknowledged_total",
+            &[],
+            load(&stats.acknowledged),
+        );
+        let front = self.pipeline.front();
+        let progress = self.pipeline.progress();
+        let mut rejected = stats.drops();
+        let before_decoding = rejected.total();
+        rejected.merge(front.rejected());
+        rejected.merge(&progress.counts.rejected);
+        for (reason, count) in rejected.iter() {
+            metrics.dropped_to(reason, count);
+        }
+        let received = front.received() + before_decoding;
+        metrics.counter_to("roadcast_records_received_total", &[], received);
+        let used = progress.counts.used + front.detector_count();
+        metrics.counter_to("roadcast_records_used_total", &[], used);
+        metrics.gauge("roadcast_vehicles_tracked", &[], progress.tracks as f64);
+        for seconds in progress.latency_s {
+            metrics.observe("roadcast_ingest_latency_seconds", &[], seconds);
+        }
+        for seconds in progress.busy_s {
+            metrics.stage_seconds(Stage::Match, seconds);
+        }
+        if let Some(newest) = front.newest() {
+            metrics.gauge(
+                "roadcast_event_time_timestamp_seconds",
+                &[],
+                newest.as_secs_f64(),
+            );
+        }
+        if let Some(open_from) = front.open_from() {
+            let age_ms = self.clock.now().millis_since(open_from).max(0);
+            metrics.gauge("roadcast_data_age_seconds", &[], age_ms as f64 / 1e3);
+        }
+        if let Some(publisher) = &self.publisher {
+            let stats = publisher.stats();
+            let queued = stats.queued.load(Ordering::Relaxed);
+            metrics.gauge("roadcast_outbox_messages", &[], queued as f64);
+            metrics.counter_to("roadcast_outbox_dropped_total", &[], load(&stats.dropped));
+            let published = load(&stats.acknowledged) + load(&stats.sent);
+            metrics.counter_to("roadcast_published_messages_total", &[], published);
+        }
+        if let Some(log) = &self.log {
+            let stats = log.recorder.stats();
+            metrics.counter_to(
+                "roadcast_recording_messages_total",
+                &[],
+                load(&stats.written),
+            );
+            metrics.counter_to("roadcast_recording_syncs_total", &[], load(&stats.syncs));
+        }
+    }
+}
+
+fn is(flag: &AtomicBool) -> f64 {
+    f64::from(u8::from(flag.load(Ordering::Relaxed)))
+}
+
+/// Feeds what was recorded after the snapshot.
+fn catch_up(
+    pipeline: &mut Pipeline<ServiceSink>,
+    directory: &std::path::Path,
+    sequence: u64,
+    clock: &ServiceClock,
+) -> anyhow::Result<()> {
+    if !directory.exists() || std::fs::read_dir(directory)?.next().is_none() {
+        return Ok(());
+    }
+    let mut recording = Recording::open_at(directory, sequence)?;
+    let (mut entries, mut count) = (Vec::new(), 0u64);
+    while recording.next_block(&mut entries)? {
+        for (now, message) in entries.drain(..) {
+            pipeline.accept(now, &message)?;
+            count += 1;
+        }
+    }
+    pipeline.barrier()?;
+    if let Some(newest) = pipeline.front().newest() {
+        clock.advance_to(newest);
+    }
+    tracing::info!(
+        from = sequence,
+        messages = count,
+        "The recording was taken up."
+    );
+    Ok(())
+}
+
+fn open_log(config: &Config, directory: PathBuf) -> anyhow::Result<Log> {
+    let recording = &config.raw.recording;
+    let rotation = Rotation {
+        segment_bytes: recording.file_bytes_max,
+        ..Rotation::default()
+    };
+    let writer = Writer::open_dir(&directory, rotation)?;
+    let sequence = writer.sequence();
+    let sync = match u64::try_from(recording.sync_interval_ms) {
+        Ok(millis) => SyncPolicy::AtMostEvery(Duration::from_millis(millis)),
+        Err(_negative) => SyncPolicy::Never,
+    };
+    let settings = RecorderSettings {
+        sync,
+        ..RecorderSettings::default()
+    };
+    let recorder = Recorder::spawn(writer, settings, |durable: Durable<'_, AckToken>| {
+        durable.tokens.for_each(AckToken::acknowledge);
+    })
+    .context("starting the recorder")?;
+    Ok(Log {
+        recorder,
+        directory,
+        sequence,
+        snapshot_minutes: i64::from(recording.snapshot_minutes),
+        snapshot_at: None,
+    })
+}
+
+fn snapshot(
+    log: &mut Log,
+    pipeline: &mut Pipeline<ServiceSink>,
+    metrics: &Metrics,
+) -> anyhow::Result<()> {
+    let memory = pipeline.snapshot()?;
+    let network = pipeline.network();
+    snapshots::write(&log.directory, log.sequence, network, &memory)?;
+    log.recorder.protect_from(log.sequence)?;
+    if let Some(open_from) = pipeline.front().open_from() {
+        metrics.gauge(
+            "roadcast_snapshot_timestamp_seconds",
+            &[],
+            open_from.as_secs_f64(),
+        );
+    }
+    Ok(())
+}

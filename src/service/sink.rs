@@ -1,0 +1,290 @@
+//! Where a service's outputs go: MQTT, the live view, metrics.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::clock::ServiceClock;
+use crate::config::RsuTarget;
+use crate::engine::Analysis;
+use crate::forecast::{ForecastBatch, Speaker};
+use crate::guide::{Guidance, GuidanceKind, JamWarning};
+use crate::metrics::{Metrics, Stage};
+use crate::network::Network;
+use crate::publish::OutMessage;
+use crate::publish::format::{
+    GuidanceTopics, Privacy, TileTable, forecast_messages, state_messages,
+};
+use crate::publish::mqtt::Publisher;
+use crate::replay::outputs::{MinuteTimes, OutputSink};
+use crate::serve::{LiveSender, LiveView};
+use crate::state::{Level, Provenance, StateBatch};
+use crate::units::{Position, SegmentId};
+use crate::wire::csae::{CongestionEvent, EventSource, encode_rsi_congestion};
+
+/// Most events of one RSI (T/CSAE 53-2019).
+const RSI_EVENTS_MAX: usize = 8;
+/// Horizons whose rolling error is a metric: label and step.
+const HORIZONS: [(&str, usize); 4] = [("5min", 0), ("15min", 2), ("30min", 5), ("60min", 11)];
+
+/// The sink of a running service.
+pub(super) struct ServiceSink {
+    pub(super) network: Arc<Network>,
+    pub(super) tiles: TileTable,
+    pub(super) publisher: Option<Arc<Publisher>>,
+    pub(super) privacy: Privacy,
+    pub(super) topics: GuidanceTopics,
+    pub(super) rsus: Vec<RsuTarget>,
+    /// Messages sent to each RSU so far.
+    pub(super) rsi_counts: Vec<u8>,
+    pub(super) live: LiveSender,
+    pub(super) clock: ServiceClock,
+    pub(super) speedup: f64,
+    pub(super) metrics: Metrics,
+    /// Guidance in force, by id.
+    pub(super) active: BTreeMap<u64, Guidance>,
+    pub(super) latest: Latest,
+}
+
+/// The newest outputs.
+#[derive(Default)]
+pub(super) struct Latest {
+    state: Option<Arc<StateBatch>>,
+    forecast: Option<Arc<ForecastBatch>>,
+    published_s: f64,
+}
+
+impl ServiceSink {
+    /// Publishes, and adds what that took to the minute's publishing time.
+    fn publish(&mut self, messages: impl FnOnce(&mut Self) -> Vec<OutMessage>) {
+        if self.publisher.is_none() {
+            return;
+        }
+        let started = Instant::now();
+        let messages = messages(self);
+        if let Some(publisher) = &self.publisher {
+            messages
+                .into_iter()
+                .for_each(|message| publisher.publish(message));
+        }
+        self.latest.published_s += started.elapsed().as_secs_f64();
+    }
+
+    /// The publisher, for the clock's acknowledgement and for metrics.
+    pub(super) fn publisher(&self) -> Option<Arc<Publisher>> {
+        self.publisher.clone()
+    }
+
+    /// One RSI for every RSU with a jam in reach.
+    fn rsi(&mut self, minute_end: crate::units::Timestamp) -> Vec<OutMessage> {
+        let mut messages = Vec::new();
+        for (index, rsu) in self.rsus.iter().enumerate() {
+            let mut jams: Vec<(f64, &Guidance, &JamWarning)> = Vec::new();
+            for guidance in self.active.values() {
+                if let GuidanceKind::Jam(jam) = &guidance.kind {
+                    let tail = self.network.position_at(jam.tail.0, jam.tail.1);
+                    let distance_m = tail.distance_to(rsu.position).value();
+                    if distance_m <= rsu.radius.value() {
+                        jams.push((distance_m, guidance, jam));
+                    }
+                }
+            }
+            jams.sort_by(|a, b| a.0.total_cmp(&b.0));
+            jams.truncate(RSI_EVENTS_MAX);
+            if jams.is_empty() {
+                continue;
+            }
+            let paths: Vec<[Vec<Position>; 1]> = jams
+                .iter()
+                .map(|(_, _, jam)| [jam_line(&self.network, jam)])
+                .collect();
+            let events: Vec<CongestionEvent<'_>> = jams
+                .iter()
+                .zip(&paths)
+                .map(|((_, guidance, jam), paths)| event(&self.network, guidance, jam, paths))
+                .collect();
+            let mut id = [b' '; 8];
+            id[..rsu.id.len()].copy_from_slice(rsu.id.as_bytes());
+            let count = self.rsi_counts[index];
+            match encode_rsi_congestion(id, count, minute_end, rsu.position, &events) {
+                Ok(frame) => {
+                    self.rsi_counts[index] = (count + 1) % 128;
+                    messages.push(OutMessage {
+                        topic: format!("V2X.RSU.RSI.{}.DOWN", rsu.id),
+                        payload: frame.into(),
+                        qos: 1,
+                        retain: false,
+                    });
+                }
+                Err(error) => tracing::error!(rsu = %rsu.id, %error, "A jam cannot be told."),
+            }
+        }
+        messages
+    }
+
+    fn measure(&self, analysis: &Analysis, took: MinuteTimes) {
+        let metrics = &self.metrics;
+        metrics.stage_seconds(Stage::State, took.state_s);
+        metrics.stage_seconds(Stage::Forecast, took.forecast_s);
+        metrics.stage_seconds(Stage::Guide, took.guide_s);
+        metrics.stage_seconds(Stage::Publish, self.latest.published_s);
+        let (jams, diversions) = analysis.guide().active_counts();
+        metrics.gauge("roadcast_guidance_active", &["jam"], jams as f64);
+        metrics.gauge(
+            "roadcast_guidance_active",
+            &["diversion"],
+            diversions as f64,
+        );
+        for speaker in [Speaker::Running, Speaker::LastValue, Speaker::Profile] {
+            for (label, step) in HORIZONS {
+                if let Some(error) = analysis.errors().rolling_mae_mps(speaker, step) {
+                    let name = "roadcast_forecast_error_metres_per_second";
+                    metrics.gauge(name, &[speaker.label(), label], error);
+                }
+            }
+        }
+        if let Some(state) = &self.latest.state {
+            measure_state(metrics, &self.network, state);
+        }
+    }
+}
+
+fn event<'a>(
+    network: &Network,
+    guidance: &'a Guidance,
+    jam: &JamWarning,
+    paths: &'a [Vec<Position>],
+) -> CongestionEvent<'a> {
+    CongestionEvent {
+        // Ids repeat after 256 jams; those in force at a time are far fewer.
+        event_id: (guidance.id % 256) as u8,
+        source: EventSource::Detection,
+        position: network.position_at(jam.tail.0, jam.tail.1),
+        radius_m: f64::from(jam.length_m).min(6_500.0),
+        priority: if jam.level == Level::Severe { 5 } else { 4 },
+        paths,
+        path_radius_m: 10.0,
+        description: Some(&guidance.reason)
+            .filter(|text| text.is_ascii())
+            .map(String::as_str),
+        start: jam.onset,
+        end: guidance.valid_until,
+        confidence: Some(f64::from(guidance.confidence)),
+    }
+}
+
+/// The line of a jam in driving order.
+fn jam_line(network: &Network, jam: &JamWarning) -> Vec<Position> {
+    let mut line: Vec<Position> = Vec::new();
+    for &segment in jam.segments.iter().rev() {
+        let shape = network.shape(segment).iter();
+        line.extend(shape.map(|&point| network.frame().to_position(point)));
+    }
+    line.dedup();
+    line
+}
+
+fn measure_state(metrics: &Metrics, network: &Network, batch: &StateBatch) {
+    let mut by_provenance = [0u32; 3];
+    let (mut congested_m, mut total_m) = (0.0f64, 0.0f64);
+    let (mut known_m, mut known_s) = (0.0f64, 0.0f64);
+    for (index, state) in batch.segments.iter().enumerate() {
+        let length_m = f64::from(network.segment(SegmentId(index as u32)).length_m);
+        by_provenance[state.provenance as usize] += 1;
+        total_m += length_m;
+        if state.level >= Level::Light {
+            congested_m += length_m;
+        }
+        if state.provenance != Provenance::Profile {
+            known_m += length_m;
+            known_s += length_m / f64::from(state.speed_mps).max(0.1);
+        }
+    }
+    let count = batch.segments.len().max(1) as f64;
+    for provenance in [
+        Provenance::Observed,
+        Provenance::Estimated,
+        Provenance::Profile,
+    ] {
+        let share = f64::from(by_provenance[provenance as usize]) / count;
+        metrics.gauge("roadcast_segments_ratio", &[provenance.label()], share);
+    }
+    metrics.gauge(
+        "roadcast_congested_length_ratio",
+        &[],
+        congested_m / total_m.max(1.0),
+    );
+    if known_s > 0.0 {
+        metrics.gauge(
+            "roadcast_mean_speed_metres_per_second",
+            &[],
+            known_m / known_s,
+        );
+    }
+}
+
+impl OutputSink for ServiceSink {
+    fn state(&mut self, batch: &Arc<StateBatch>) -> anyhow::Result<()> {
+        self.latest = Latest {
+            state: Some(batch.clone()),
+            forecast: None,
+            published_s: 0.0,
+        };
+        self.publish(|sink| state_messages(batch, &sink.tiles, sink.privacy));
+        Ok(())
+    }
+
+    fn forecast(&mut self, batch: &Arc<ForecastBatch>) -> anyhow::Result<()> {
+        self.latest.forecast = Some(batch.clone());
+        if batch.fallback {
+            self.metrics.count("roadcast_forecast_fallbacks_total", &[]);
+        }
+        let state = self.latest.state.clone();
+        self.publish(|sink| forecast_messages(batch, state.as_deref(), &sink.tiles));
+        Ok(())
+    }
+
+    fn guidance(&mut self, guidance: &Guidance) -> anyhow::Result<()> {
+        let kind = match &guidance.kind {
+            GuidanceKind::Jam(_) => "jam",
+            GuidanceKind::Diversion(_) => "diversion",
+        };
+        self.metrics
+            .count("roadcast_guidance_messages_total", &[kind]);
+        if guidance.withdrawn {
+            self.active.remove(&guidance.id);
+        } else {
+            self.active.insert(guidance.id, guidance.clone());
+        }
+        self.publish(|sink| {
+            let message = sink
+                .topics
+                .message(&sink.network, &sink.tiles, sink.privacy, guidance);
+            message.into_iter().collect()
+        });
+        Ok(())
+    }
+
+    fn minute_done(&mut self, analysis: &Analysis, took: MinuteTimes) -> anyhow::Result<()> {
+        let Some(state) = self.latest.state.clone() else {
+            return Ok(());
+        };
+        let now = state.interval.end;
+        self.active.retain(|_, guidance| guidance.valid_until > now);
+        self.publish(|sink| {
+            let mut messages = sink.topics.expire(now);
+            messages.extend(sink.rsi(now));
+            messages
+        });
+        self.live.publish(LiveView {
+            network: Some(self.network.clone()),
+            forecast: self.latest.forecast.clone(),
+            state: Some(state),
+            guidance: self.active.values().cloned().collect(),
+            event_time: self.clock.now().max(now),
+            speedup: self.speedup,
+        });
+        self.measure(analysis, took);
+        Ok(())
+    }
+}
