@@ -44,7 +44,7 @@ impl IngestSettings {
         let connect = ConnectSettings::from_config(config, &raw.client_id);
         let mut settings = Self::new(connect, subscriptions);
         settings.queue = QueueSettings {
-            messages: raw.queue_batches * settings.queue.batch_messages,
+            messages: raw.queue_messages,
             ..settings.queue
         };
         settings.payload_bytes_max = config.limits.payload_bytes_max;

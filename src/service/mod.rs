@@ -22,9 +22,7 @@ use crate::config::{ClockMode, Config};
 use crate::engine::{AnalysisSettings, CLOCK_TOPIC};
 use crate::forecast::Forecaster;
 use crate::guide::GuideSettings;
-use crate::ingest::{
-    self, ConnectSettings, Credentials, IngestSettings, Qos, Status, Subscription,
-};
+use crate::ingest::{self, ConnectSettings, IngestSettings, Qos, Status, Subscription};
 use crate::matching::{MatchSettings, Matcher};
 use crate::metrics::Metrics;
 use crate::network::Network;
@@ -195,22 +193,6 @@ impl Service {
     }
 }
 
-fn connect_settings(config: &Config, client_id: &str) -> ConnectSettings {
-    let mqtt = &config.raw.mqtt;
-    let (host, port) = &config.broker;
-    let mut connect = ConnectSettings::new(host, *port, client_id);
-    connect.protocol = config.protocol;
-    connect.keep_alive = Duration::from_secs(u64::from(mqtt.keep_alive_s));
-    connect.backoff.max = Duration::from_secs(mqtt.reconnect_s_max);
-    if !mqtt.username.is_empty() {
-        connect.credentials = Some(Credentials {
-            username: mqtt.username.clone(),
-            password_file: mqtt.password_file.clone(),
-        });
-    }
-    connect
-}
-
 fn publisher(
     config: &Config,
     info: &RunInfo,
@@ -219,7 +201,8 @@ fn publisher(
     if !config.raw.publish.enabled {
         return None;
     }
-    let mut connect = connect_settings(config, &format!("{}-publish", config.raw.mqtt.client_id));
+    let client_id = format!("{}-publish", config.raw.mqtt.client_id);
+    let mut connect = ConnectSettings::from_config(config, &client_id);
     let online = status_message(info, true);
     connect.status = Some(Status {
         topic: online.topic,
@@ -234,31 +217,12 @@ fn publisher(
 }
 
 fn ingest_settings(config: &Config, clock: &ServiceClock) -> IngestSettings {
-    let mut subscriptions: Vec<Subscription> = config
-        .raw
-        .mqtt
-        .routes
-        .iter()
-        .enumerate()
-        .map(|(index, route)| Subscription {
-            filter: route.filter.clone(),
-            qos: if route.qos == 0 {
-                Qos::AtMostOnce
-            } else {
-                Qos::AtLeastOnce
-            },
-            source: SourceId(index as u32),
-        })
-        .collect();
-    subscriptions.push(Subscription {
+    let mut settings = IngestSettings::from_config(config);
+    settings.subscriptions.push(Subscription {
         filter: CLOCK_TOPIC.to_owned(),
         qos: Qos::AtLeastOnce,
-        source: SourceId(subscriptions.len() as u32),
+        source: SourceId(settings.subscriptions.len() as u32),
     });
-    let connect = connect_settings(config, &config.raw.mqtt.client_id);
-    let mut settings = IngestSettings::new(connect, subscriptions);
-    settings.payload_bytes_max = config.raw.engine.payload_bytes_max;
-    settings.queue.messages = config.raw.mqtt.queue_messages;
     settings.clock = clock.for_ingest();
     settings
 }
