@@ -106,7 +106,6 @@ impl Demand {
     }
 
     /// Draws a trip: where it starts and the index of its destination.
-    #[expect(dead_code, reason = "read by the simulation that follows")]
     pub(super) fn draw(&self, rng: &mut ChaCha8Rng) -> (SegmentId, usize) {
         let total = self.origin_sum.last().copied().unwrap_or(0.0);
         let at = rng.random::<f64>() * total;
@@ -126,7 +125,6 @@ impl Demand {
     }
 
     /// The next segment on the way to a destination.
-    #[expect(dead_code, reason = "read by the simulation that follows")]
     pub(super) fn next(&self, tree: usize, segment: SegmentId) -> Option<SegmentId> {
         let next = self.trees[tree][segment.index()];
         (next != NOWHERE).then_some(SegmentId(next))

@@ -6,7 +6,20 @@
 mod demand;
 mod fleet;
 pub mod history;
+mod junctions;
+mod motion;
 mod noise;
+mod report;
 mod roads;
+mod settings;
+mod simulation;
+mod truth;
 
 pub use fleet::Fleet;
+pub use report::{BSM_TOPIC, RSM_TOPIC, Report, default_routes};
+pub use settings::{Incident, TrafficSettings};
+pub use simulation::{Counts, Simulation};
+pub use truth::{Truth, TruthMinute};
+
+#[cfg(test)]
+mod tests;

@@ -48,7 +48,6 @@ impl Turn {
 #[derive(Debug)]
 pub(super) struct Roads {
     /// By movement index.
-    #[expect(dead_code, reason = "read by the simulation that follows")]
     pub(super) turn: Vec<Turn>,
     /// By movement index, milliseconds.
     pub(super) turn_ms: Vec<u32>,
