@@ -3,6 +3,7 @@
 pub mod format;
 pub mod mqtt;
 pub mod outbox;
+pub mod rsi;
 
 /// One message on its way out, whatever carries it.
 #[derive(Clone, Debug, PartialEq, Eq)]

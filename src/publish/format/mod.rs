@@ -23,7 +23,7 @@ pub use privacy::Privacy;
 pub use schema::schemas;
 pub use state::{ProvenanceLabel, SegmentStateEntry, StateTileMessage, state_messages};
 pub use status::{RunInfo, StatusLabel, StatusMessage, status_message, status_topic};
-pub use tiles::{DEFAULT_TILE_ZOOM, Tile, TileTable};
+pub use tiles::{DEFAULT_TILE_ZOOM, TILE_SEGMENTS_MAX, Tile, TileTable};
 
 pub(crate) use forecast::{step_levels, write_issue, write_quantiles};
 pub(crate) use guidance::guidance_entry;

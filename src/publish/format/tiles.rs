@@ -10,6 +10,14 @@ use crate::units::{SegmentId, quadkey};
 /// 100 000 segments then has some hundred tiles of some hundred segments).
 pub const DEFAULT_TILE_ZOOM: u8 = 14;
 
+/// A tile with more segments is split into its four quarters, so that a forecast of a tile stays
+/// below 1 MiB (about 340 bytes a segment) in the densest city; wildcards over a tile's levels
+/// still catch all of it.
+pub const TILE_SEGMENTS_MAX: usize = 2_000;
+
+/// Zoom beyond which tiles are not split (the longest quadkey of the tile system).
+const TILE_ZOOM_MAX: u8 = 23;
+
 /// One tile and what lies in it.
 #[derive(Clone, Debug)]
 pub struct Tile {
@@ -32,21 +40,25 @@ pub struct TileTable {
 }
 
 impl TileTable {
-    /// Cuts `network` at `zoom` (1..=23).
+    /// Cuts `network` at `zoom` (1..=23), deeper where more than [`TILE_SEGMENTS_MAX`] segments lie
+    /// in a tile.
     pub fn new(network: &Network, zoom: u8) -> Self {
         let mut by_key: BTreeMap<String, Vec<SegmentId>> = BTreeMap::new();
+        let mut middles = Vec::with_capacity(network.segment_count());
         let mut heads = JsonBuffer::default();
         let mut head_start = vec![0];
         for index in 0..network.segment_count() {
             let id = SegmentId(index as u32);
             let middle = network.position_at(id, network.segment(id).length_m / 2.0);
             by_key.entry(quadkey(middle, zoom)).or_default().push(id);
+            middles.push(middle);
             heads.raw("{\"segment\":");
             heads.int(i64::from(id.0));
             heads.raw(",\"source_id\":");
             heads.string(network.source_id(id));
             head_start.push(heads.len() as u32);
         }
+        split_crowded(&mut by_key, zoom, &middles);
         let mut tile_of = vec![0; network.segment_count()];
         let mut tiles = Vec::with_capacity(by_key.len());
         for (quadkey, segments) in by_key {
@@ -93,6 +105,27 @@ impl TileTable {
     }
 }
 
+/// Moves the segments of crowded tiles one zoom level down until none is crowded.
+fn split_crowded(
+    by_key: &mut BTreeMap<String, Vec<SegmentId>>,
+    zoom: u8,
+    middles: &[crate::units::Position],
+) {
+    for zoom in zoom..TILE_ZOOM_MAX {
+        let crowded: Vec<String> = by_key
+            .iter()
+            .filter(|(key, ids)| key.len() == usize::from(zoom) && ids.len() > TILE_SEGMENTS_MAX)
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in crowded {
+            for id in by_key.remove(&key).unwrap_or_default() {
+                let quarter = quadkey(middles[id.index()], zoom + 1);
+                by_key.entry(quarter).or_default().push(id);
+            }
+        }
+    }
+}
+
 /// Quadkey digits split by `/`.
 fn topic_levels(quadkey: &str) -> String {
     let mut path = String::with_capacity(quadkey.len() * 2);
@@ -126,6 +159,30 @@ mod tests {
         for id in all {
             assert!(table.tile_of(id).segments.contains(&id));
         }
+    }
+
+    #[test]
+    fn crowded_tiles_are_split_into_their_quarters() {
+        let middles: Vec<_> = (0..4 * TILE_SEGMENTS_MAX)
+            .map(|index| {
+                let offset_deg = index as f64 * 1e-6;
+                crate::units::Position::new(114.3 + offset_deg, 30.6 + offset_deg)
+            })
+            .collect();
+        let mut by_key: BTreeMap<String, Vec<SegmentId>> = BTreeMap::new();
+        for (id, &middle) in middles.iter().enumerate() {
+            let key = quadkey(middle, 14);
+            by_key.entry(key).or_default().push(SegmentId(id as u32));
+        }
+        assert!(by_key.values().any(|ids| ids.len() > TILE_SEGMENTS_MAX));
+        split_crowded(&mut by_key, 14, &middles);
+        for (key, ids) in &by_key {
+            assert!(ids.len() <= TILE_SEGMENTS_MAX, "{key}: {}", ids.len());
+            for id in ids {
+                assert_eq!(&quadkey(middles[id.index()], key.len() as u8), key);
+            }
+        }
+        assert_eq!(by_key.values().map(Vec::len).sum::<usize>(), middles.len());
     }
 
     #[test]

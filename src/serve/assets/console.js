@@ -156,12 +156,17 @@ function showWords() {
   showStep();
 }
 
+async function restyle() {
+  await view.ready;
+  view.restyle(page.theme, currentLanguage());
+}
+
 byId("language").addEventListener("click", () => {
   setLanguage(currentLanguage() === "zh" ? "en" : "zh");
   const url = new URL(location.href);
   url.searchParams.set("lang", currentLanguage());
   history.replaceState(null, "", url);
-  view.restyle(page.theme, currentLanguage());
+  restyle();
   showWords();
   refreshPopup();
 });
@@ -169,7 +174,7 @@ byId("theme").addEventListener("click", () => {
   page.theme = page.theme === "dark" ? "light" : "dark";
   localStorage.setItem("theme", page.theme);
   document.documentElement.dataset.theme = page.theme;
-  view.restyle(page.theme, currentLanguage());
+  restyle();
   showWords();
 });
 byId("zoom-in").addEventListener("click", () => view.map.zoomIn());

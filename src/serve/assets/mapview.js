@@ -11,8 +11,6 @@ const PICK_PX = 6;
 export class MapView {
   /** `onPick(id, [lon, lat])` is called with the segment under a click or Enter. */
   constructor(container, theme, language, onPick) {
-    this.theme = theme;
-    this.language = language;
     this.onPick = onPick;
     this.levels = [];
     this.provenances = [];
@@ -34,7 +32,7 @@ export class MapView {
     });
     this.map.touchZoomRotate.disableRotation();
     this.ready = new Promise((resolve) => this.map.once("load", resolve));
-    this.map.on("styledata", () => this.addArrow());
+    this.ready.then(() => this.addArrow());
     this.map.on("click", (event) => this.pickAt(event.point, event.lngLat.toArray()));
     this.map.on("mousemove", (event) => {
       this.map.getCanvas().classList.toggle("over", Boolean(this.segmentAt(event.point)));
@@ -48,7 +46,6 @@ export class MapView {
 
   /** The arrow on recommended ways, drawn here so that no image is fetched. */
   addArrow() {
-    if (this.map.hasImage("arrow")) return;
     const canvas = document.createElement("canvas");
     canvas.width = canvas.height = 24;
     const pen = canvas.getContext("2d");
@@ -171,14 +168,11 @@ export class MapView {
 
   /** Redraws in another theme or language; data and levels stay. */
   restyle(theme, language) {
-    this.theme = theme;
-    this.language = language;
-    const style = buildStyle(THEMES[theme], language);
-    this.map.setStyle(style, {
-      transformStyle: (previous, next) => ({
-        ...next,
-        sources: previous ? previous.sources : next.sources,
-      }),
-    });
+    for (const { id, paint, layout } of buildStyle(THEMES[theme], language).layers) {
+      for (const [name, value] of Object.entries(paint ?? {})) {
+        this.map.setPaintProperty(id, name, value);
+      }
+      if (layout?.["text-field"]) this.map.setLayoutProperty(id, "text-field", layout["text-field"]);
+    }
   }
 }

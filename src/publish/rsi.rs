@@ -1,0 +1,230 @@
+//! Congestion for roadside units: jam warnings as T/CSAE 53-2019 RSI in UPER.
+//!
+//! A unit gets the jams that reach into its radius, once a minute while they last. The message is
+//! not retained: it says itself until when it holds, and a unit that missed one gets the next.
+
+use std::collections::BTreeMap;
+
+use super::OutMessage;
+use crate::config::RsuTarget;
+use crate::guide::{Guidance, GuidanceKind, JamWarning};
+use crate::network::Network;
+use crate::units::{Position, Timestamp};
+use crate::wire::csae::{CongestionEvent, EventSource, encode_rsi_congestion};
+
+/// Most events one RSI carries (2019 release, `RTEList`); the worst jams go first.
+const EVENTS_MAX: usize = 8;
+
+/// Half width told for a congested carriageway, metres (chosen: two lanes of 3.5 m).
+const PATH_RADIUS_M: f64 = 7.0;
+
+/// Largest radius an event can carry, metres (RSI radius has
+/// steps of 0.1 m in 16 bits).
+const RADIUS_M_MAX: f64 = 6_553.5;
+
+/// Writes RSI for the units of the configuration.
+#[derive(Debug)]
+pub struct RsiWriter {
+    units: Vec<Unit>,
+    /// Event numbers of the jams last told, by guidance id.
+    event_ids: BTreeMap<u64, u8>,
+    next_event_id: u8,
+}
+
+#[derive(Debug)]
+struct Unit {
+    target: RsuTarget,
+    topic: String,
+    message_count: u8,
+}
+
+impl RsiWriter {
+    /// A writer for `targets`; with none it never writes anything.
+    pub fn new(targets: &[RsuTarget]) -> Self {
+        let units = targets.iter().map(|target| Unit {
+            target: target.clone(),
+            topic: format!("V2X.RSU.RSI.{}.DOWN", target.id),
+            message_count: 0,
+        });
+        Self {
+            units: units.collect(),
+            event_ids: BTreeMap::new(),
+            next_event_id: 0,
+        }
+    }
+
+    /// One message for every unit that has a jam of `guidance` within its radius. `issued_at` is
+    /// event time; `guidance` holds what is in force.
+    pub fn messages(
+        &mut self,
+        network: &Network,
+        issued_at: Timestamp,
+        guidance: &[Guidance],
+    ) -> Vec<OutMessage> {
+        let mut jams: Vec<(&Guidance, &JamWarning)> = guidance
+            .iter()
+            .filter(|advice| !advice.withdrawn && advice.network == network.version())
+            .filter_map(|advice| match &advice.kind {
+                GuidanceKind::Jam(jam) => Some((advice, jam)),
+                GuidanceKind::Diversion(_) => None,
+            })
+            .collect();
+        jams.sort_by(|(a, x), (b, y)| {
+            let by_length = y.length_m.total_cmp(&x.length_m);
+            y.level.cmp(&x.level).then(by_length).then(a.id.cmp(&b.id))
+        });
+        self.number(&jams);
+        let event_ids = &self.event_ids;
+        self.units
+            .iter_mut()
+            .filter_map(|unit| unit.message(network, issued_at, &jams, event_ids))
+            .collect()
+    }
+
+    /// Keeps the numbers of jams that go on, gives new ones their own and forgets the rest.
+    fn number(&mut self, jams: &[(&Guidance, &JamWarning)]) {
+        self.event_ids
+            .retain(|id, _| jams.iter().any(|(advice, _)| advice.id == *id));
+        for (advice, _) in jams {
+            if !self.event_ids.contains_key(&advice.id) {
+                self.event_ids.insert(advice.id, self.next_event_id);
+                self.next_event_id = self.next_event_id.wrapping_add(1);
+            }
+        }
+    }
+}
+
+impl Unit {
+    fn message(
+        &mut self,
+        network: &Network,
+        issued_at: Timestamp,
+        jams: &[(&Guidance, &JamWarning)],
+        event_ids: &BTreeMap<u64, u8>,
+    ) -> Option<OutMessage> {
+        let near: Vec<_> = jams
+            .iter()
+            .filter(|(_, jam)| self.reaches(network, jam))
+            .take(EVENTS_MAX)
+            .collect();
+        let paths: Vec<Vec<Position>> = near.iter().map(|(_, jam)| path(network, jam)).collect();
+        let events: Vec<CongestionEvent<'_>> = near
+            .iter()
+            .zip(&paths)
+            .map(|((advice, jam), path)| CongestionEvent {
+                event_id: event_ids.get(&advice.id).copied().unwrap_or_default(),
+                source: EventSource::Detection,
+                position: network.position_at(jam.tail.0, jam.tail.1),
+                radius_m: f64::from(jam.length_m).min(RADIUS_M_MAX),
+                priority: jam.level as u8 + 1,
+                paths: std::slice::from_ref(path),
+                path_radius_m: PATH_RADIUS_M,
+                description: network.name_en(jam.tail.0),
+                start: jam.onset,
+                end: advice.valid_until,
+                confidence: Some(f64::from(advice.confidence)),
+            })
+            .collect();
+        if events.is_empty() {
+            return None;
+        }
+        let mut id = [0; 8];
+        for (byte, of_id) in id.iter_mut().zip(self.target.id.bytes()) {
+            *byte = of_id;
+        }
+        let count = self.message_count;
+        let position = self.target.position;
+        match encode_rsi_congestion(id, count, issued_at, position, &events) {
+            Ok(frame) => {
+                self.message_count = (count + 1) % 128;
+                Some(OutMessage {
+                    topic: self.topic.clone(),
+                    payload: frame.into(),
+                    qos: 1,
+                    retain: false,
+                })
+            }
+            Err(error) => {
+                tracing::warn!(rsu = self.target.id, %error, "Could not encode an RSI.");
+                None
+            }
+        }
+    }
+
+    fn reaches(&self, network: &Network, jam: &JamWarning) -> bool {
+        let here = network.frame().to_point(self.target.position);
+        jam.segments.iter().any(|&segment| {
+            f64::from(network.project(segment, here).distance_m) <= self.target.radius.value()
+        })
+    }
+}
+
+/// The queue as one line along the traffic, from tail to head.
+fn path(network: &Network, jam: &JamWarning) -> Vec<Position> {
+    let mut line: Vec<Position> = Vec::new();
+    for &segment in jam.segments.iter().rev() {
+        for &point in network.shape(segment) {
+            let position = network.frame().to_position(point);
+            if line.last() != Some(&position) {
+                line.push(position);
+            }
+        }
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::publish::format::fixture;
+    use crate::units::Metres;
+    use crate::wire::asn1::csae2019::{MessageFrame, decode_frame};
+
+    fn target(id: &str, position: Position) -> RsuTarget {
+        RsuTarget {
+            id: id.into(),
+            position,
+            radius: Metres(300.0),
+        }
+    }
+
+    #[test]
+    fn only_units_near_the_jam_are_told_of_it() {
+        let network = fixture::network();
+        let on_the_jam = network.position_at(crate::units::SegmentId(1), 900.0);
+        let far_away = network.position_at(crate::units::SegmentId(3), 0.0);
+        let mut writer = RsiWriter::new(&[target("R0000001", on_the_jam), target("R2", far_away)]);
+        let advice = [fixture::jam(&network), fixture::diversion(&network)];
+        let issued_at = Timestamp::from_secs(28_860);
+        let messages = writer.messages(&network, issued_at, &advice);
+        assert_eq!(messages.len(), 1);
+        assert_eq!(messages[0].topic, "V2X.RSU.RSI.R0000001.DOWN");
+        let Ok(MessageFrame::RsiFrame(rsi)) = decode_frame(&messages[0].payload) else {
+            unreachable!("an RSI was encoded")
+        };
+        let events = rsi.rtes.expect("events");
+        assert_eq!((events.len(), events[0].event_type), (1, 707));
+        assert_eq!((rsi.msg_cnt, events[0].rte_id), (0, 0));
+
+        let again = writer.messages(&network, issued_at.plus_secs(60), &advice);
+        let Ok(MessageFrame::RsiFrame(rsi)) = decode_frame(&again[0].payload) else {
+            unreachable!("an RSI was encoded")
+        };
+        let events = rsi.rtes.expect("events");
+        assert_eq!((rsi.msg_cnt, events[0].rte_id), (1, 0));
+    }
+
+    #[test]
+    fn nothing_is_told_once_the_jam_is_withdrawn() {
+        let network = fixture::network();
+        let here = network.position_at(crate::units::SegmentId(1), 900.0);
+        let mut writer = RsiWriter::new(&[target("R1", here)]);
+        let mut jam = fixture::jam(&network);
+        jam.withdrawn = true;
+        assert!(
+            writer
+                .messages(&network, Timestamp::from_secs(28_860), &[jam])
+                .is_empty()
+        );
+    }
+}

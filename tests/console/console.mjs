@@ -1,0 +1,176 @@
+// Looks at the live map as an operator would and fails on the first thing that is wrong.
+// Usage: node console.mjs SCREENSHOT_DIR, with ROADCAST_URL and CHROMIUM in the environment.
+
+import assert from "node:assert/strict";
+import puppeteer from "puppeteer-core";
+
+const url = process.env.ROADCAST_URL;
+const out = process.argv[2];
+/** Longest wait for one thing to appear; a loaded machine draws a map in software slowly. */
+const WAIT_MS = 180_000;
+/** The demo's incident needs some minutes of event time to become a jam. */
+const JAM_MS = Number(process.env.ROADCAST_JAM_WAIT_MS ?? 240_000);
+const LEVELS = ["#19b36b", "#9ccc3c", "#ffd23c", "#ff8b2b", "#ea2f35"];
+
+async function until(what, milliseconds, probe) {
+  const end = Date.now() + milliseconds;
+  for (;;) {
+    const value = await probe().catch(() => undefined);
+    if (value) return value;
+    if (Date.now() > end) throw new Error(`not within ${milliseconds / 1000} s: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 500));
+  }
+}
+
+function passed(what) {
+  process.stdout.write(`ok ${what}\n`);
+}
+
+await until("the engine is ready", WAIT_MS, async () => (await fetch(new URL("readyz", url))).ok);
+passed("ready");
+
+const browser = await puppeteer.launch({
+  executablePath: process.env.CHROMIUM,
+  protocolTimeout: WAIT_MS,
+  args: [
+    "--no-sandbox",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+  ],
+});
+
+const complaints = [];
+try {
+  const page = await browser.newPage();
+  await page.setViewport({ width: 1600, height: 900 });
+  page.on("console", (message) => {
+    if (["error", "warn"].includes(message.type())) complaints.push(message.text());
+  });
+  page.on("pageerror", (error) => complaints.push(String(error)));
+  page.on("request", (request) => {
+    if (new URL(request.url()).origin !== new URL(url).origin && !request.url().startsWith("data:"))
+      complaints.push(`request to ${request.url()}`);
+  });
+  await page.goto(new URL("?lang=en", url).href);
+
+  const drawn = () =>
+    page.evaluate(() => {
+      const { view, page: data } = globalThis.roadcast ?? {};
+      if (!data?.minute || !view.network) return 0;
+      return view.map.queryRenderedFeatures({ layers: ["ground", "raised"] }).length;
+    });
+  const count = await until("segments are drawn", WAIT_MS, drawn);
+  passed(`${count} segments drawn`);
+
+  // The drawing itself, not what MapLibre says of it: pixels of level colours inside the canvas.
+  // Counted in the browser on a screenshot, since the page's policy lets nothing else in.
+  const blank = await browser.newPage();
+  const levelPixels = async () => {
+    const clip = { x: 260, y: 90, width: 940, height: 600 };
+    const png = await page.screenshot({ clip, encoding: "base64" });
+    return blank.evaluate(
+      async (data, colours) => {
+        const image = await createImageBitmap(await (await fetch(`data:image/png;base64,${data}`)).blob());
+        const canvas = new OffscreenCanvas(image.width, image.height);
+        const pen = canvas.getContext("2d");
+        pen.drawImage(image, 0, 0);
+        const { data: bytes } = pen.getImageData(0, 0, image.width, image.height);
+        const wanted = colours.map((hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16)));
+        const counts = wanted.map(() => 0);
+        for (let at = 0; at < bytes.length; at += 4) {
+          wanted.forEach(([r, g, b], index) => {
+            const off = Math.abs(bytes[at] - r) + Math.abs(bytes[at + 1] - g) + Math.abs(bytes[at + 2] - b);
+            if (off < 12) counts[index] += 1;
+          });
+        }
+        return counts;
+      },
+      png,
+      LEVELS,
+    );
+  };
+  const pixels = await until("segments are coloured", WAIT_MS, async () => {
+    await page.bringToFront();
+    const counts = await levelPixels();
+    return counts.reduce((a, b) => a + b, 0) > 1_000 ? counts : undefined;
+  });
+  passed(`pixels by level ${pixels.join(" ")}`);
+  await page.bringToFront();
+
+  const text = (selector) => page.$eval(selector, (element) => element.textContent);
+  assert.equal(await page.$eval("#age", (element) => element.dataset.state), "fresh");
+  assert.match(await text("#age"), /Data \d+ (s|min) old/);
+  assert.match(await text("#clock"), /^\d\d:\d\d:\d\d$/);
+  passed(`data age: ${await text("#age")}`);
+
+  // A jam, and a way round it.
+  await until("a jam is listed", JAM_MS, () => page.$('.advice[data-kind="jam"]'));
+  passed(`jam: ${await text('.advice[data-kind="jam"] .title')}`);
+  await page.screenshot({ path: `${out}/jam-en.png` });
+  await until("a diversion is listed", JAM_MS, () => page.$('.advice[data-kind="diversion"]'));
+  passed(`diversion: ${await text('.advice[data-kind="diversion"] .title')}`);
+  const reason = await text(".advice .reason");
+  assert.ok(reason.length > 10, "a reason is given");
+  const roles = await until("guidance is drawn", WAIT_MS, () =>
+    page.evaluate(() => {
+      const roles = globalThis.roadcast.view.guidance.features.map(({ properties }) => properties.role);
+      return roles.includes("jam") && roles.includes("alternative") && [...new Set(roles)];
+    }),
+  );
+  passed(`drawn: ${roles.join(", ")}`);
+  await page.screenshot({ path: `${out}/diversion-en.png` });
+
+  // The slider shows the forecast: its levels, on the map too.
+  await until("a forecast is there", WAIT_MS, () =>
+    page.evaluate(() => Boolean(globalThis.roadcast.page.minute.forecast)),
+  );
+  const shown = () => page.evaluate(() => globalThis.roadcast.view.levels.join(""));
+  const now = await shown();
+  await page.$eval("#step", (input) => input.focus());
+  for (let press = 0; press < 12; press += 1) await page.keyboard.press("ArrowRight");
+  const ahead = await until("the slider changes the colours", WAIT_MS, async () => {
+    const levels = await shown();
+    return levels !== now ? levels : undefined;
+  });
+  const stated = await page.evaluate(() => globalThis.roadcast.page.minute.forecast.level[11]);
+  assert.equal(ahead.length, stated.length);
+  assert.match(await text("#when"), /\+60 min · \d\d:\d\d–\d\d:\d\d forecast/);
+  const changed = [...ahead].filter((level, index) => level !== now[index]).length;
+  passed(`slider to +60 min: ${changed} of ${ahead.length} segments change level`);
+  await page.screenshot({ path: `${out}/forecast-en.png` });
+  await page.keyboard.press("Home");
+  await until("back to now", WAIT_MS, async () => (await text("#when")).startsWith("Now"));
+
+  // A click on a segment tells about it, with a chart of its forecast.
+  await page.evaluate(() => {
+    const { view, page: data } = globalThis.roadcast;
+    const { jam } = data.messages.find((message) => message.jam) ?? {};
+    const id = jam ? jam.head.segment : 0;
+    const [lon, lat] = view.segments[id].geometry.coordinates[0];
+    return view.onPick(id, [lon, lat]);
+  });
+  await until("the popup opens", WAIT_MS, () => page.$(".segment .spark .band"));
+  assert.match(await text(".segment-now"), /\d+ ± \d+ km\/h/);
+  passed(`popup: ${await text(".segment h3")}, ${await text(".segment-now")}`);
+  await page.keyboard.press("Escape");
+  await until("Escape closes it", WAIT_MS, async () => !(await page.$(".segment")));
+
+  // The other language.
+  await page.click("#language");
+  await until("the page speaks Chinese", WAIT_MS, async () => (await text("#guidance-title")) === "交通诱导");
+  assert.equal(await page.evaluate(() => document.documentElement.lang), "zh-CN");
+  assert.match(await text("#age"), /数据延迟/);
+  await until("the map is drawn again", WAIT_MS, drawn);
+  await page.screenshot({ path: `${out}/jam-zh.png` });
+  passed(`Chinese: ${await text(".advice .title")}`);
+
+  assert.deepEqual(complaints, [], "no errors, warnings or foreign requests");
+  passed("no console errors, nothing fetched from elsewhere");
+} finally {
+  await browser.close();
+}
