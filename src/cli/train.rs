@@ -10,16 +10,26 @@ use candle_core::Device;
 
 use super::UsageError;
 use crate::forecast::{
-    Dataset, EpochReport, Mlp, ModelCard, TrainedModel, TrainingSettings, curve_csv, curve_svg,
-    sha256_hex, train,
+    Dataset, EpochReport, FeatureContext, Mlp, ModelCard, RoadGraph, TrainedModel,
+    TrainingSettings, curve_csv, curve_svg, sha256_hex, train,
 };
+use crate::replay::city::{CitySize, build};
+use crate::replay::traffic::history;
+
+/// Seed of the city that synthetic days are simulated in: the demo's.
+const CITY_SEED: u64 = 42;
+/// Seconds that the generated city's local time is ahead of UTC.
+const LOCAL_AHEAD_S: i64 = 8 * 3600;
 
 /// Options of `roadcast train`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Folder with `dataset.toml`, `series.csv[.gz]`, `graph.csv` and perhaps `segments.csv`.
-    #[arg(long)]
-    dataset: PathBuf,
+    #[arg(long, required_unless_present = "synthetic_days")]
+    dataset: Option<PathBuf>,
+    /// Learn from so many days of the bundled city's own traffic instead of a dataset.
+    #[arg(long, conflicts_with = "dataset")]
+    synthetic_days: Option<usize>,
     /// Folder to write the model to: weights, card, loss curve.
     #[arg(long)]
     out: PathBuf,
@@ -64,7 +74,10 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         steps_per_epoch: args.steps.max(1),
         ..TrainingSettings::default()
     };
-    let dataset = read_dataset(&args.dataset)?;
+    let dataset = match (&args.dataset, args.synthetic_days) {
+        (Some(folder), _) => read_dataset(folder)?,
+        (None, days) => synthetic_dataset(days.unwrap_or(14), args.seed)?,
+    };
     let device = pick_device(args.device)?;
     eprintln!(
         "{}: {} rows of {} columns, {}",
@@ -124,6 +137,38 @@ fn read_dataset(folder: &Path) -> anyhow::Result<Dataset> {
         .transpose()?;
     Dataset::parse(&header, &series, &graph, segments.as_deref())
         .with_context(|| format!("dataset {}", folder.display()))
+}
+
+/// Traffic of the demo's city; `seed` moves the traffic, the city stays.
+fn synthetic_dataset(days: usize, seed: u64) -> anyhow::Result<Dataset> {
+    let city = build(CITY_SEED, CitySize::Demo).context("building the city")?;
+    eprintln!(
+        "simulating {days} days of {} segments",
+        city.network.segment_count()
+    );
+    let series = history::generate(&city, days, seed);
+    let attributes: Vec<_> = FeatureContext::known_attributes(&city.network);
+    Ok(Dataset {
+        name: format!("synthetic-city-{CITY_SEED}-days-{days}-seed-{seed}"),
+        licence: "Apache-2.0, made by roadcast's own generator".to_owned(),
+        unit: "m/s".to_owned(),
+        units_per_value: 1.0,
+        times: (0..series.row_count() as i64)
+            .map(|row| {
+                series
+                    .start
+                    .plus_secs(LOCAL_AHEAD_S + row * i64::from(series.step_s))
+            })
+            .collect(),
+        columns: city
+            .network
+            .segment_ids()
+            .map(|id| city.network.source_id(id).to_owned())
+            .collect(),
+        values: series.speeds_mps,
+        graph: RoadGraph::from_network(&city.network),
+        attributes,
+    })
 }
 
 fn read_file(path: &Path) -> anyhow::Result<Vec<u8>> {

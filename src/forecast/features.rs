@@ -54,7 +54,13 @@ impl FeatureContext {
     /// The context of a network whose local time is UTC plus `utc_offset_s`; `None` hides the time
     /// of day from the model.
     pub fn from_network(network: &Network, utc_offset_s: Option<i64>) -> Self {
-        let attributes: Vec<_> = network
+        let attributes = Self::known_attributes(network);
+        Self::new(RoadGraph::from_network(network), &attributes, utc_offset_s)
+    }
+
+    /// The attributes of every segment of a network.
+    pub fn known_attributes(network: &Network) -> Vec<Option<SegmentAttributes>> {
+        network
             .segments()
             .iter()
             .map(|segment| {
@@ -66,8 +72,7 @@ impl FeatureContext {
                     is_signalised: segment.is_signalised(),
                 })
             })
-            .collect();
-        Self::new(RoadGraph::from_network(network), &attributes, utc_offset_s)
+            .collect()
     }
 
     /// The context of sensors whose attributes may be unknown.

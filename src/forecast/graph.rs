@@ -4,6 +4,11 @@ use rayon::prelude::*;
 
 use crate::network::Network;
 
+/// Distance over which the weight of a neighbour falls to 1/e, metres (chosen).
+const KERNEL_M: f32 = 600.0;
+/// A neighbour always weighs something, so that long segments have neighbours too.
+const WEIGHT_MIN: f32 = 1e-6;
+
 /// Weighted neighbours of every segment on one side.
 #[derive(Clone, Debug, PartialEq, Default)]
 struct Side {
@@ -63,12 +68,18 @@ pub struct RoadGraph {
 }
 
 impl RoadGraph {
-    /// The movements of a network, each with weight 1.
+    /// The movements of a network, weighted by the distance between the middles of the segments
+    /// they join, as the generator weights its datasets.
     pub fn from_network(network: &Network) -> Self {
         let edges: Vec<_> = network
             .movements()
             .iter()
-            .map(|movement| (movement.from().0, movement.to().0, 1.0))
+            .map(|movement| {
+                let (from, to) = (movement.from(), movement.to());
+                let half_m = |id| network.segment(id).length_m / 2.0;
+                let weight = (-((half_m(from) + half_m(to)) / KERNEL_M).powi(2)).exp();
+                (from.0, to.0, weight.max(WEIGHT_MIN))
+            })
             .collect();
         Self::from_edges(network.segment_count(), &edges)
     }
