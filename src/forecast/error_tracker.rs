@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::baseline::median_mps;
 use super::calibration::{DEFAULT_DECAY, default_scatter, ratio_bin};
 use super::snapshot::{Reader, SnapshotError, put_f32s, put_f64, put_i64, put_u32};
+use super::spread::{CELLS, cell_of, normal_counts, quantile};
 use super::{
     Baseline, Calibration, ForecastBatch, ForecastRequest, Forecaster, History, ProfileResidual,
     RATIO_BIN_COUNT, STEP_COUNT, STEP_MS,
@@ -26,12 +27,6 @@ pub const MAX_TRACKED_SEGMENTS: usize = 16_384;
 /// (chosen).
 const KEEP: f64 = 1.0 - 1.0 / 72.0;
 
-/// Errors are counted in cells of this share of free flow, from -1 to 1.
-const CELL_WIDTH: f32 = 0.025;
-const CELLS: usize = 80;
-
-/// How many made-up errors the spread starts with in each class (chosen).
-const PRIOR_ERRORS: f32 = 50.0;
 /// Squared deviation, in shares of free flow, that the fading starts with: as many as 100 segments
 /// at a deviation of 0.1 (chosen).
 const PRIOR_SQUARE: f64 = 1.0;
@@ -402,34 +397,4 @@ impl ErrorTracker {
         reader.finish()?;
         Ok(tracker)
     }
-}
-
-fn cell_of(error: f32) -> usize {
-    let cell = ((error + 1.0) / CELL_WIDTH).floor();
-    cell.clamp(0.0, CELLS as f32 - 1.0) as usize
-}
-
-/// Counts of `PRIOR_ERRORS` normally distributed errors.
-fn normal_counts(scatter: f32) -> [f32; CELLS] {
-    let mut counts: [f32; CELLS] = std::array::from_fn(|cell| {
-        let middle = (cell as f32 + 0.5) * CELL_WIDTH - 1.0;
-        (-0.5 * (middle / scatter).powi(2)).exp()
-    });
-    let total: f32 = counts.iter().sum();
-    counts
-        .iter_mut()
-        .for_each(|count| *count *= PRIOR_ERRORS / total);
-    counts
-}
-
-/// The error below which a share `level` of the counted ones lies, interpolated inside its cell.
-fn quantile(counts: &[f32], level: f32) -> f32 {
-    let mut left = level * counts.iter().sum::<f32>();
-    for (cell, &count) in counts.iter().enumerate() {
-        if left <= count && count > 0.0 {
-            return (cell as f32 + left / count) * CELL_WIDTH - 1.0;
-        }
-        left -= count;
-    }
-    1.0
 }

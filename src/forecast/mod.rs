@@ -18,6 +18,7 @@ mod mlp;
 mod model;
 mod request;
 mod snapshot;
+mod spread;
 mod training;
 
 pub use baseline::{LastValue, Profile, ProfileResidual};

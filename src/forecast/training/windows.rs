@@ -36,8 +36,10 @@ pub(super) struct Spoil {
     masked: f32,
     /// Standard deviation of the noise added to each value.
     noise: f32,
-    /// How much of the profile is replaced by the segment's mean, 0..=1.
+    /// How much of the profile is replaced by one level, 0..=1.
     flattened: f32,
+    /// Whether that level is the mean of the last hour, as a young profile has it, or of all time.
+    is_level_of_today: bool,
     /// Whether the model isn't told the time of day.
     pub(super) hides_time: bool,
 }
@@ -53,6 +55,7 @@ impl Spoil {
             masked: sometimes(0.6, 0.5),
             noise: sometimes(0.5, 0.12),
             flattened: sometimes(0.4, 1.0),
+            is_level_of_today: sometimes(0.5, 1.0) > 0.0,
             hides_time: sometimes(0.4, 1.0) > 0.0,
         }
     }
@@ -184,6 +187,16 @@ impl<'a> Windows<'a> {
         ((sum + KIND_PRIOR * all) / (count + KIND_PRIOR)).max(0.0)
     }
 
+    fn last_hour_mps(&self, newest: usize, column: usize) -> f32 {
+        let known = (0..LAG_COUNT).filter_map(|lag| self.dataset.value(newest - lag, column));
+        let (sum, count) = known.fold((0.0, 0.0), |(sum, count), value| (sum + value, count + 1.0));
+        if count > 0.0 {
+            sum / count
+        } else {
+            self.mean_mps[column]
+        }
+    }
+
     /// Regresses later deviations on present ones over some training moments.
     fn learn_decay(&mut self) {
         let mut calibration = Calibration::default();
@@ -235,10 +248,18 @@ impl<'a> Windows<'a> {
             calibration: Arc::clone(&self.calibration),
         };
         let flattened = spoil.as_ref().map_or(0.0, |(spoil, _)| spoil.flattened);
+        let is_of_today = spoil
+            .as_ref()
+            .is_some_and(|(spoil, _)| spoil.is_level_of_today);
         for column in 0..columns {
+            let level_mps = if is_of_today {
+                self.last_hour_mps(newest, column)
+            } else {
+                self.mean_mps[column]
+            };
             let profile = |row: usize| {
                 let profile_mps = self.profile_mps(row, column);
-                profile_mps + flattened * (self.mean_mps[column] - profile_mps)
+                profile_mps + flattened * (level_mps - profile_mps)
             };
             for lag in 0..LAG_COUNT {
                 request.past_profile_mps[column * LAG_COUNT + lag] = profile(newest - lag);

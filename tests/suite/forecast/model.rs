@@ -43,14 +43,14 @@ fn toy_settings() -> TrainingSettings {
     TrainingSettings {
         name: "toy".into(),
         config: MlpConfig {
-            hidden: 24,
+            hidden: 16,
             blocks: 1,
             ..MlpConfig::default()
         },
         split: [4, 1, 1],
         epochs: 3,
-        steps_per_epoch: 30,
-        batch: 48,
+        steps_per_epoch: 20,
+        batch: 32,
         ..TrainingSettings::default()
     }
 }
@@ -188,7 +188,7 @@ fn a_model_is_refused_when_card_and_weights_do_not_belong_together() {
         Err(ModelError::Card(_))
     ));
     assert!(matches!(
-        load(&card.replace("hidden = 24", "hidden = 32"), weights),
+        load(&card.replace("hidden = 16", "hidden = 32"), weights),
         Err(ModelError::Card(_))
     ));
     // The tampered bit alone, with a card that vouches for it, is caught or harmless.
