@@ -3,33 +3,37 @@
 //! The time of a step is spread over its route in proportion to length; what is driven inside
 //! junctions is left out. It knows tracks only by their slot and keeps no identity.
 
-use super::bytes::{Reader, SnapshotError, put_head, put_i64, put_u8, put_u32, put_u64};
 use super::sums::{BinSums, SegmentSums};
 use super::{MINUTE_MS, STANDING_MPS};
 use crate::matching::{Advance, RoutePiece};
 use crate::network::Network;
 use crate::units::{Interval, SegmentId, Timestamp};
 
-const MAGIC: &[u8; 8] = b"RCACCUM\0";
-const VERSION: u16 = 1;
-const WHAT: &str = "accumulator snapshot";
-const NO_SEGMENT: u32 = u32::MAX;
+pub(super) const NO_SEGMENT: u32 = u32::MAX;
 
 /// Steps shorter than this are standing still: matched offsets are not better than a millimetre.
 const NO_LENGTH_M: f32 = 1e-3;
 
+/// Stands for "no speed reported".
+const NO_SPEED: u32 = u32::MAX;
+
+/// Up to this step the distance is the time integral of the reported speeds; above it the
+/// positions tell it better, ms. Chosen: at one second the plain error of minute speeds on the
+/// recorded hour of Bologna falls from 6.2, 5.3, 4.3 to 5.8, 4.7, 3.6 km/h at 5, 10, 30 % probes.
+const INTEGRATED_STEP_MS: i64 = 2_500;
+
 /// One track's stay on one segment, as far as it lies in one minute.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Part {
+pub(super) struct Part {
     /// Start of the minute, ms.
-    minute_ms: i64,
-    segment: u32,
-    distance_mm: u32,
-    time_ms: u32,
-    standing_ms: u32,
-    queue_mm: u32,
+    pub(super) minute_ms: i64,
+    pub(super) segment: u32,
+    pub(super) distance_mm: u32,
+    pub(super) time_ms: u32,
+    pub(super) standing_ms: u32,
+    pub(super) queue_mm: u32,
     /// Time of the pass this part completes, ms; 0 for none.
-    pass_ms: u32,
+    pub(super) pass_ms: u32,
 }
 
 impl Part {
@@ -53,12 +57,14 @@ impl Part {
 
 /// What is remembered of a track between two steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Track {
-    part: Part,
+pub(super) struct Track {
+    pub(super) part: Part,
     /// Time on the segment since it was entered, ms.
-    stay_ms: u32,
+    pub(super) stay_ms: u32,
+    /// Last reported speed, mm/s; [`NO_SPEED`] if none.
+    pub(super) speed_mmps: u32,
     /// Whether the track saw the segment's start.
-    entered: bool,
+    pub(super) entered: bool,
 }
 
 impl Track {
@@ -73,6 +79,7 @@ impl Track {
             pass_ms: 0,
         },
         stay_ms: 0,
+        speed_mmps: NO_SPEED,
         entered: false,
     };
 
@@ -94,10 +101,10 @@ struct Share {
 /// Collects the per-minute sums of one partition until their minute closes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Accumulator {
-    tracks: Vec<Track>,
-    parts: Vec<Part>,
-    closed_until_ms: i64,
-    late_part_count: u64,
+    pub(super) tracks: Vec<Track>,
+    pub(super) parts: Vec<Part>,
+    pub(super) closed_until_ms: i64,
+    pub(super) late_part_count: u64,
 }
 
 impl Default for Accumulator {
@@ -123,16 +130,31 @@ impl Accumulator {
         if slot >= self.tracks.len() {
             self.tracks.resize(slot + 1, Track::NEW);
         }
-        let Some(since) = advance.since else {
-            self.end_part(slot);
-            self.tracks[slot] = Track::NEW;
-            return;
-        };
-        let observed_at = advance.position.observed_at;
-        if observed_at <= since || advance.route.is_empty() {
-            return;
+        let speed_mmps = advance
+            .position
+            .speed_mps
+            .map_or(NO_SPEED, |speed_mps| (speed_mps * 1000.0).round() as u32);
+        match advance.since {
+            None => {
+                self.end_part(slot);
+                self.tracks[slot] = Track::NEW;
+            }
+            Some(since) => {
+                if advance.position.observed_at > since && !advance.route.is_empty() {
+                    self.spread(network, advance, since, slot);
+                }
+            }
         }
-        self.spread(network, advance, since, slot);
+        self.tracks[slot].speed_mmps = speed_mmps;
+    }
+
+    /// Mean of the speeds reported at both ends of a step, mm/s, if the step is short enough to
+    /// integrate them.
+    fn integrated_mmps(&self, slot: usize, advance: &Advance<'_>, step_ms: i64) -> Option<u64> {
+        let from_mmps = self.tracks[slot].speed_mmps;
+        let to_mps = advance.position.speed_mps?;
+        (from_mmps != NO_SPEED && step_ms <= INTEGRATED_STEP_MS)
+            .then(|| (u64::from(from_mmps) + (to_mps * 1000.0).round() as u64) / 2)
     }
 
     fn spread(&mut self, network: &Network, advance: &Advance<'_>, since: Timestamp, slot: usize) {
@@ -140,6 +162,7 @@ impl Accumulator {
         let last = route.len() - 1;
         let (start_ms, end_ms) = (since.as_millis(), advance.position.observed_at.as_millis());
         let step_ms = (end_ms - start_ms) as f64;
+        let integrated_mmps = self.integrated_mmps(slot, advance, end_ms - start_ms);
         let driven_m: f32 = route.iter().map(piece_m).sum();
         let gap_m = if last > 0 {
             advance.junction_m / last as f32
@@ -174,10 +197,15 @@ impl Accumulator {
                 (false, false) => at_ms(walked_m),
             };
             let to_end_m = (network.segment(piece.segment).length_m - piece.to_m).max(0.0);
+            let until_ms = until_ms.max(from_ms);
+            let distance_mm = match integrated_mmps {
+                Some(mmps) => (mmps * (until_ms - from_ms) as u64 / 1000) as u32,
+                None => (piece_m(piece) * 1000.0).round() as u32,
+            };
             let share = Share {
                 start_ms: from_ms,
-                end_ms: until_ms.max(from_ms),
-                distance_mm: (piece_m(piece) * 1000.0).round() as u32,
+                end_ms: until_ms,
+                distance_mm,
                 standing_mm: (index == last && is_standing)
                     .then(|| (to_end_m * 1000.0).round() as u32),
             };
@@ -289,88 +317,8 @@ impl Accumulator {
     pub fn is_empty(&self) -> bool {
         self.parts.is_empty() && !self.tracks.iter().any(Track::has_open_part)
     }
-
-    /// Appends everything needed to go on later.
-    pub fn snapshot(&self, network: &Network, out: &mut Vec<u8>) {
-        put_head(out, MAGIC, VERSION, network.version());
-        put_i64(out, self.closed_until_ms);
-        put_u64(out, self.late_part_count);
-        put_u64(out, self.tracks.len() as u64);
-        for track in &self.tracks {
-            put_part(out, &track.part);
-            put_u32(out, track.stay_ms);
-            put_u8(out, u8::from(track.entered));
-        }
-        put_u64(out, self.parts.len() as u64);
-        for part in &self.parts {
-            put_part(out, part);
-        }
-    }
-
-    /// Goes on where a snapshot stood.
-    ///
-    /// # Errors
-    /// When the bytes are not an intact accumulator snapshot of this network.
-    pub fn restore(&mut self, network: &Network, bytes: &[u8]) -> Result<(), SnapshotError> {
-        let mut reader = Reader::open(bytes, WHAT, MAGIC, VERSION, network.version())?;
-        let mut restored = Self::new();
-        let segment_count = network.segment_count() as u32;
-        restored.closed_until_ms = reader.take_i64()?;
-        restored.late_part_count = reader.take_u64()?;
-        for _ in 0..reader.take_count(PART_BYTES + 5)? {
-            let part = take_part(&mut reader, segment_count)?;
-            restored.tracks.push(Track {
-                part,
-                stay_ms: reader.take_u32()?,
-                entered: reader.take_u8()? != 0,
-            });
-        }
-        for _ in 0..reader.take_count(PART_BYTES)? {
-            let part = take_part(&mut reader, segment_count)?;
-            if part.segment == NO_SEGMENT {
-                return Err(reader.damaged());
-            }
-            restored.parts.push(part);
-        }
-        reader.finish()?;
-        *self = restored;
-        Ok(())
-    }
 }
 
 fn piece_m(piece: &RoutePiece) -> f32 {
     (piece.to_m - piece.from_m).max(0.0)
-}
-
-/// Bytes of one part in a snapshot.
-const PART_BYTES: usize = 32;
-
-fn put_part(out: &mut Vec<u8>, part: &Part) {
-    put_i64(out, part.minute_ms);
-    for value in [
-        part.segment,
-        part.distance_mm,
-        part.time_ms,
-        part.standing_ms,
-        part.queue_mm,
-        part.pass_ms,
-    ] {
-        put_u32(out, value);
-    }
-}
-
-fn take_part(reader: &mut Reader<'_>, segment_count: u32) -> Result<Part, SnapshotError> {
-    let part = Part {
-        minute_ms: reader.take_i64()?,
-        segment: reader.take_u32()?,
-        distance_mm: reader.take_u32()?,
-        time_ms: reader.take_u32()?,
-        standing_ms: reader.take_u32()?,
-        queue_mm: reader.take_u32()?,
-        pass_ms: reader.take_u32()?,
-    };
-    if part.segment >= segment_count && part.segment != NO_SEGMENT {
-        return Err(reader.damaged());
-    }
-    Ok(part)
 }

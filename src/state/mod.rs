@@ -6,10 +6,12 @@
 //! into the future.
 
 mod accumulate;
+mod accumulate_snapshot;
 mod bytes;
 mod detector;
 mod filter;
 mod level;
+mod picture;
 mod prior;
 mod profile;
 mod readings;

@@ -175,6 +175,40 @@ fn time_inside_junctions_belongs_to_no_segment() {
 }
 
 #[test]
+fn reported_speeds_a_second_apart_are_integrated_over_noisy_positions() {
+    let network = street(1, false);
+    let mut accumulator = Accumulator::new();
+    // Positions wander by metres while the vehicle reports 10 and then 12 m/s.
+    for (second, to_m, speed_mps) in [(0, 7.0f32, 10.0f32), (1, 25.0, 12.0), (2, 28.0, 12.0)] {
+        let route = [RoutePiece {
+            segment: SegmentId(0),
+            from_m: 0.0,
+            to_m,
+        }];
+        accumulator.advance(
+            &network,
+            &Advance {
+                track: 0,
+                position: MatchedPosition {
+                    subject: SubjectId(1),
+                    observed_at: Timestamp::from_secs(second),
+                    segment: SegmentId(0),
+                    offset_m: to_m,
+                    likelihood: 1.0,
+                    speed_mps: Some(speed_mps),
+                    origin: Origin::Bsm,
+                },
+                since: (second > 0).then(|| Timestamp::from_secs(second - 1)),
+                route: if second > 0 { &route } else { &[] },
+                junction_m: 0.0,
+            },
+        );
+    }
+    let sums = close(&network, &mut accumulator, 0);
+    assert_eq!(sums.get(SegmentId(0)).distance_mm, 11_000 + 12_000);
+}
+
+#[test]
 fn a_standing_vehicle_counts_once_a_minute_and_shows_the_queue() {
     let network = street(1, true);
     let mut accumulator = Accumulator::new();
