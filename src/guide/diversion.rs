@@ -4,7 +4,7 @@
 use super::GuideSettings;
 use super::jam::{CREEPING_MPS, Run};
 use crate::forecast::{ForecastBatch, SpeedQuantiles};
-use crate::network::paths::{RouteLimits, Router};
+use crate::network::paths::{PathLimits, Router};
 use crate::network::{Network, RoadClass, SegmentFlags};
 use crate::state::StateBatch;
 use crate::units::{SegmentId, Timestamp};
@@ -17,7 +17,7 @@ const REJOIN_REACH_M: f32 = 3_000.0;
 const DECISIONS_MAX: usize = 4;
 const REJOINS_MAX: usize = 3;
 /// Segments one search may settle.
-const SETTLED_MAX: usize = 20_000;
+const SETTLED_MAX: u32 = 20_000;
 /// The alternative may take this much longer than the main way without the jam (plateau rule of
 /// Abraham et al. 2013, "Alternative routes in road networks", bounded stretch 1.3).
 const STRETCH_MAX: f32 = 1.3;
@@ -100,16 +100,21 @@ impl Planner<'_> {
         now: Timestamp,
     ) -> Option<Plan> {
         let cost = |id: SegmentId, at: Timestamp| {
+            if id == decision {
+                // Ways part at its end, where the clock starts.
+                return 0.0;
+            }
             let segment = self.network.segment(id);
-            let is_closed = self.jam_of[id.index()] != 0 && id != decision && id != rejoin;
+            let is_closed = self.jam_of[id.index()] != 0 && id != rejoin;
             if is_closed || segment.flags.contains(SegmentFlags::RESTRICTED) {
                 return f32::INFINITY;
             }
             let is_minor = segment.class() >= RoadClass::Residential;
             self.travel_s(id, at) + if is_minor { MINOR_ROAD_PENALTY_S } else { 0.0 }
         };
-        let limits = RouteLimits {
-            settled_max: SETTLED_MAX,
+        let limits = PathLimits {
+            expansions_max: SETTLED_MAX,
+            ..PathLimits::default()
         };
         let path = router.shortest(decision, rejoin, now, &cost, limits)?;
         let alternative = path.segments;
