@@ -55,14 +55,14 @@ impl RsiWriter {
 
     /// One message for every unit that has a jam of `guidance` within its radius. `issued_at` is
     /// event time; `guidance` holds what is in force.
-    pub fn messages(
+    pub fn messages<'a>(
         &mut self,
         network: &Network,
         issued_at: Timestamp,
-        guidance: &[Guidance],
+        guidance: impl IntoIterator<Item = &'a Guidance>,
     ) -> Vec<OutMessage> {
         let mut jams: Vec<(&Guidance, &JamWarning)> = guidance
-            .iter()
+            .into_iter()
             .filter(|advice| !advice.withdrawn && advice.network == network.version())
             .filter_map(|advice| match &advice.kind {
                 GuidanceKind::Jam(jam) => Some((advice, jam)),
@@ -128,7 +128,7 @@ impl Unit {
         if events.is_empty() {
             return None;
         }
-        let mut id = [0; 8];
+        let mut id = [b' '; 8];
         for (byte, of_id) in id.iter_mut().zip(self.target.id.bytes()) {
             *byte = of_id;
         }

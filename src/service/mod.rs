@@ -29,6 +29,7 @@ use crate::network::Network;
 use crate::publish::format::{Privacy, RunInfo, TileTable, status_message};
 use crate::publish::mqtt::Publisher;
 use crate::publish::outbox::OutboxSettings;
+use crate::publish::rsi::RsiWriter;
 use crate::replay::pipeline::Parts;
 use crate::serve::{self, LiveView, ServeOptions};
 use crate::state::StateSettings;
@@ -125,8 +126,7 @@ impl Service {
             publisher,
             privacy,
             topics: Default::default(),
-            rsus: config.rsus.clone(),
-            rsi_counts: vec![0; config.rsus.len()],
+            rsi: RsiWriter::new(&config.rsus),
             live: live.clone(),
             clock: clock.clone(),
             speedup,

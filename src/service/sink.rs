@@ -5,10 +5,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::clock::ServiceClock;
-use crate::config::RsuTarget;
 use crate::engine::Analysis;
 use crate::forecast::{ForecastBatch, Speaker};
-use crate::guide::{Guidance, GuidanceKind, JamWarning};
+use crate::guide::{Guidance, GuidanceKind};
 use crate::metrics::{Metrics, Stage};
 use crate::network::Network;
 use crate::publish::OutMessage;
@@ -16,14 +15,12 @@ use crate::publish::format::{
     GuidanceTopics, Privacy, TileTable, forecast_messages, state_messages,
 };
 use crate::publish::mqtt::Publisher;
+use crate::publish::rsi::RsiWriter;
 use crate::replay::outputs::{MinuteTimes, OutputSink};
 use crate::serve::{LiveSender, LiveView};
 use crate::state::{Level, Provenance, StateBatch};
-use crate::units::{Position, SegmentId};
-use crate::wire::csae::{CongestionEvent, EventSource, encode_rsi_congestion};
+use crate::units::SegmentId;
 
-/// Most events of one RSI (T/CSAE 53-2019).
-const RSI_EVENTS_MAX: usize = 8;
 /// Horizons whose rolling error is a metric: label and step.
 const HORIZONS: [(&str, usize); 4] = [("5min", 0), ("15min", 2), ("30min", 5), ("60min", 11)];
 
@@ -34,9 +31,7 @@ pub(super) struct ServiceSink {
     pub(super) publisher: Option<Arc<Publisher>>,
     pub(super) privacy: Privacy,
     pub(super) topics: GuidanceTopics,
-    pub(super) rsus: Vec<RsuTarget>,
-    /// Messages sent to each RSU so far.
-    pub(super) rsi_counts: Vec<u8>,
+    pub(super) rsi: RsiWriter,
     pub(super) live: LiveSender,
     pub(super) clock: ServiceClock,
     pub(super) speedup: f64,
@@ -75,53 +70,6 @@ impl ServiceSink {
         self.publisher.clone()
     }
 
-    /// One RSI for every RSU with a jam in reach.
-    fn rsi(&mut self, minute_end: crate::units::Timestamp) -> Vec<OutMessage> {
-        let mut messages = Vec::new();
-        for (index, rsu) in self.rsus.iter().enumerate() {
-            let mut jams: Vec<(f64, &Guidance, &JamWarning)> = Vec::new();
-            for guidance in self.active.values() {
-                if let GuidanceKind::Jam(jam) = &guidance.kind {
-                    let tail = self.network.position_at(jam.tail.0, jam.tail.1);
-                    let distance_m = tail.distance_to(rsu.position).value();
-                    if distance_m <= rsu.radius.value() {
-                        jams.push((distance_m, guidance, jam));
-                    }
-                }
-            }
-            jams.sort_by(|a, b| a.0.total_cmp(&b.0));
-            jams.truncate(RSI_EVENTS_MAX);
-            if jams.is_empty() {
-                continue;
-            }
-            let paths: Vec<[Vec<Position>; 1]> = jams
-                .iter()
-                .map(|(_, _, jam)| [jam_line(&self.network, jam)])
-                .collect();
-            let events: Vec<CongestionEvent<'_>> = jams
-                .iter()
-                .zip(&paths)
-                .map(|((_, guidance, jam), paths)| event(&self.network, guidance, jam, paths))
-                .collect();
-            let mut id = [b' '; 8];
-            id[..rsu.id.len()].copy_from_slice(rsu.id.as_bytes());
-            let count = self.rsi_counts[index];
-            match encode_rsi_congestion(id, count, minute_end, rsu.position, &events) {
-                Ok(frame) => {
-                    self.rsi_counts[index] = (count + 1) % 128;
-                    messages.push(OutMessage {
-                        topic: format!("V2X.RSU.RSI.{}.DOWN", rsu.id),
-                        payload: frame.into(),
-                        qos: 1,
-                        retain: false,
-                    });
-                }
-                Err(error) => tracing::error!(rsu = %rsu.id, %error, "A jam cannot be told."),
-            }
-        }
-        messages
-    }
-
     fn measure(&self, analysis: &Analysis, took: MinuteTimes) {
         let metrics = &self.metrics;
         metrics.stage_seconds(Stage::State, took.state_s);
@@ -147,41 +95,6 @@ impl ServiceSink {
             measure_state(metrics, &self.network, state);
         }
     }
-}
-
-fn event<'a>(
-    network: &Network,
-    guidance: &'a Guidance,
-    jam: &JamWarning,
-    paths: &'a [Vec<Position>],
-) -> CongestionEvent<'a> {
-    CongestionEvent {
-        // Ids repeat after 256 jams; those in force at a time are far fewer.
-        event_id: (guidance.id % 256) as u8,
-        source: EventSource::Detection,
-        position: network.position_at(jam.tail.0, jam.tail.1),
-        radius_m: f64::from(jam.length_m).min(6_500.0),
-        priority: if jam.level == Level::Severe { 5 } else { 4 },
-        paths,
-        path_radius_m: 10.0,
-        description: Some(&guidance.reason)
-            .filter(|text| text.is_ascii())
-            .map(String::as_str),
-        start: jam.onset,
-        end: guidance.valid_until,
-        confidence: Some(f64::from(guidance.confidence)),
-    }
-}
-
-/// The line of a jam in driving order.
-fn jam_line(network: &Network, jam: &JamWarning) -> Vec<Position> {
-    let mut line: Vec<Position> = Vec::new();
-    for &segment in jam.segments.iter().rev() {
-        let shape = network.shape(segment).iter();
-        line.extend(shape.map(|&point| network.frame().to_position(point)));
-    }
-    line.dedup();
-    line
 }
 
 fn measure_state(metrics: &Metrics, network: &Network, batch: &StateBatch) {
@@ -273,7 +186,7 @@ impl OutputSink for ServiceSink {
         self.active.retain(|_, guidance| guidance.valid_until > now);
         self.publish(|sink| {
             let mut messages = sink.topics.expire(now);
-            messages.extend(sink.rsi(now));
+            messages.extend(sink.rsi.messages(&sink.network, now, sink.active.values()));
             messages
         });
         self.live.publish(LiveView {
