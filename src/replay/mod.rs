@@ -6,6 +6,7 @@ pub mod city;
 pub mod columns;
 pub mod dataset;
 pub mod digest;
+pub mod load;
 pub mod outputs;
 pub mod pipeline;
 pub mod recording;
