@@ -50,20 +50,33 @@ pub(super) fn without_share(filter: &str) -> &str {
 /// a final `#` any number of levels and the parent itself, and neither matches a first level that
 /// begins with `$`. An ill-formed filter matches nothing it should not: see [`check_filter`].
 pub fn filter_matches(filter: &str, topic: &str) -> bool {
-    if topic.starts_with('$') && !filter.starts_with('$') {
+    let (mut filter, mut topic) = (filter.as_bytes(), topic.as_bytes());
+    if topic.first() == Some(&b'$') && filter.first() != Some(&b'$') {
         return false;
     }
-    let mut topic_levels = topic.split('/');
-    for level in filter.split('/') {
-        if level == "#" {
-            return true;
+    // Both stand at the start of a level here.
+    loop {
+        match filter {
+            [b'#'] => return true,
+            [b'+', behind @ ..] => {
+                filter = behind;
+                let level = topic.iter().position(|byte| *byte == b'/');
+                topic = &topic[level.unwrap_or(topic.len())..];
+            }
+            _ => {
+                let pairs = filter.iter().zip(topic);
+                let same = pairs.take_while(|(a, b)| a == b && **a != b'/').count();
+                (filter, topic) = (&filter[same..], &topic[same..]);
+            }
         }
-        match topic_levels.next() {
-            Some(name) if level == "+" || level == name => {}
+        match (filter, topic) {
+            ([], []) | ([b'/', b'#'], []) => return true,
+            ([b'/', next_filter @ ..], [b'/', next_topic @ ..]) => {
+                (filter, topic) = (next_filter, next_topic);
+            }
             _ => return false,
         }
     }
-    topic_levels.next().is_none()
 }
 
 #[cfg(test)]
