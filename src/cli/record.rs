@@ -19,7 +19,7 @@ use crate::observation::RawMessage;
 use crate::replay::recording::{Durable, Recorder, RecorderSettings, Writer};
 use crate::replay::traffic::Fleet;
 use crate::units::{SourceId, Timestamp};
-use crate::wire::{ProbeRecord, VehicleName, filter_matches, json, protobuf};
+use crate::wire::{ProbeRecord, VehicleName, csae, filter_matches, json, protobuf};
 
 /// Event time at which a synthetic recording begins: Tuesday 2025-11-25, 08:00 in China.
 const SYNTHETIC_START: Timestamp = Timestamp::from_secs(1_764_028_800);
@@ -77,7 +77,12 @@ enum Encoding {
     Json,
     /// The native columnar batch.
     Protobuf,
+    /// T/CSAE 53-2019 BSM in the RSU-to-centre envelope, at most 255 in a message.
+    Csae,
 }
+
+/// BSM an envelope can count.
+const ENVELOPE_BSM_MAX: usize = 255;
 
 /// Runs the command.
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
@@ -189,7 +194,11 @@ fn record_fleet(args: &Args) -> anyhow::Result<()> {
     let (network, _) = network::open(path)?;
     let mut fleet = Fleet::new(Arc::new(network), args.vehicles.unwrap_or(0), args.seed);
     let mut writer = Writer::create(&args.out)?;
-    let mut encoder = FleetEncoder::new(args.format, args.batch as usize);
+    let batch = match args.format {
+        Encoding::Csae => (args.batch as usize).min(ENVELOPE_BSM_MAX),
+        Encoding::Json | Encoding::Protobuf => args.batch as usize,
+    };
+    let mut encoder = FleetEncoder::new(args.format, batch);
     let mut records = Vec::new();
     let mut record_count = 0u64;
     for second in 0..args.seconds.unwrap_or(0) {
@@ -197,8 +206,8 @@ fn record_fleet(args: &Args) -> anyhow::Result<()> {
         records.clear();
         fleet.tick(now, &mut records);
         record_count += records.len() as u64;
-        let message_count = records.len().div_ceil(args.batch as usize).max(1);
-        for (index, chunk) in records.chunks(args.batch as usize).enumerate() {
+        let message_count = records.len().div_ceil(batch).max(1);
+        for (index, chunk) in records.chunks(batch).enumerate() {
             // Messages of one second arrive spread over the second.
             let received_at = now.plus_millis((index * 1000 / message_count) as i64);
             writer.stage(received_at, &encoder.message(index, chunk, received_at))?;
@@ -241,6 +250,7 @@ impl FleetEncoder {
         let kind = match encoding {
             Encoding::Json => "probe",
             Encoding::Protobuf => "batch",
+            Encoding::Csae => return Arc::from("V2X/RSU/BSM/UP"),
         };
         Arc::from(format!("roadcast/v1/vehicle/{sender}/{kind}/up"))
     }
@@ -256,6 +266,11 @@ impl FleetEncoder {
             (Encoding::Json, [record]) => json::encode_record(record, &mut self.buffer),
             (Encoding::Json, records) => json::encode_batch(records, &mut self.buffer),
             (Encoding::Protobuf, records) => protobuf::encode_batch(records, &mut self.buffer),
+            (Encoding::Csae, records) => {
+                let frames: Vec<Vec<u8>> = records.iter().map(bsm).collect();
+                let rsu_id = (index as u64).to_be_bytes();
+                csae::encode_envelope(rsu_id, received_at, &frames, &mut self.buffer);
+            }
         }
         let topic = match records {
             [one] if self.batch == 1 => match one.id {
@@ -277,6 +292,25 @@ impl FleetEncoder {
             payload: Bytes::copy_from_slice(&self.buffer),
         }
     }
+}
+
+/// The record as a basic safety message.
+fn bsm(record: &ProbeRecord<'_>) -> Vec<u8> {
+    let id = match record.id {
+        VehicleName::Number(number) => number.to_be_bytes(),
+        VehicleName::Text(_) => record.id.subject().0.to_be_bytes(),
+    };
+    csae::encode_bsm(&csae::BsmRecord {
+        id,
+        message_count: (record.observed_at.as_secs().rem_euclid(128)) as u8,
+        observed_at: record.observed_at,
+        position: record.position,
+        speed_mps: record.speed_mps,
+        heading_deg: record.heading_deg,
+        accel_mps2: record.accel_mps2,
+        length_m: 4.6,
+        width_m: 1.8,
+    })
 }
 
 fn report(path: &Path, messages: u64, records: Option<u64>) -> anyhow::Result<()> {
