@@ -117,7 +117,11 @@ impl<'a> Learner<'a> {
         let mut at = 0;
         for _ in 0..WINDOWS_PER_STEP {
             let newest = self.rng.random_range(self.windows.training());
-            let spoil = Spoil::draw(&mut self.rng);
+            let spoil = if self.settings.spoils_inputs {
+                Spoil::draw(&mut self.rng)
+            } else {
+                Spoil::NOTHING
+            };
             let request = self.windows.request(newest, Some((&spoil, &mut self.rng)));
             let prepared = self.context.prepare(&request);
             for segment in index::sample(&mut self.rng, columns, rows_each) {

@@ -43,6 +43,8 @@ pub struct TrainingSettings {
     pub weight_decay: f64,
     /// Norm to which gradients are cut.
     pub gradient_norm_max: f64,
+    /// Whether inputs are spoilt on purpose (masked, blurred, flattened), as they are in the field.
+    pub spoils_inputs: bool,
     /// Epochs without a better validation error after which training stops.
     pub patience: usize,
 }
@@ -60,6 +62,7 @@ impl Default for TrainingSettings {
             learning_rate: 2e-3,
             weight_decay: 1e-2,
             gradient_norm_max: 1.0,
+            spoils_inputs: true,
             patience: 8,
         }
     }

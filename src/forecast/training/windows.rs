@@ -45,6 +45,15 @@ pub(super) struct Spoil {
 }
 
 impl Spoil {
+    /// Everything stays as it is.
+    pub(super) const NOTHING: Self = Self {
+        masked: 0.0,
+        noise: 0.0,
+        flattened: 0.0,
+        is_level_of_today: false,
+        hides_time: false,
+    };
+
     /// Half of the windows keep their values and profile; the others lose some (chosen).
     pub(super) fn draw(rng: &mut ChaCha8Rng) -> Self {
         let mut sometimes = |chance: f64, most: f32| {
