@@ -235,7 +235,7 @@ fn bench(criterion: &mut Criterion, name: &str, network: Network, share_min: f64
     let matcher = Matcher::new(Arc::clone(&network), MatchSettings::default())
         .expect("the defaults are valid");
     let share = share_right(&matcher, &walk);
-    println!("{name}: {:.1} % on the segment driven", 100.0 * share);
+    eprintln!("{name}: {:.1} % on the segment driven", 100.0 * share);
     assert!(share >= share_min, "{name}: {share}");
     let mut group = criterion.benchmark_group("matching");
     group.throughput(Throughput::Elements(VEHICLES as u64));
@@ -267,7 +267,7 @@ fn matching(criterion: &mut Criterion) {
     bench(criterion, "grid_100k_vehicles_1hz", grid(200), 0.9);
     match wuhan() {
         Some(network) => bench(criterion, "wuhan_100k_vehicles_1hz", network, 0.75),
-        None => println!("skipped: no Wuhan network beside the project"),
+        None => eprintln!("skipped: no Wuhan network beside the project"),
     }
 }
 
