@@ -86,7 +86,7 @@ pub struct LoadReport {
     pub bytes: u64,
     /// Messages the broker acknowledged; 0 at QoS 0.
     pub acknowledged: u64,
-    /// From the first to the last message sent, seconds.
+    /// From the first message to the end of the asked time or the last answer, seconds.
     pub seconds: f64,
 }
 
@@ -252,6 +252,10 @@ async fn feed(
         }
     }
     drop(ready);
+    // The last tick counts in full, or a short paced run would look faster than it was.
+    if let Some(rest) = limit.checked_sub(start.elapsed()) {
+        tokio::time::sleep(rest).await;
+    }
     let drained = Instant::now() + DRAIN_WAIT;
     let is_done = || {
         let acknowledged = progress.acknowledged.load(Ordering::Relaxed);
