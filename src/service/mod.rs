@@ -8,6 +8,7 @@
 
 pub mod broker;
 mod clock;
+pub mod demo;
 mod engine_loop;
 mod sink;
 mod snapshots;
@@ -22,7 +23,9 @@ use crate::config::{ClockMode, Config};
 use crate::engine::{AnalysisSettings, CLOCK_TOPIC};
 use crate::forecast::Forecaster;
 use crate::guide::GuideSettings;
-use crate::ingest::{self, ConnectSettings, IngestSettings, Qos, Status, Subscription};
+use crate::ingest::{
+    self, ConnectSettings, IngestSettings, IngestStats, Qos, Status, Subscription,
+};
 use crate::matching::{MatchSettings, Matcher};
 use crate::metrics::Metrics;
 use crate::network::Network;
@@ -71,6 +74,7 @@ pub struct Service {
     /// Where HTTP is served.
     pub http: std::net::SocketAddr,
     stop: Arc<AtomicBool>,
+    ingest_stats: Arc<IngestStats>,
     engine: std::thread::JoinHandle<anyhow::Result<()>>,
     http_stop: tokio::sync::oneshot::Sender<()>,
     http_task: tokio::task::JoinHandle<()>,
@@ -120,6 +124,7 @@ impl Service {
 
         let publisher = publisher(&config, &info, &runtime).map(Arc::new);
         let ingest = ingest::spawn(ingest_settings(&config, &clock), &runtime);
+        let ingest_stats = ingest.stats.clone();
         let sink = sink::ServiceSink {
             tiles: TileTable::new(&network, config.raw.publish.tile_zoom),
             network: network.clone(),
@@ -167,11 +172,17 @@ impl Service {
         .await?;
         Ok(Self {
             http: server.addr,
+            ingest_stats,
             stop,
             engine,
             http_stop,
             http_task: server.task,
         })
+    }
+
+    /// Whether every subscription is granted.
+    pub fn is_subscribed(&self) -> bool {
+        self.ingest_stats.is_ready()
     }
 
     /// Whether the engine has ended by itself.
