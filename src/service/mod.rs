@@ -229,9 +229,11 @@ fn publisher(
 
 fn ingest_settings(config: &Config, clock: &ServiceClock) -> IngestSettings {
     let mut settings = IngestSettings::from_config(config);
+    // Ticks keep their place among the data only within one quality of service.
+    let qos = settings.subscriptions.iter().map(|subscription| subscription.qos).max();
     settings.subscriptions.push(Subscription {
         filter: CLOCK_TOPIC.to_owned(),
-        qos: Qos::AtLeastOnce,
+        qos: qos.unwrap_or(Qos::AtLeastOnce),
         source: SourceId(settings.subscriptions.len() as u32),
     });
     settings.clock = clock.for_ingest();
