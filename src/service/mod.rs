@@ -230,7 +230,11 @@ fn publisher(
 fn ingest_settings(config: &Config, clock: &ServiceClock) -> IngestSettings {
     let mut settings = IngestSettings::from_config(config);
     // Ticks keep their place among the data only within one quality of service.
-    let qos = settings.subscriptions.iter().map(|subscription| subscription.qos).max();
+    let qos = settings
+        .subscriptions
+        .iter()
+        .map(|subscription| subscription.qos)
+        .max();
     settings.subscriptions.push(Subscription {
         filter: CLOCK_TOPIC.to_owned(),
         qos: qos.unwrap_or(Qos::AtLeastOnce),

@@ -140,7 +140,7 @@ impl DecoderTable {
                 csae::decode(&message.payload, message.received_at, records_max, out);
             }
             Format::CsaeUper { envelope: true } => {
-                csae::decode_enveloped(&message.payload, message.received_at, records_max, out);
+                csae::decode_enveloped(&message.payload, records_max, out);
             }
         }
     }

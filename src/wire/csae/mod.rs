@@ -40,34 +40,30 @@ pub fn decode(payload: &[u8], received_at: Timestamp, records_max: usize, out: &
     decode_frame(payload, received_at, room, out);
 }
 
-/// Adds what an envelope of frames holds to `out`, like [`decode`] for each of them. An envelope
-/// whose lengths do not add up is refused whole.
-pub fn decode_enveloped(
-    payload: &[u8],
-    received_at: Timestamp,
-    records_max: usize,
-    out: &mut Decoded,
-) {
+/// Adds what an envelope of frames holds to `out`, like [`decode`] for each of them, with the
+/// seconds resolved against the time at which the unit sent, which no queue on the way can delay.
+/// An envelope whose lengths do not add up is refused whole.
+pub fn decode_enveloped(payload: &[u8], records_max: usize, out: &mut Decoded) {
     let room = records_max.saturating_add(out.observations.len());
     match Envelope::parse(payload) {
         Err(error) => out.rejected.add(error.into(), 1),
         Ok(envelope) => {
             for frame in envelope.frames {
-                decode_frame(frame, received_at, room, out);
+                decode_frame(frame, envelope.sent_at, room, out);
             }
         }
     }
 }
 
-fn decode_frame(bytes: &[u8], received_at: Timestamp, room: usize, out: &mut Decoded) {
+fn decode_frame(bytes: &[u8], near: Timestamp, room: usize, out: &mut Decoded) {
     match csae2019::decode_frame(bytes) {
         Err(error) => out.rejected.add(error.into(), 1),
         Ok(MessageFrame::BsmFrame(message)) => {
-            push(bsm::observation(&message, received_at), room, out);
+            push(bsm::observation(&message, near), room, out);
         }
         Ok(MessageFrame::RsmFrame(message)) => {
             for participant in &message.participants {
-                let record = rsm::observation(&message, participant, received_at);
+                let record = rsm::observation(&message, participant, near);
                 push(record, room, out);
             }
         }

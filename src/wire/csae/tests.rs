@@ -196,7 +196,7 @@ fn envelopes_hold_frames_of_either_form() {
         assert_eq!((envelope.rsu_id, envelope.sent_at), (RSU, at));
         assert_eq!(envelope.frames, *frames);
         let mut out = Decoded::default();
-        decode_enveloped(&payload, at, usize::MAX, &mut out);
+        decode_enveloped(&payload, usize::MAX, &mut out);
         assert_eq!(out.observations.len(), records);
 
         payload.push(0);
@@ -268,7 +268,7 @@ proptest! {
         for payload in [&bytes, &frame, &envelope] {
             let mut out = Decoded::default();
             decode(payload, now, 100, &mut out);
-            decode_enveloped(payload, now, 100, &mut out);
+            decode_enveloped(payload, 100, &mut out);
             prop_assert!(out.observations.len() as u64 + out.rejected.total() > 0);
         }
     }
