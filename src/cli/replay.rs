@@ -9,14 +9,22 @@ use anyhow::Context;
 
 use super::network::open as open_network;
 use super::{UsageError, forecaster, load_config};
+use crate::config::parse_broker_url;
 use crate::engine::{AnalysisSettings, FrontSettings};
+use crate::forecast::ForecastBatch;
+use crate::guide::Guidance;
+use crate::ingest::ConnectSettings;
 use crate::matching::Matcher;
 use crate::network::Network;
-use crate::replay::outputs::{FileOutputs, OutputFiles};
+use crate::publish::format::Privacy;
+use crate::replay::mqtt_outputs::MqttOutputs;
+use crate::replay::outputs::{FileOutputs, OutputFiles, OutputSink};
 use crate::replay::pipeline::{Parts, Pipeline, PipelineSettings, RunFigures};
 use crate::replay::report::{Report, StageTimes, cpu_seconds, peak_rss_bytes};
+use crate::replay::round_trip::RoundTrip;
 use crate::replay::source::{Inputs, Item};
 use crate::service::match_settings;
+use crate::state::StateBatch;
 use crate::units::Timestamp;
 
 /// Options of `roadcast replay`.
@@ -80,6 +88,12 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         return Err(UsageError("--shards must be 1..=256 and --batch at least 1".into()).into());
     }
     let config = load_config(args.config.as_deref())?;
+    if args.incidents.is_some() {
+        return Err(UsageError(
+            "--incidents: incident detection is not part of this version".into(),
+        )
+        .into());
+    }
     let network = Arc::new(open_network(&args.network)?.0);
     let mut analysis = AnalysisSettings::default();
     analysis.state.calendar = config.calendar.clone();
@@ -98,8 +112,32 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         forecasts: args.forecasts.clone(),
         guidance: args.guidance.clone(),
     };
-    let sink = FileOutputs::create(network.clone(), &files)?;
-    let inputs = Inputs::open(&args.input)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    let round_trip = args
+        .mqtt
+        .as_deref()
+        .map(|url| connect(url, &runtime))
+        .transpose()?;
+    let privacy = Privacy {
+        min_subjects: config.raw.publish.subjects_min,
+    };
+    let mqtt = round_trip.as_ref().map(|round_trip| {
+        let zoom = config.raw.publish.tile_zoom;
+        MqttOutputs::new(
+            round_trip.publisher().clone(),
+            network.clone(),
+            zoom,
+            privacy,
+        )
+    });
+    let sink = ReplaySink {
+        files: FileOutputs::create(network.clone(), &files)?,
+        mqtt,
+        state: None,
+    };
+    let items = Inputs::open(&args.input)?.into_items(args.batch)?;
     let parts = Parts {
         matcher: Arc::new(Matcher::new(network.clone(), match_settings(&config))?),
         decoder: config.decoder_table(),
@@ -115,25 +153,35 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     let mut pipeline = Pipeline::start(&settings, parts, forecaster, sink, None)?;
 
-    let items = inputs.into_items(args.batch)?;
     let cpu_before = cpu_seconds();
     let started = Instant::now();
     let mut pacer = Pacer {
         factor: pace,
         origin: None,
     };
-    for item in items {
-        pacer.wait(item.known_at(), || pipeline.hand_over())?;
-        match item {
-            Item::Message(now, message) => pipeline.accept(now, &message)?,
-            Item::Detector(now, reading) => pipeline.accept_detector(now, reading)?,
+    if let Some(round_trip) = &round_trip {
+        round_trip.run(items, &mut |now, message| {
+            pacer.wait(now, || pipeline.hand_over())?;
+            pipeline.accept(now, &message)
+        })?;
+    } else {
+        for item in items {
+            pacer.wait(item.known_at(), || pipeline.hand_over())?;
+            match item {
+                Item::Message(now, message) => pipeline.accept(now, &message)?,
+                Item::Detector(now, reading) => pipeline.accept_detector(now, reading)?,
+            }
         }
     }
-    let (figures, sink) = pipeline.finish()?;
+    let (figures, ReplaySink { files: sink, .. }) = pipeline.finish()?;
     let wall_s = started.elapsed().as_secs_f64();
     let cpu_s = cpu_seconds()
         .zip(cpu_before)
         .map_or(0.0, |(after, before)| after - before);
+    if let Some(round_trip) = round_trip {
+        let left = round_trip.close();
+        anyhow::ensure!(left == 0, "{left} output messages did not reach the broker");
+    }
     if let Some(path) = &args.profiles_out {
         std::fs::write(path, &figures.profiles).with_context(|| path.display().to_string())?;
     }
@@ -147,6 +195,51 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         println!("{text}");
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Connects to the broker that `--mqtt` names.
+fn connect(url: &str, runtime: &tokio::runtime::Runtime) -> anyhow::Result<RoundTrip> {
+    let (host, port) = parse_broker_url(url)
+        .map_err(|problem| UsageError(format!("--mqtt {url:?}: {problem}")))?;
+    let nonce = std::process::id().to_string();
+    let settings = ConnectSettings::new(&host, port, "roadcast-replay");
+    RoundTrip::connect(&settings, &nonce, runtime.handle())
+}
+
+/// Files, and the broker where there is one.
+struct ReplaySink {
+    files: FileOutputs,
+    mqtt: Option<MqttOutputs>,
+    state: Option<Arc<StateBatch>>,
+}
+
+impl OutputSink for ReplaySink {
+    fn state(&mut self, batch: &Arc<StateBatch>) -> anyhow::Result<()> {
+        self.state = Some(batch.clone());
+        if let Some(mqtt) = &mut self.mqtt {
+            mqtt.state(batch);
+            mqtt.expire(batch.interval.end);
+        }
+        self.files.state(batch)
+    }
+
+    fn forecast(&mut self, batch: &Arc<ForecastBatch>) -> anyhow::Result<()> {
+        if let Some(mqtt) = &self.mqtt {
+            mqtt.forecast(batch, self.state.as_deref());
+        }
+        self.files.forecast(batch)
+    }
+
+    fn guidance(&mut self, guidance: &Guidance) -> anyhow::Result<()> {
+        if let Some(mqtt) = &mut self.mqtt {
+            mqtt.guidance(guidance);
+        }
+        self.files.guidance(guidance)
+    }
+
+    fn finish(&mut self) -> anyhow::Result<()> {
+        self.files.finish()
+    }
 }
 
 /// The factor of `--speed`; `None` for `max`.

@@ -29,10 +29,11 @@ use crate::ingest::{
 use crate::matching::{MatchSettings, Matcher};
 use crate::metrics::Metrics;
 use crate::network::Network;
-use crate::publish::format::{Privacy, RunInfo, TileTable, status_message};
+use crate::publish::format::{Privacy, RunInfo, status_message};
 use crate::publish::mqtt::Publisher;
 use crate::publish::outbox::OutboxSettings;
 use crate::publish::rsi::RsiWriter;
+use crate::replay::mqtt_outputs::MqttOutputs;
 use crate::replay::pipeline::Parts;
 use crate::serve::{self, LiveView, ServeOptions};
 use crate::state::StateSettings;
@@ -125,12 +126,12 @@ impl Service {
         let publisher = publisher(&config, &info, &runtime).map(Arc::new);
         let ingest = ingest::spawn(ingest_settings(&config, &clock), &runtime);
         let ingest_stats = ingest.stats.clone();
+        let zoom = config.raw.publish.tile_zoom;
+        let mqtt =
+            publisher.map(|publisher| MqttOutputs::new(publisher, network.clone(), zoom, privacy));
         let sink = sink::ServiceSink {
-            tiles: TileTable::new(&network, config.raw.publish.tile_zoom),
             network: network.clone(),
-            publisher,
-            privacy,
-            topics: Default::default(),
+            mqtt,
             rsi: RsiWriter::new(&config.rsus),
             live: live.clone(),
             clock: clock.clone(),

@@ -10,12 +10,9 @@ use crate::forecast::{ForecastBatch, Speaker};
 use crate::guide::{Guidance, GuidanceKind};
 use crate::metrics::{Metrics, Stage};
 use crate::network::Network;
-use crate::publish::OutMessage;
-use crate::publish::format::{
-    GuidanceTopics, Privacy, TileTable, forecast_messages, state_messages,
-};
 use crate::publish::mqtt::Publisher;
 use crate::publish::rsi::RsiWriter;
+use crate::replay::mqtt_outputs::MqttOutputs;
 use crate::replay::outputs::{MinuteTimes, OutputSink};
 use crate::serve::{LiveSender, LiveView};
 use crate::state::{Level, Provenance, StateBatch};
@@ -27,10 +24,8 @@ const HORIZONS: [(&str, usize); 4] = [("5min", 0), ("15min", 2), ("30min", 5), (
 /// The sink of a running service.
 pub(super) struct ServiceSink {
     pub(super) network: Arc<Network>,
-    pub(super) tiles: TileTable,
-    pub(super) publisher: Option<Arc<Publisher>>,
-    pub(super) privacy: Privacy,
-    pub(super) topics: GuidanceTopics,
+    /// `None` where nothing is published.
+    pub(super) mqtt: Option<MqttOutputs>,
     pub(super) rsi: RsiWriter,
     pub(super) live: LiveSender,
     pub(super) clock: ServiceClock,
@@ -51,23 +46,16 @@ pub(super) struct Latest {
 
 impl ServiceSink {
     /// Publishes, and adds what that took to the minute's publishing time.
-    fn publish(&mut self, messages: impl FnOnce(&mut Self) -> Vec<OutMessage>) {
-        if self.publisher.is_none() {
-            return;
-        }
+    fn publish(&mut self, publish: impl FnOnce(&mut MqttOutputs, &Latest)) {
+        let Some(mqtt) = &mut self.mqtt else { return };
         let started = Instant::now();
-        let messages = messages(self);
-        if let Some(publisher) = &self.publisher {
-            messages
-                .into_iter()
-                .for_each(|message| publisher.publish(message));
-        }
+        publish(mqtt, &self.latest);
         self.latest.published_s += started.elapsed().as_secs_f64();
     }
 
     /// The publisher, for the clock's acknowledgement and for metrics.
     pub(super) fn publisher(&self) -> Option<Arc<Publisher>> {
-        self.publisher.clone()
+        self.mqtt.as_ref().map(|mqtt| mqtt.publisher().clone())
     }
 
     fn measure(&self, analysis: &Analysis, took: MinuteTimes) {
@@ -143,7 +131,7 @@ impl OutputSink for ServiceSink {
             forecast: None,
             published_s: 0.0,
         };
-        self.publish(|sink| state_messages(batch, &sink.tiles, sink.privacy));
+        self.publish(|mqtt, _| mqtt.state(batch));
         Ok(())
     }
 
@@ -152,8 +140,7 @@ impl OutputSink for ServiceSink {
         if batch.fallback {
             self.metrics.count("roadcast_forecast_fallbacks_total", &[]);
         }
-        let state = self.latest.state.clone();
-        self.publish(|sink| forecast_messages(batch, state.as_deref(), &sink.tiles));
+        self.publish(|mqtt, latest| mqtt.forecast(batch, latest.state.as_deref()));
         Ok(())
     }
 
@@ -169,12 +156,7 @@ impl OutputSink for ServiceSink {
         } else {
             self.active.insert(guidance.id, guidance.clone());
         }
-        self.publish(|sink| {
-            let message = sink
-                .topics
-                .message(&sink.network, &sink.tiles, sink.privacy, guidance);
-            message.into_iter().collect()
-        });
+        self.publish(|mqtt, _| mqtt.guidance(guidance));
         Ok(())
     }
 
@@ -184,10 +166,11 @@ impl OutputSink for ServiceSink {
         };
         let now = state.interval.end;
         self.active.retain(|_, guidance| guidance.valid_until > now);
-        self.publish(|sink| {
-            let mut messages = sink.topics.expire(now);
-            messages.extend(sink.rsi.messages(&sink.network, now, sink.active.values()));
-            messages
+        let told = self.rsi.messages(&self.network, now, self.active.values());
+        self.publish(|mqtt, _| {
+            mqtt.expire(now);
+            told.into_iter()
+                .for_each(|message| mqtt.publisher().publish(message));
         });
         self.live.publish(LiveView {
             network: Some(self.network.clone()),

@@ -1,0 +1,78 @@
+//! Outputs of a run as MQTT messages.
+
+use std::sync::Arc;
+
+use crate::forecast::ForecastBatch;
+use crate::guide::Guidance;
+use crate::network::Network;
+use crate::publish::format::{
+    GuidanceTopics, Privacy, TileTable, forecast_messages, state_messages,
+};
+use crate::publish::mqtt::Publisher;
+use crate::state::StateBatch;
+use crate::units::Timestamp;
+
+/// Encodes outputs and hands them to a publisher.
+#[derive(Debug)]
+pub struct MqttOutputs {
+    publisher: Arc<Publisher>,
+    network: Arc<Network>,
+    tiles: TileTable,
+    privacy: Privacy,
+    topics: GuidanceTopics,
+}
+
+impl MqttOutputs {
+    /// Prepares the tiles of a network at `tile_zoom`.
+    pub fn new(
+        publisher: Arc<Publisher>,
+        network: Arc<Network>,
+        tile_zoom: u8,
+        privacy: Privacy,
+    ) -> Self {
+        let tiles = TileTable::new(&network, tile_zoom);
+        Self {
+            publisher,
+            network,
+            tiles,
+            privacy,
+            topics: GuidanceTopics::default(),
+        }
+    }
+
+    /// The publisher behind it.
+    pub fn publisher(&self) -> &Arc<Publisher> {
+        &self.publisher
+    }
+
+    /// Publishes one minute of states.
+    pub fn state(&self, batch: &StateBatch) {
+        for message in state_messages(batch, &self.tiles, self.privacy) {
+            self.publisher.publish(message);
+        }
+    }
+
+    /// Publishes a forecast; levels come from the free-flow speeds of `state`.
+    pub fn forecast(&self, batch: &ForecastBatch, state: Option<&StateBatch>) {
+        for message in forecast_messages(batch, state, &self.tiles) {
+            self.publisher.publish(message);
+        }
+    }
+
+    /// Publishes, renews or clears one piece of guidance.
+    pub fn guidance(&mut self, guidance: &Guidance) {
+        let message = self
+            .topics
+            .message(&self.network, &self.tiles, self.privacy, guidance);
+        if let Some(message) = message {
+            self.publisher.publish(message);
+        }
+    }
+
+    /// Clears guidance that has expired by `now`.
+    pub fn expire(&mut self, now: Timestamp) {
+        for message in self.topics.expire(now) {
+            self.publisher.publish(message);
+        }
+    }
+}
