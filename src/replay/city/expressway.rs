@@ -1,158 +1,21 @@
 //! The elevated ring and the radial expressways, with ramps and interchanges.
 
 use super::Layout;
+use super::carriageway::{Expressway, lay_carriageways};
 use super::chart::Chart;
 use super::names::{Name, Names};
-use super::plan::{Kind, Plan};
-use super::streets::{Grid, Line};
-use crate::network::{RoadClass, SegmentFlags};
+use super::plan::Plan;
+use super::streets::{Edge, Grid, Line};
 use crate::units::Point;
 
-/// Half the distance between the middles of the two carriageways, metres.
-const CARRIAGEWAY_M: f32 = 13.0;
 /// Distance of the ramp's foot from the middle line, metres.
 const RAMP_FOOT_M: f32 = 46.0;
 /// Distance of a ramp's nose from the crossing road, metres.
 const RAMP_REACH_M: f32 = 330.0;
 /// Distance of the noses of a fork from its middle, metres.
 const FORK_REACH_M: f32 = 300.0;
-/// Interchanges keep at least this distance, metres.
-const INTERCHANGE_GAP_M: f32 = 820.0;
-/// Carriageways are cut into pieces no longer than this, metres.
-const LONGEST_PIECE_M: f32 = 480.0;
 /// Radius of the ring's corners in the chart, metres.
 const CORNER_M: f32 = 950.0;
-
-/// The middle line of an expressway with what joins it.
-struct Expressway {
-    points: Vec<Point>,
-    chart_s: Vec<f32>,
-    along: Vec<f32>,
-    is_closed: bool,
-    name: Name,
-    /// Junctions along each carriageway: (metres along the line, node).
-    forward: Vec<(f32, usize)>,
-    backward: Vec<(f32, usize)>,
-    /// Where interchanges are, metres along.
-    interchanges: Vec<f32>,
-    lanes: u8,
-    is_ring: bool,
-}
-
-impl Expressway {
-    fn new(chart: &Chart, places: &[(f32, f32)], is_closed: bool, name: Name, lanes: u8) -> Self {
-        let points: Vec<Point> = places.iter().map(|&(u, s)| chart.to_ground(u, s)).collect();
-        let mut along = vec![0.0f32];
-        for pair in points.windows(2) {
-            along.push(along[along.len() - 1] + pair[0].distance_m(pair[1]));
-        }
-        Self {
-            points,
-            chart_s: places.iter().map(|place| place.1).collect(),
-            along,
-            is_closed,
-            name,
-            forward: Vec::new(),
-            backward: Vec::new(),
-            interchanges: Vec::new(),
-            lanes,
-            is_ring: is_closed,
-        }
-    }
-
-    fn length_m(&self) -> f32 {
-        self.along[self.along.len() - 1]
-    }
-
-    fn wrap(&self, at_m: f32) -> f32 {
-        if self.is_closed {
-            at_m.rem_euclid(self.length_m())
-        } else {
-            at_m.clamp(0.0, self.length_m())
-        }
-    }
-
-    fn piece(&self, at_m: f32) -> (usize, f32) {
-        let at_m = self.wrap(at_m);
-        let low = self
-            .along
-            .partition_point(|&m| m <= at_m)
-            .clamp(1, self.points.len() - 1)
-            - 1;
-        let long_m = (self.along[low + 1] - self.along[low]).max(1e-3);
-        (low, ((at_m - self.along[low]) / long_m).clamp(0.0, 1.0))
-    }
-
-    /// The ground point `right_m` to the right of the middle line; and the unit vector ahead.
-    fn beside(&self, at_m: f32, right_m: f32) -> (Point, (f32, f32)) {
-        let (low, share) = self.piece(at_m);
-        let (a, b) = (self.points[low], self.points[low + 1]);
-        // The direction is blended with the next piece's, so that offsets stay smooth in bends.
-        let next = self.points[(low + 2).min(self.points.len() - 1)];
-        let unit = |p: Point, q: Point| {
-            let long_m = p.distance_m(q).max(1e-3);
-            ((q.x - p.x) / long_m, (q.y - p.y) / long_m)
-        };
-        let (d, e) = (
-            unit(a, b),
-            if next == b { unit(a, b) } else { unit(b, next) },
-        );
-        let ahead = (d.0 + (e.0 - d.0) * share, d.1 + (e.1 - d.1) * share);
-        let point = Point::new(
-            a.x + (b.x - a.x) * share + ahead.1 * right_m,
-            a.y + (b.y - a.y) * share - ahead.0 * right_m,
-        );
-        (point, ahead)
-    }
-
-    /// Metres along the line nearest to a ground point.
-    fn nearest(&self, to: Point) -> f32 {
-        let best = (0..self.points.len()).min_by(|&a, &b| {
-            self.points[a]
-                .distance_m(to)
-                .total_cmp(&self.points[b].distance_m(to))
-        });
-        self.along[best.unwrap_or(0)]
-    }
-
-    fn is_free(&self, at_m: f32) -> bool {
-        self.interchanges.iter().all(|&other| {
-            let apart = (other - at_m).abs();
-            let apart = if self.is_closed {
-                apart.min(self.length_m() - apart)
-            } else {
-                apart
-            };
-            apart > INTERCHANGE_GAP_M
-        })
-    }
-
-    /// Adds a node on one carriageway.
-    fn join(&mut self, plan: &mut Plan, at_m: f32, is_forward: bool) -> usize {
-        let at_m = self.wrap(at_m);
-        let side = if is_forward { 1.0 } else { -1.0 };
-        let node = plan.add_node(self.beside(at_m, side * CARRIAGEWAY_M).0, false);
-        if is_forward {
-            self.forward.push((at_m, node));
-        } else {
-            self.backward.push((at_m, node));
-        }
-        node
-    }
-
-    fn ramp_kind(&self) -> Kind {
-        let name = Name::new(
-            &format!("{}匝道", self.name.zh),
-            &format!("{} Ramp", self.name.en),
-        );
-        let mut kind = Kind::street(RoadClass::Motorway, 1, name);
-        kind.limit_kmh = 45.0;
-        kind.flags = SegmentFlags::LINK;
-        kind.layer = 1;
-        kind.is_oneway = true;
-        kind
-    }
-}
 
 impl Layout {
     /// Column gaps in which the radial expressways leave: north bank, south bank.
@@ -167,11 +30,10 @@ pub(super) fn lay(plan: &mut Plan, chart: &Chart, layout: &Layout, grid: &mut Gr
     let mut ring = Expressway::new(chart, &ring_places(layout), true, Names::ring(), 3);
     let last_row = layout.rows_m.len() - 1;
     let last_gap = layout.columns_m.len() - 2;
-    let (ring_column, ring_row) = layout.ring_gap;
     let (north, south) = layout.radial_gaps();
     let middle = |a: f32, b: f32| (a + b) / 2.0;
     let column = |gap: usize| middle(layout.columns_m[gap], layout.columns_m[gap + 1]);
-    let (west_m, east_m) = (column(ring_column), column(last_gap - ring_column));
+    let (west_m, east_m) = layout.ring_ends_m();
     let ring_s = layout.ring_half_m().1;
     let out_s = layout.rows_m[last_row] + 2_100.0;
     let out_u = layout.columns_m[last_gap + 1] + 2_100.0;
@@ -212,41 +74,40 @@ pub(super) fn lay(plan: &mut Plan, chart: &Chart, layout: &Layout, grid: &mut Gr
         );
     }
     for index in 0..grid.edges.len() {
-        let share = match grid.edges[index].line {
-            Line::Column { row, .. } if row == ring_row => {
-                let [a, b] = grid.edges[index].ends;
-                let inside = a.0 > west_m + CORNER_M * 0.8 && a.0 < east_m - CORNER_M * 0.8;
-                inside.then(|| (ring_s - a.1.abs()) / (b.1.abs() - a.1.abs()))
-            }
-            Line::Row { column, row, .. } if row <= ring_row => {
-                let [a, b] = grid.edges[index].ends;
-                let inside = a.1.abs() < ring_s - CORNER_M * 0.8;
-                if !inside {
-                    None
-                } else if column == ring_column {
-                    Some((west_m - a.0) / (b.0 - a.0))
-                } else if column == last_gap - ring_column {
-                    Some((east_m - a.0) / (b.0 - a.0))
-                } else {
-                    None
-                }
-            }
-            _ => None,
-        };
-        if let Some(share) = share {
+        if let Some(share) = ring_crossing(layout, &grid.edges[index]) {
             lay_diamond(plan, chart, grid, index, share, &mut ring);
         }
     }
     lay_carriageways(plan, &mut ring);
 }
 
+/// Where on an edge the ring's straight sides pass over it, as a share of its length.
+fn ring_crossing(layout: &Layout, edge: &Edge) -> Option<f32> {
+    let (west_m, east_m) = layout.ring_ends_m();
+    let ring_s = layout.ring_half_m().1;
+    let (ring_column, ring_row) = layout.ring_gap;
+    let east_gap = layout.columns_m.len() - 2 - ring_column;
+    let [a, b] = edge.ends;
+    let side_m = match edge.line {
+        Line::Column { row, .. } if row == ring_row => {
+            let is_straight = a.0 > west_m + CORNER_M * 0.8 && a.0 < east_m - CORNER_M * 0.8;
+            return is_straight.then(|| (ring_s - a.1.abs()) / (b.1.abs() - a.1.abs()));
+        }
+        Line::Row { column, row, .. } if row <= ring_row => match column {
+            _ if column == ring_column => west_m,
+            _ if column == east_gap => east_m,
+            _ => return None,
+        },
+        _ => return None,
+    };
+    let is_straight = a.1.abs() < ring_s - CORNER_M * 0.8;
+    is_straight.then(|| (side_m - a.0) / (b.0 - a.0))
+}
+
 /// The ring's middle line in the chart, counter-clockwise from the middle of the south side, a
 /// place every 45 m or so.
 fn ring_places(layout: &Layout) -> Vec<(f32, f32)> {
-    let (column, _) = layout.ring_gap;
-    let last = layout.columns_m.len() - 1;
-    let west = (layout.columns_m[column] + layout.columns_m[column + 1]) / 2.0;
-    let east = (layout.columns_m[last - column] + layout.columns_m[last - column - 1]) / 2.0;
+    let (west, east) = layout.ring_ends_m();
     let half_s = layout.ring_half_m().1;
     let mut places: Vec<(f32, f32)> = Vec::new();
     let mut straight = |from: (f32, f32), to: (f32, f32)| {
@@ -320,10 +181,16 @@ fn lay_radial(
         };
         lay_diamond(plan, chart, grid, index, share, &mut radial);
     }
+    let at_m = ring.nearest(chart.to_ground(foot.0, foot.1));
+    lay_fork(plan, &mut radial, ring, at_m);
+    lay_carriageways(plan, &mut radial);
+}
+
+/// Joins the end of a radial to both carriageways of the ring, `at_m` along it, by four links.
+fn lay_fork(plan: &mut Plan, radial: &mut Expressway, ring: &mut Expressway, at_m: f32) {
     let end_m = radial.length_m() - FORK_REACH_M - 40.0;
     let inward = radial.join(plan, end_m, true);
     let outward = radial.join(plan, end_m, false);
-    let at_m = ring.nearest(chart.to_ground(foot.0, foot.1));
     ring.interchanges.push(at_m);
     let before = ring.wrap(at_m - FORK_REACH_M);
     let after = ring.wrap(at_m + FORK_REACH_M);
@@ -335,7 +202,7 @@ fn lay_radial(
         let (_, d) = road.beside(at_m, 0.0);
         if is_forward { d } else { (-d.0, -d.1) }
     };
-    let (into, out) = (ahead(&radial, end_m, true), ahead(&radial, end_m, false));
+    let (into, out) = (ahead(radial, end_m, true), ahead(radial, end_m, false));
     let links = [
         (inward, into, ring_in_forward, ahead(ring, after, true), 1),
         (
@@ -361,7 +228,6 @@ fn lay_radial(
         let line = curve(plan.nodes[from].at, leaving, plan.nodes[to].at, arriving);
         plan.add_road(from, to, line, kind);
     }
-    lay_carriageways(plan, &mut radial);
 }
 
 /// A smooth line from one point and direction to another (cubic Hermite).
@@ -438,94 +304,5 @@ fn lay_diamond(
         up.push(plan.nodes[on].at);
         plan.add_road(off, foot, down, road.ramp_kind());
         plan.add_road(foot, on, up, road.ramp_kind());
-    }
-}
-
-/// Adds both carriageways between their junctions.
-fn lay_carriageways(plan: &mut Plan, road: &mut Expressway) {
-    for is_forward in [true, false] {
-        let mut stops = if is_forward {
-            road.forward.clone()
-        } else {
-            road.backward.clone()
-        };
-        stops.sort_by(|a, b| a.0.total_cmp(&b.0));
-        if road.is_closed {
-            let first = stops[0];
-            stops.push((first.0 + road.length_m(), first.1));
-        }
-        for pair in stops.windows(2) {
-            let ((from_m, from), (to_m, to)) = (pair[0], pair[1]);
-            let pieces = ((to_m - from_m) / LONGEST_PIECE_M).ceil().max(1.0) as usize;
-            let step = (to_m - from_m) / pieces as f32;
-            let mut last = from;
-            for piece in 1..=pieces {
-                let (low_m, high_m) = (
-                    from_m + step * (piece - 1) as f32,
-                    from_m + step * piece as f32,
-                );
-                let side = if is_forward {
-                    CARRIAGEWAY_M
-                } else {
-                    -CARRIAGEWAY_M
-                };
-                let next = if piece == pieces {
-                    to
-                } else {
-                    plan.add_node(road.beside(high_m, side).0, false)
-                };
-                lay_piece(plan, road, is_forward, (low_m, last), (high_m, next));
-                last = next;
-            }
-        }
-    }
-}
-
-fn lay_piece(
-    plan: &mut Plan,
-    road: &Expressway,
-    is_forward: bool,
-    (low_m, low): (f32, usize),
-    (high_m, high): (f32, usize),
-) {
-    let side = if is_forward {
-        CARRIAGEWAY_M
-    } else {
-        -CARRIAGEWAY_M
-    };
-    let count = ((high_m - low_m) / 70.0).ceil().max(1.0) as usize;
-    let mut line: Vec<Point> = (0..=count)
-        .map(|n| {
-            road.beside(low_m + (high_m - low_m) * n as f32 / count as f32, side)
-                .0
-        })
-        .collect();
-    let (mut from, mut to) = (low, high);
-    if !is_forward {
-        line.reverse();
-        std::mem::swap(&mut from, &mut to);
-    }
-    let over_river = {
-        let (index, _) = road.piece((low_m + high_m) / 2.0);
-        road.is_ring && road.chart_s[index].abs() < 500.0
-    };
-    let name = if over_river {
-        let (index, _) = road.piece((low_m + high_m) / 2.0);
-        // The south-to-north side of a counter-clockwise ring is the downstream one.
-        let is_upstream =
-            road.chart_s[(index + 1).min(road.chart_s.len() - 1)] < road.chart_s[index];
-        Names::ring_bridge(is_upstream)
-    } else {
-        road.name.clone()
-    };
-    let mut kind = Kind::street(RoadClass::Motorway, road.lanes, name);
-    kind.limit_kmh = if road.is_ring { 80.0 } else { 100.0 };
-    kind.flags = SegmentFlags::BRIDGE;
-    kind.layer = 1;
-    kind.is_oneway = true;
-    plan.add_road(from, to, line, kind);
-    let ends_outside = !road.is_closed && low_m < 1.0;
-    if let Some(added) = plan.roads.last_mut() {
-        added.is_gateway = ends_outside;
     }
 }

@@ -14,6 +14,8 @@ use rand_chacha::rand_core::SeedableRng;
 use crate::network::{Network, NetworkError, RoadClass};
 use crate::units::{JunctionId, LocalFrame, Point, Position, SegmentId};
 
+mod blocks;
+mod carriageway;
 mod chart;
 mod draw;
 mod expressway;
@@ -174,12 +176,18 @@ impl Layout {
         }
     }
 
+    /// The chart's western and eastern end of the ring, metres.
+    fn ring_ends_m(&self) -> (f32, f32) {
+        let column = self.ring_gap.0;
+        let last = self.columns_m.len() - 1;
+        let middle = |gap: usize| (self.columns_m[gap] + self.columns_m[gap + 1]) / 2.0;
+        (middle(column), middle(last - column - 1))
+    }
+
     /// The chart's half sides of the ring, metres: along and across the river.
     fn ring_half_m(&self) -> (f32, f32) {
-        let (column, row) = self.ring_gap;
-        let last = self.columns_m.len() - 1;
-        let west = (self.columns_m[column] + self.columns_m[column + 1]) / 2.0;
-        let east = (self.columns_m[last - column] + self.columns_m[last - column - 1]) / 2.0;
+        let row = self.ring_gap.1;
+        let (west, east) = self.ring_ends_m();
         (
             (east - west) / 2.0,
             (self.rows_m[row] + self.rows_m[row + 1]) / 2.0,

@@ -7,6 +7,7 @@ mod demand;
 mod fleet;
 pub mod history;
 mod junctions;
+mod land;
 mod motion;
 mod noise;
 mod report;
