@@ -30,7 +30,8 @@ use roadcast::units::{SourceId, Timestamp};
 const PORT: u16 = 18_843;
 const TOPIC: &str = "roadcast/v1/vehicle/7/probe/up";
 const PAYLOAD_BYTES: usize = 200;
-const MESSAGES: u64 = 400_000;
+const MESSAGES: u64 = 200_000;
+const ROUNDS: u32 = 3;
 /// Unacknowledged messages of the publisher.
 const WINDOW: u64 = 2000;
 /// A QoS 0 run ends when nothing comes for this long.
@@ -46,7 +47,10 @@ fn main() {
         println!("skipped: mosquitto is not installed");
         return;
     }
-    for round in 1..=3 {
+    tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::WARN)
+        .init();
+    for round in 1..=ROUNDS {
         for qos in [Qos::AtMostOnce, Qos::AtLeastOnce] {
             let broker = start_broker();
             let bare = throughput(qos, bare_subscriber);
@@ -59,17 +63,17 @@ fn main() {
                     recorded / bare
                 );
             }
-            stop(broker);
+            drop(broker);
         }
     }
     for qos in [Qos::AtMostOnce, Qos::AtLeastOnce] {
         let broker = start_broker();
         latency(qos);
-        stop(broker);
+        drop(broker);
     }
 }
 
-fn start_broker() -> Child {
+fn start_broker() -> Broker {
     let directory = std::env::temp_dir().join("roadcast-bench-transport");
     std::fs::create_dir_all(&directory).unwrap();
     let limits = include_str!("../deploy/mosquitto/roadcast.conf")
@@ -83,18 +87,24 @@ fn start_broker() -> Child {
     let child = Command::new("mosquitto")
         .arg("-c")
         .arg(&file)
+        .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
     while TcpStream::connect(("127.0.0.1", PORT)).is_err() {
         std::thread::yield_now();
     }
-    child
+    Broker(child)
 }
 
-fn stop(mut broker: Child) {
-    broker.kill().unwrap();
-    broker.wait().unwrap();
+/// The broker of one round; ends with it, also when the round fails.
+struct Broker(Child);
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
 }
 
 /// Runs a subscriber and the publisher; returns the subscriber's messages a second.
@@ -276,7 +286,11 @@ fn our_subscriber(qos: Qos, expected: u64, recorded: bool) -> Run {
                     None => batch.ack.acknowledge(),
                 }
             }
-            _ => break,
+            _ => {
+                println!("nothing came for {SILENCE:?}: {:?}", input.stats);
+                println!("{:?}", recorder.as_ref().map(Recorder::stats));
+                break;
+            }
         }
     }
     let publisher_cpu = load.join().unwrap();

@@ -16,9 +16,11 @@ use super::transport::{
     TransportError,
 };
 
-/// Room for requests beside the acknowledgements of all messages on their way in, so that an
-/// acknowledgement is never refused for want of room.
-const REQUESTS_EXTRA: usize = 1024;
+/// Requests that may wait. rumqttc reads up to ten messages for each request it takes, and a broker
+/// under load was seen to send beyond the Receive Maximum, so acknowledgements pile up when this
+/// process is short of CPU. Beyond this many they are left out, counted as stale, and the messages
+/// come again on the next connection. Memory is only used when they do pile up.
+const REQUESTS_MAX: usize = 1 << 19;
 
 /// Largest packet of MQTT, bytes. With 3.1.1 the client cannot announce a limit: refusing a packet
 /// means hanging up, and a QoS 1 message would come back for ever. So the broker's limit counts.
@@ -64,7 +66,7 @@ impl Transport for Mqtt5 {
                 None,
             ));
         }
-        let (client, eventloop) = v5::AsyncClient::new(options, request_capacity(settings));
+        let (client, eventloop) = v5::AsyncClient::new(options, REQUESTS_MAX);
         Self { client, eventloop }
     }
 
@@ -103,7 +105,7 @@ impl Transport for Mqtt311 {
                 true,
             ));
         }
-        let (client, mut eventloop) = v4::AsyncClient::new(options, request_capacity(settings));
+        let (client, mut eventloop) = v4::AsyncClient::new(options, REQUESTS_MAX);
         eventloop.network_options = network(settings);
         Self { client, eventloop }
     }
@@ -132,10 +134,6 @@ fn host(settings: &ConnectSettings) -> String {
     }
 }
 
-fn request_capacity(settings: &ConnectSettings) -> usize {
-    usize::from(settings.receive_maximum) + REQUESTS_EXTRA
-}
-
 /// rumqttc asserts at least 5 s.
 fn keep_alive(settings: &ConnectSettings) -> Duration {
     settings.keep_alive.clamp(
@@ -146,8 +144,7 @@ fn keep_alive(settings: &ConnectSettings) -> Duration {
 
 fn network(settings: &ConnectSettings) -> NetworkOptions {
     let mut options = NetworkOptions::new();
-    // Acknowledgements are small and must not wait for one another.
-    options.set_tcp_nodelay(true);
+    options.set_tcp_nodelay(settings.tcp_nodelay);
     options.set_connection_timeout(settings.connect_timeout.as_secs().max(1));
     options
 }

@@ -92,6 +92,7 @@ impl Publisher {
         // What the broker should remember of us is in the outbox.
         connect.session_expiry = Duration::ZERO;
         connect.receive_maximum = RECEIVE_MAXIMUM;
+        connect.tcp_nodelay = true;
         connect.inflight_maximum = u16::try_from(outbox.window).unwrap_or(u16::MAX);
         let stats = Arc::new(PublishStats::default());
         let shared = Arc::new(Shared {
