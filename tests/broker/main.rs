@@ -91,6 +91,8 @@ fn numbered(topic: &str, number: u64, qos: u8) -> OutMessage {
 struct Seen {
     times: BTreeMap<u64, u32>,
     owed: Vec<AckToken>,
+    /// Whether batches are acknowledged as they come.
+    at_once: bool,
 }
 
 impl Seen {
@@ -118,6 +120,9 @@ impl Seen {
                         *self.times.entry(text.parse().unwrap()).or_default() += 1;
                     }
                     self.owed.push(batch.ack);
+                    if self.at_once {
+                        self.acknowledge();
+                    }
                 }
                 Received::Idle => {}
                 Received::Closed => panic!("the ingest ended: {what}"),
