@@ -56,15 +56,8 @@ const SLOW_KEPT: f32 = 1.0 - 1.0 / 1440.0;
 /// What is left of the fast deviation after a minute: time constant 6.7 minutes.
 const FAST_KEPT: f32 = 0.861;
 
-/// A vehicle seen for this long tells half (to the power below) of what a minute tells, s.
-const BRIEF_S: f32 = 20.0;
-
-/// How much less brief sightings tell: the noise is multiplied by (1 + BRIEF_S / t)^1.876.
-const BRIEF_POWER: f32 = 1.876;
-
-/// Scatter is smaller near standstill and near the limit: minute variance goes with (4 r (1 - r))
-/// to this power.
-const MINUTE_SHAPE: f32 = 0.467;
+/// How much less brief sightings tell: the noise is multiplied by (1 + BRIEF_S / t)², s.
+const BRIEF_S: f32 = 18.0;
 
 /// Least of 4 r (1 - r) in the shapes.
 const SHAPE_MIN: f32 = 0.1;
@@ -160,8 +153,12 @@ impl Filter {
     /// Weighs what probes say against what was expected.
     pub(super) fn weigh_probes(params: &FilterParams, probes: &ProbeSums) -> Measurement {
         let mean_time_s = (probes.time_s / probes.vehicle_count.max(1.0)).max(0.5);
-        let bias = params.brief_bias * (-mean_time_s / 15.0).exp();
-        let brief = (1.0 + BRIEF_S / mean_time_s).powf(BRIEF_POWER);
+        let bias = if params.brief_bias > 0.0 {
+            params.brief_bias * (-mean_time_s / 15.0).exp()
+        } else {
+            0.0
+        };
+        let brief = (1.0 + BRIEF_S / mean_time_s).powi(2);
         Measurement {
             ratio: probes.ratio.clamp(0.0, 1.1) * (1.0 - bias),
             variance: params.vehicle_var / probes.effective_count.max(0.1) * brief,
@@ -176,7 +173,7 @@ impl Filter {
         measurement: &Measurement,
     ) -> Estimate {
         let expected = usual + self.slow + self.fast;
-        let minute_var = params.minute_var * shape(expected).powf(MINUTE_SHAPE);
+        let minute_var = params.minute_var * scatter(expected);
         let noise = measurement.variance;
         let innovation = measurement.ratio - expected;
         let mut total = self.speed_var() + minute_var + noise;
@@ -216,7 +213,7 @@ impl Filter {
         seconds_at_limit: f32,
     ) -> Estimate {
         let expected = (usual + self.slow + self.fast).clamp(0.03, 0.97);
-        let variance = self.speed_var() + params.minute_var * shape(expected).powf(MINUTE_SHAPE);
+        let variance = self.speed_var() + params.minute_var * scatter(expected);
         let slope =
             params.absence * seen_a_minute * seconds_at_limit / 60.0 / expected.max(0.1).powi(2);
         Estimate {
@@ -255,8 +252,10 @@ impl Kept {
     }
 }
 
-fn shape(ratio: f32) -> f32 {
-    (4.0 * ratio * (1.0 - ratio)).max(SHAPE_MIN)
+/// Minutes scatter less near standstill and near the limit: with the root of 4 r (1 - r), at least
+/// of [`SHAPE_MIN`].
+fn scatter(ratio: f32) -> f32 {
+    (4.0 * ratio * (1.0 - ratio)).max(SHAPE_MIN).sqrt()
 }
 
 /// Standard deviation to publish with an estimate, in units of the limit: the filter's, shaped to
@@ -264,5 +263,5 @@ fn shape(ratio: f32) -> f32 {
 /// over congested minutes of the same simulated runs).
 pub(super) fn published_sigma(ratio: f32, variance: f32) -> f32 {
     let shape = (4.0 * ratio * (1.0 - ratio)).max(0.05);
-    (1.6 * variance.min(0.06) * shape.powf(1.5) + 0.0004).sqrt()
+    (1.6 * variance.min(0.06) * shape * shape.sqrt() + 0.0004).sqrt()
 }

@@ -185,9 +185,9 @@ mod tests {
 
     #[test]
     fn worse_needs_two_minutes_in_a_row() {
-        // Free flow is 60 km/h: 20 is severe, 60 smooth.
+        // Free flow is 60 km/h: 18 and less is severe, 60 smooth.
         assert_eq!(levels(&[60.0, 20.0, 60.0, 20.0, 60.0]), [1, 1, 1, 1, 1]);
-        assert_eq!(levels(&[60.0, 20.0, 15.0]), [1, 1, 5]);
+        assert_eq!(levels(&[60.0, 17.0, 15.0]), [1, 1, 5]);
         // One severe and one light minute agree on light only.
         assert_eq!(levels(&[60.0, 15.0, 28.0]), [1, 1, 3]);
     }

@@ -38,6 +38,8 @@ const CLASS_RIDGE: f64 = 4.0 / SCATTER_VAR;
 pub(super) struct LevelPrior {
     /// Features of each segment that are not 0 or 1: length decay; signalised or not is a sign.
     decay: Vec<f32>,
+    /// Level of each segment before anything was seen.
+    start: Vec<f32>,
     beta: [f32; FEATURE_COUNT],
     class_shift: [f32; CLASS_COUNT],
 }
@@ -45,6 +47,7 @@ pub(super) struct LevelPrior {
 /// Sums of the regression over the segments seen so far.
 #[derive(Clone, Debug, Default)]
 pub(super) struct LevelSums {
+    /// Upper triangle of the normal matrix.
     normal: [[f64; FEATURE_COUNT]; FEATURE_COUNT],
     right: [f64; FEATURE_COUNT],
     class_weight: [f64; CLASS_COUNT],
@@ -58,6 +61,7 @@ impl LevelPrior {
                 .iter()
                 .map(|segment| (-segment.length_m / INFLUENCE_M).exp())
                 .collect(),
+            start: segments.iter().map(start_level).collect(),
             beta: [0.0; FEATURE_COUNT],
             class_shift: [0.0; CLASS_COUNT],
         }
@@ -72,7 +76,7 @@ impl LevelPrior {
             .map(|(feature, beta)| feature * beta)
             .sum();
         let shift = self.class_shift[segment.class() as usize];
-        (start_level(segment) + learnt + shift).clamp(0.05, 0.98)
+        (self.start[index] + learnt + shift).clamp(0.05, 0.98)
     }
 
     fn features(&self, index: usize, segment: &Segment) -> [f32; FEATURE_COUNT] {
@@ -98,11 +102,11 @@ impl LevelPrior {
             .zip(self.beta)
             .map(|(feature, beta)| feature * f64::from(beta))
             .sum();
-        let residual = f64::from(level - start_level(segment));
+        let residual = f64::from(level - self.start[index]);
         let shift = f64::from(self.class_shift[class]);
         for (row, &feature) in features.iter().enumerate() {
             sums.right[row] += weight * feature * (residual - shift);
-            for (column, &other) in features.iter().enumerate() {
+            for (column, &other) in features.iter().enumerate().skip(row) {
                 sums.normal[row][column] += weight * feature * other;
             }
         }
@@ -146,16 +150,17 @@ fn start_level(segment: &Segment) -> f32 {
     level.clamp(0.15, CRUISE_RATIO)
 }
 
-/// Solves a symmetric positive definite system by Gaussian elimination.
+/// Solves a symmetric positive definite system, given by its upper triangle, by Gaussian
+/// elimination; what is left to eliminate stays symmetric.
 fn solve(
     mut matrix: [[f64; FEATURE_COUNT]; FEATURE_COUNT],
     mut right: [f64; FEATURE_COUNT],
 ) -> [f64; FEATURE_COUNT] {
     for pivot in 0..FEATURE_COUNT {
         for row in pivot + 1..FEATURE_COUNT {
-            let factor = matrix[row][pivot] / matrix[pivot][pivot];
             let above = matrix[pivot];
-            for (value, above) in matrix[row].iter_mut().zip(above).skip(pivot) {
+            let factor = above[row] / above[pivot];
+            for (value, above) in matrix[row].iter_mut().zip(above).skip(row) {
                 *value -= factor * above;
             }
             right[row] -= factor * right[pivot];
@@ -168,4 +173,29 @@ fn solve(
         right[pivot] /= matrix[pivot][pivot];
     }
     right
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn solves_from_the_upper_triangle() {
+        let matrix = [
+            [4.0, 1.0, 0.5, 0.2],
+            [0.0, 3.0, 0.3, 0.1],
+            [0.0, 0.0, 2.0, 0.4],
+            [0.0, 0.0, 0.0, 1.0],
+        ];
+        let full = |row: usize, column: usize| matrix[row.min(column)][row.max(column)];
+        let expected = [1.0, -2.0, 3.0, 0.5];
+        let right = std::array::from_fn(|row| {
+            (0..FEATURE_COUNT)
+                .map(|column| full(row, column) * expected[column])
+                .sum()
+        });
+        for (found, expected) in solve(matrix, right).iter().zip(expected) {
+            assert!((found - expected).abs() < 1e-12, "{found} {expected}");
+        }
+    }
 }
