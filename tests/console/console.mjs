@@ -47,7 +47,7 @@ const browser = await puppeteer.launch({
 const complaints = [];
 try {
   const page = await browser.newPage();
-  await page.setViewport({ width: 1600, height: 900 });
+  await page.setViewport({ width: 1280, height: 720 });
   page.on("console", (message) => {
     if (["error", "warn"].includes(message.type())) complaints.push(message.text());
   });
@@ -71,7 +71,7 @@ try {
   // Counted in the browser on a screenshot, since the page's policy lets nothing else in.
   const blank = await browser.newPage();
   const levelPixels = async () => {
-    const clip = { x: 260, y: 90, width: 940, height: 600 };
+    const clip = { x: 260, y: 90, width: 600, height: 480 };
     const png = await page.screenshot({ clip, encoding: "base64" });
     return blank.evaluate(
       async (data, colours) => {
@@ -103,7 +103,9 @@ try {
   await page.bringToFront();
 
   const text = (selector) => page.$eval(selector, (element) => element.textContent);
-  assert.equal(await page.$eval("#age", (element) => element.dataset.state), "fresh");
+  await until("data are fresh", WAIT_MS, () =>
+    page.$eval("#age", (element) => element.dataset.state === "fresh"),
+  );
   assert.match(await text("#age"), /Data \d+ (s|min) old/);
   assert.match(await text("#clock"), /^\d\d:\d\d:\d\d$/);
   passed(`data age: ${await text("#age")}`);

@@ -22,12 +22,11 @@ import { Timeline, sharesOf } from "./timeline.js";
 /** Data older than this many seconds of event time turn amber, then red. */
 const AGE_AMBER_S = 180;
 const AGE_RED_S = 300;
-/** Polls that fail for this long mean the connection is lost. */
-const LOST_MS = 5_000;
 
 const page = {
   status: null,
   statusAt: 0,
+  lost: false,
   minute: null,
   messages: null,
   focused: null,
@@ -90,7 +89,7 @@ function showAge() {
   const silentMs = performance.now() - page.statusAt;
   let state = "waiting";
   let words = say("ageWaiting");
-  if (page.statusAt > 0 && silentMs > LOST_MS) {
+  if (page.lost) {
     state = "dead";
     words = say("ageLost");
   } else if (status && status.state_end_ms !== null) {
@@ -190,11 +189,13 @@ follow({
   status(status) {
     page.status = status;
     page.statusAt = performance.now();
+    page.lost = false;
     setUtcOffset(status.utc_offset_s);
     showStatus();
     showAge();
   },
   lost() {
+    page.lost = true;
     showAge();
   },
   network: (collection) => view.setNetwork(collection),

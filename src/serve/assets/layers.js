@@ -128,7 +128,7 @@ function guidanceLayers(colours) {
       type: "circle",
       source: "places",
       paint: {
-        "circle-radius": ["interpolate", ["linear"], ["zoom"], 10, 4, 15, 8],
+        "circle-radius": ["interpolate", ["linear"], ["zoom"], 11, 2.5, 13, 5, 16, 8],
         "circle-color": [
           "match",
           ["get", "role"],
@@ -139,7 +139,7 @@ function guidanceLayers(colours) {
           colours.land,
         ],
         "circle-stroke-color": ["match", ["get", "role"], "tail", colours.jam, colours.selected],
-        "circle-stroke-width": 2.5,
+        "circle-stroke-width": ["interpolate", ["linear"], ["zoom"], 11, 1.2, 14, 2.5],
       },
     },
   ];

@@ -7,6 +7,8 @@ import { buildStyle } from "./layers.js";
 import { boundsOf, guidanceFeatures, guidancePlaces, nameLines } from "./roads.js";
 
 const PICK_PX = 6;
+/** With more diversions than this, the usual way and decision point are drawn of the chosen only. */
+const WAYS_MAX = 3;
 
 export class MapView {
   /** `onPick(id, [lon, lat])` is called with the segment under a click or Enter. */
@@ -18,6 +20,9 @@ export class MapView {
     this.bounds = null;
     this.network = null;
     this.guidance = null;
+    this.focused = null;
+    this.areWaysFew = true;
+    this.timeMs = 0;
     this.popup = null;
     this.map = new MapLibre({
       container,
@@ -28,7 +33,6 @@ export class MapView {
       maxPitch: 0,
       dragRotate: false,
       fadeDuration: 0,
-      canvasContextAttributes: { antialias: true },
     });
     this.map.touchZoomRotate.disableRotation();
     this.ready = new Promise((resolve) => this.map.once("load", resolve));
@@ -124,21 +128,33 @@ export class MapView {
   /** Draws guidance messages. */
   setGuidance(messages) {
     this.guidance = guidanceFeatures(messages, this.segments);
+    this.areWaysFew = messages.filter(({ diversion }) => diversion).length <= WAYS_MAX;
     this.map.getSource("guidance").setData(this.guidance);
     this.map.getSource("places").setData(guidancePlaces(messages));
+    this.filterGuidance();
   }
 
   /** Shows only jams that are not forecast to have ended by `ms`, event time. */
   setTime(ms) {
-    const lasts = [">", ["get", "until_ms"], ms];
-    this.map.setFilter("jam-glow", ["all", ["==", ["get", "role"], "jam"], lasts]);
-    this.map.setFilter("places", ["any", ["==", ["get", "role"], "decision"], lasts]);
+    this.timeMs = ms;
+    this.filterGuidance();
+  }
+
+  filterGuidance() {
+    const role = (name) => ["==", ["get", "role"], name];
+    const lasts = [">", ["get", "until_ms"], this.timeMs];
+    const chosen = this.areWaysFew ? true : ["==", ["get", "id"], this.focused ?? ""];
+    this.map.setFilter("jam-glow", ["all", role("jam"), lasts]);
+    this.map.setFilter("main-way", ["all", role("main"), chosen]);
+    this.map.setFilter("places", ["case", role("decision"), chosen, lasts]);
   }
 
   /** Brings one piece of guidance to the fore, or none with `null`. */
   focus(id) {
+    this.focused = id;
+    this.filterGuidance();
     const only = ["==", ["get", "id"], id ?? ""];
-    this.map.setPaintProperty("alternative-glow", "line-opacity", ["case", only, 0.8, 0.4]);
+    this.map.setPaintProperty("alternative-glow", "line-opacity", ["case", only, 0.9, 0.3]);
     this.map.setPaintProperty("jam-glow", "line-opacity", ["case", only, 1, 0.75]);
     if (id === null) return;
     const drawn = this.guidance.features.filter((feature) => feature.properties.id === id);
