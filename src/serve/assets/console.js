@@ -22,6 +22,8 @@ import { Timeline, sharesOf } from "./timeline.js";
 /** Data older than this many seconds of event time turn amber, then red. */
 const AGE_AMBER_S = 180;
 const AGE_RED_S = 300;
+/** Longest stretch the clock runs on by itself between polls. */
+const SILENT_MS_MAX = 3_000;
 
 const page = {
   status: null,
@@ -86,7 +88,7 @@ function focusGuidance(id) {
 function showAge() {
   const chip = byId("age");
   const { status } = page;
-  const silentMs = performance.now() - page.statusAt;
+  const silentMs = Math.min(performance.now() - page.statusAt, SILENT_MS_MAX);
   let state = "waiting";
   let words = say("ageWaiting");
   if (page.lost) {
