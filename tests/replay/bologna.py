@@ -1,0 +1,107 @@
+#!/usr/bin/env python3
+"""Replays the recorded hour of Bologna and holds the results against the truth.
+
+Checks that every record is accounted for, that the digest depends neither on the run nor on
+--shards nor on --batch, and that the state's error beats carrying the last value forward.
+
+ROADCAST_BIN   binary to run (default target/release/roadcast)
+ROADCAST_DATA  data folder (default ../shared/data); without it the step is skipped, exit code 77
+"""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BINARY = os.environ.get("ROADCAST_BIN", ROOT / "target/release/roadcast")
+DATA = pathlib.Path(os.environ.get("ROADCAST_DATA", ROOT / "../shared/data")) / "bologna"
+OUT = ROOT / "target/replay"
+LIMIT_S = 600
+
+# Error of carrying the last value forward, km/h, plain and weighted by sampled seconds: the bar.
+FORWARD_FILL = {"05": (9.21, 6.35), "10": (6.87, 3.94), "30": (4.17, 1.80)}
+
+
+def replay(probes, *options):
+    report = OUT / "report.json"
+    command = [
+        BINARY, "replay",
+        "--network", DATA / "scenario/joined_buslanes.net.xml.gz",
+        "--input", DATA / f"recorded/probe_{probes}.parquet",
+        "--report", report, *options,
+    ]  # fmt: skip
+    subprocess.run(command, check=True, timeout=LIMIT_S, stdout=subprocess.DEVNULL)
+    return json.loads(report.read_text())
+
+
+def state_error(states, edges):
+    """Mean absolute error of minute speeds, km/h: plain, weighted by sampled seconds.
+
+    Over edge-minutes sampled for 10 s or longer after minute 5. An edge of several segments has
+    the speed of its whole length over its whole travel time.
+    """
+    truth = edges[~edges.id.str.startswith(":")]
+    truth = truth[(truth.sampledSeconds >= 10) & (truth.begin >= 300) & truth.speed.notna()]
+    travel = states.assign(
+        begin=states.start.astype(float),
+        travel_s=states.length_m / states.speed_mps.clip(lower=0.1),
+    )
+    edge = travel.groupby(["source_id", "begin"])[["length_m", "travel_s"]].sum()
+    edge = (edge.length_m / edge.travel_s).rename("estimate").reset_index()
+    joined = truth.merge(edge, left_on=["id", "begin"], right_on=["source_id", "begin"], how="left")
+    missing = joined.estimate.isna().mean()
+    if missing > 0.01:
+        raise AssertionError(f"{missing:.1%} of {len(joined)} edge-minutes have no state")
+    joined = joined.dropna(subset=["estimate"])
+    error_kmh = (joined.estimate - joined.speed).abs() * 3.6
+    return error_kmh.mean(), np.average(error_kmh, weights=joined.sampledSeconds)
+
+
+def main():
+    if not DATA.is_dir():
+        print(f"skipped: {DATA} is not there")
+        sys.exit(77)
+    OUT.mkdir(parents=True, exist_ok=True)
+    problems = []
+
+    runs = [[], [], []]
+    runs += [["--shards", str(shards)] for shards in (1, 2, 4)]
+    runs += [["--batch", str(batch)] for batch in (1, 64, 1000)]
+    digests = {}
+    for options in runs:
+        report = replay("10", *options)
+        drops = sum(report["drops"].values())
+        if report["records"] != report["used"] + drops or report["records"] == 0:
+            problems.append(f"{report['records']} records, {report['used']} used, {drops} dropped")
+        digests.setdefault(report["digest"], []).append(" ".join(options) or "as is")
+    if len(digests) == 1:
+        print(f"ok {len(runs)} runs, one digest: {next(iter(digests))}")
+    else:
+        problems.append(f"digests differ: {digests}")
+
+    edges = pd.read_parquet(DATA / "recorded/edge60.parquet")
+    for probes, bar in FORWARD_FILL.items():
+        states = OUT / f"states_{probes}.parquet"
+        replay(probes, "--states", states)
+        plain, weighted = state_error(pd.read_parquet(states), edges)
+        text = (
+            f"{int(probes)} % of vehicles: state error {plain:.2f} km/h, weighted {weighted:.2f};"
+            f" last value carried forward {bar[0]}, {bar[1]}"
+        )
+        if plain < bar[0] and weighted < bar[1]:
+            print(f"ok {text}")
+        else:
+            problems.append(text)
+
+    for problem in problems:
+        print(f"FAILED {problem}")
+    sys.exit(1 if problems else 0)
+
+
+if __name__ == "__main__":
+    main()
