@@ -83,7 +83,8 @@ impl BinSums {
     /// When `segment` is of another network.
     pub fn add(&mut self, segment: SegmentId, sums: &SegmentSums) {
         let mine = &mut self.sums[segment.index()];
-        if mine.vehicle_count == 0 && sums.vehicle_count > 0 {
+        // Not by the vehicle count: a part that is credited late brings time but no vehicle.
+        if *mine == SegmentSums::default() && *sums != SegmentSums::default() {
             self.touched.push(segment.0);
         }
         mine.merge(sums);
@@ -138,6 +139,22 @@ impl PartialEq for BinSums {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_part_without_a_vehicle_is_merged_and_cleared_like_any_other() {
+        let late = SegmentSums {
+            time_ms: 700,
+            distance_mm: 5_000,
+            ..SegmentSums::default()
+        };
+        let mut sums = BinSums::new(2);
+        sums.add(SegmentId(1), &late);
+        let mut merged = BinSums::new(2);
+        merged.merge(&sums);
+        assert_eq!(merged.get(SegmentId(1)), &late);
+        merged.clear();
+        assert_eq!(merged.get(SegmentId(1)), &SegmentSums::default());
+    }
 
     #[test]
     fn clearing_leaves_nothing_behind() {
