@@ -3,5 +3,6 @@
 mod drawn;
 mod forecast;
 mod matching;
+mod replay;
 mod state;
 mod wire;

@@ -1,0 +1,234 @@
+//! The same input gives the same outputs: whatever the shards, the batches, the composition, and
+//! also when the run is stopped in the middle and taken up again.
+
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use roadcast::config;
+use roadcast::engine::{AnalysisSettings, Engine, FrontSettings, Input, Output};
+use roadcast::forecast::{ForecastBatch, Forecaster, ProfileResidual};
+use roadcast::guide::Guidance;
+use roadcast::matching::{MatchSettings, Matcher};
+use roadcast::observation::{RawMessage, RejectReason};
+use roadcast::replay::city::{self, CitySize};
+use roadcast::replay::digest::Digest;
+use roadcast::replay::outputs::OutputSink;
+use roadcast::replay::pipeline::{Parts, Pipeline, PipelineSettings, RunFigures};
+use roadcast::replay::traffic::Fleet;
+use roadcast::state::StateBatch;
+use roadcast::units::{SourceId, Timestamp};
+use roadcast::wire::{ProbeRecord, protobuf};
+
+const START_S: i64 = 1_764_028_800;
+const SECONDS: i64 = 400;
+const VEHICLES: usize = 600;
+
+#[derive(Debug, Default)]
+struct DigestSink {
+    digest: Digest,
+    minutes: usize,
+}
+
+impl OutputSink for DigestSink {
+    fn state(&mut self, batch: &Arc<StateBatch>) -> anyhow::Result<()> {
+        self.digest.state(batch);
+        self.minutes += 1;
+        Ok(())
+    }
+
+    fn forecast(&mut self, batch: &Arc<ForecastBatch>) -> anyhow::Result<()> {
+        self.digest.forecast(batch);
+        Ok(())
+    }
+
+    fn guidance(&mut self, guidance: &Guidance) -> anyhow::Result<()> {
+        self.digest.guidance(guidance);
+        Ok(())
+    }
+}
+
+struct Fixture {
+    matcher: Arc<Matcher>,
+    records: Vec<ProbeRecord<'static>>,
+}
+
+/// A fleet on the small city, second by second.
+fn input() -> &'static Fixture {
+    static INPUT: OnceLock<Fixture> = OnceLock::new();
+    INPUT.get_or_init(|| {
+        let city = city::build(7, CitySize::Small).unwrap();
+        let mut fleet = Fleet::new(city.network.clone(), VEHICLES, 7);
+        let (mut records, mut second) = (Vec::new(), Vec::new());
+        for offset in 0..SECONDS {
+            second.clear();
+            fleet.tick(Timestamp::from_secs(START_S + offset), &mut second);
+            records.append(&mut second);
+        }
+        let matcher = Matcher::new(city.network.clone(), MatchSettings::default()).unwrap();
+        Fixture {
+            matcher: Arc::new(matcher),
+            records,
+        }
+    })
+}
+
+fn messages(batch: usize) -> Vec<RawMessage> {
+    let encode = |records: &[ProbeRecord<'static>]| {
+        let mut payload = Vec::new();
+        protobuf::encode_batch(records, &mut payload);
+        RawMessage {
+            received_at: records.last().unwrap().observed_at,
+            source: SourceId(0),
+            topic: "roadcast/v1/vehicle/fleet/batch/up".into(),
+            payload: Bytes::from(payload),
+        }
+    };
+    input().records.chunks(batch).map(encode).collect()
+}
+
+fn front() -> FrontSettings {
+    FrontSettings {
+        future_ms_max: None,
+        ..FrontSettings::default()
+    }
+}
+
+fn decoder() -> roadcast::wire::DecoderTable {
+    config::resolve(config::RawConfig::default())
+        .unwrap()
+        .decoder_table()
+}
+
+fn pipeline(shard_count: usize, snapshot: Option<&[u8]>, sink: DigestSink) -> Pipeline<DigestSink> {
+    let parts = Parts {
+        matcher: input().matcher.clone(),
+        decoder: decoder(),
+        front: front(),
+        analysis: AnalysisSettings::default(),
+    };
+    let settings = PipelineSettings {
+        shard_count,
+        forecast_deadline: None,
+    };
+    Pipeline::start(&settings, parts, Arc::new(ProfileResidual), sink, snapshot).unwrap()
+}
+
+fn run(shard_count: usize, batch: usize) -> (RunFigures, String, usize) {
+    let mut pipeline = pipeline(shard_count, None, DigestSink::default());
+    for message in messages(batch) {
+        pipeline.accept(message.received_at, &message).unwrap();
+    }
+    let (figures, sink) = pipeline.finish().unwrap();
+    (figures, sink.digest.hex(), sink.minutes)
+}
+
+#[test]
+fn neither_shards_nor_batches_change_a_result() {
+    let (figures, digest, minutes) = run(1, 1000);
+    assert_eq!(minutes, 7, "400 s touch seven minutes");
+    assert_eq!(figures.received, (SECONDS as u64) * VEHICLES as u64);
+    assert_eq!(figures.received, figures.used + figures.rejected.total());
+    assert!(
+        figures.used * 10 > figures.received * 9,
+        "{} used",
+        figures.used
+    );
+    for (shard_count, batch) in [(2, 1000), (4, 64), (3, 1)] {
+        let (again, other, _) = run(shard_count, batch);
+        assert_eq!(other, digest, "{shard_count} shards, batches of {batch}");
+        assert_eq!(
+            (again.used, again.rejected),
+            (figures.used, figures.rejected.clone())
+        );
+    }
+}
+
+#[test]
+fn the_engine_without_threads_gives_the_same_outputs() {
+    let matcher = input().matcher.clone();
+    let mut engine = Engine::new(matcher, decoder(), front(), AnalysisSettings::default()).unwrap();
+    let mut digest = Digest::default();
+    let mut handle = |engine: &mut Engine, now, input| {
+        let mut waiting = vec![input];
+        while let Some(input) = waiting.pop() {
+            engine.handle(now, input);
+            while let Some(output) = engine.poll_output() {
+                match output {
+                    Output::State(batch) => digest.state(&batch),
+                    Output::Forecast(batch) => digest.forecast(&batch),
+                    Output::Publish(guidance) => digest.guidance(&guidance),
+                    Output::RunForecast(request) => {
+                        let answer = ProfileResidual.forecast(&request);
+                        waiting.push(Input::ForecastDone(Box::new(answer)));
+                    }
+                }
+            }
+        }
+    };
+    // One second a message, so that no message closes two minutes.
+    for message in messages(VEHICLES) {
+        let now = message.received_at;
+        handle(&mut engine, now, Input::Message(message));
+    }
+    let (_, threaded, _) = run(2, 1000);
+    assert!(engine.poll_deadline().is_some());
+    handle(
+        &mut engine,
+        Timestamp::from_secs(START_S + SECONDS),
+        Input::End,
+    );
+    assert_eq!(digest.hex(), threaded);
+    let (used, rejected) = engine.accounts();
+    assert_eq!(engine.received(), used + rejected.total());
+}
+
+#[test]
+fn a_run_taken_up_from_a_snapshot_equals_one_never_stopped() {
+    let messages = messages(500);
+    let (first, rest) = messages.split_at(messages.len() / 2);
+    let mut before = pipeline(2, None, DigestSink::default());
+    for message in first {
+        before.accept(message.received_at, message).unwrap();
+    }
+    let memory = before.snapshot().unwrap();
+    let (_, begun) = before.abandon().unwrap();
+    assert!(begun.minutes >= 2, "the run was stopped in the middle");
+    // Another number of shards takes it up, and the digest goes on where it was.
+    let mut after = pipeline(3, Some(&memory), begun);
+    for message in rest {
+        after.accept(message.received_at, message).unwrap();
+    }
+    let (figures, resumed) = after.finish().unwrap();
+    let (expected, digest, minutes) = run(1, 500);
+    assert_eq!(resumed.digest.hex(), digest);
+    assert_eq!(resumed.minutes, minutes);
+    assert_eq!(figures.received, expected.received);
+    assert_eq!(figures.profiles, expected.profiles);
+}
+
+#[test]
+fn late_and_broken_input_is_counted_and_stops_nothing() {
+    let mut pipeline = pipeline(2, None, DigestSink::default());
+    let messages = messages(VEHICLES);
+    for message in &messages {
+        pipeline.accept(message.received_at, message).unwrap();
+    }
+    let late = &messages[0];
+    let now = Timestamp::from_secs(START_S + SECONDS);
+    pipeline.accept(now, late).unwrap();
+    let garbage = RawMessage {
+        payload: Bytes::from_static(b"\xff\xff garbage"),
+        ..late.clone()
+    };
+    pipeline.accept(now, &garbage).unwrap();
+    let stray = RawMessage {
+        topic: "some/other/topic".into(),
+        ..late.clone()
+    };
+    pipeline.accept(now, &stray).unwrap();
+    let (figures, _) = pipeline.finish().unwrap();
+    assert_eq!(figures.rejected.get(RejectReason::Late), VEHICLES as u64);
+    assert_eq!(figures.rejected.get(RejectReason::UnknownTopic), 1);
+    assert!(figures.rejected.get(RejectReason::Malformed) >= 1);
+    assert_eq!(figures.received, figures.used + figures.rejected.total());
+}
