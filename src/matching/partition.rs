@@ -131,7 +131,6 @@ impl Partition {
         let fix = matcher.fix(point, observation);
         let (slot, is_new) = self.slot_of(source, observation.subject, at, point);
         let track = &mut self.tracks[slot as usize];
-        track.age_pending();
         let mut commit = Commit {
             matcher,
             router: &mut scratch.router,
@@ -143,6 +142,12 @@ impl Partition {
         } else {
             commit.screen(track, at, &fix, sink)
         };
+        // What is sent twice leaves no trace: after a restart the broker repeats what it is owed.
+        let is_repeat =
+            |reason| matches!(reason, RejectReason::Duplicate | RejectReason::OutOfOrder);
+        if !result.is_err_and(is_repeat) {
+            track.age_pending();
+        }
         let result = match result {
             Ok(()) => commit.advance(track, &mut scratch.search, observation, &fix, sink),
             Err(reason) => {

@@ -31,6 +31,8 @@ const IDLE_WAIT: Duration = Duration::from_millis(20);
 const MEASURE_EVERY: Duration = Duration::from_millis(500);
 /// How long after its lateness a minute is closed when nothing arrives, ms (wall clock only).
 const SILENCE_MS: i64 = 5_000;
+/// Longest wait for the recording before a snapshot.
+const RECORDER_PATIENCE: Duration = Duration::from_secs(30);
 /// Topic on which a tick of the clock topic is acknowledged.
 const CLOCK_ACK_TOPIC: &str = "roadcast/v1/clock/ack";
 
@@ -54,8 +56,27 @@ struct Log {
     /// Messages appended so far, those of earlier runs included.
     sequence: u64,
     snapshot_minutes: i64,
+    /// Messages recorded by earlier runs.
+    begin: u64,
     /// Start of the oldest open minute at the last snapshot.
     snapshot_at: Option<Timestamp>,
+}
+
+impl Log {
+    /// Waits until every message appended so far stands in the recording.
+    fn wait_until_written(&self) -> anyhow::Result<()> {
+        let stats = self.recorder.stats();
+        let since = Instant::now();
+        while self.sequence > self.begin && stats.durable.load(Ordering::Relaxed) < self.sequence {
+            let is_stuck = since.elapsed() > RECORDER_PATIENCE;
+            anyhow::ensure!(
+                !is_stuck,
+                "the recording does not keep up: is its disk full?"
+            );
+            std::thread::park_timeout(Duration::from_millis(1));
+        }
+        Ok(())
+    }
 }
 
 /// The loop, ready to run on its thread.
@@ -394,6 +415,7 @@ fn open_log(config: &Config, directory: PathBuf) -> anyhow::Result<Log> {
         directory,
         sequence,
         snapshot_minutes: i64::from(recording.snapshot_minutes),
+        begin: sequence,
         snapshot_at: None,
     })
 }
@@ -403,6 +425,9 @@ fn snapshot(
     pipeline: &mut Pipeline<ServiceSink>,
     metrics: &Metrics,
 ) -> anyhow::Result<()> {
+    // A snapshot must never reach further than the recording on disk: after a crash the numbers of
+    // new messages would begin below it, and the next restart would pass them over.
+    log.wait_until_written()?;
     let memory = pipeline.snapshot()?;
     let network = pipeline.network();
     snapshots::write(&log.directory, log.sequence, network, &memory)?;

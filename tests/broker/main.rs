@@ -8,6 +8,7 @@
     reason = "the helpers of a test fail like the test itself"
 )]
 
+mod engine;
 mod inbound;
 mod mosquitto;
 mod outbound;
