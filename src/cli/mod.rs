@@ -136,7 +136,7 @@ pub(crate) fn log_to_stderr() {
     use tracing_subscriber::EnvFilter;
 
     let filter = EnvFilter::try_from_env("ROADCAST_LOG")
-        .unwrap_or_else(|_unset| EnvFilter::new("info,rumqttd=error,rumqttc=warn"));
+        .unwrap_or_else(|_unset| EnvFilter::new("info,rumqttd=off,rumqttc=warn"));
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);

@@ -1,6 +1,11 @@
 //! The same input gives the same outputs: whatever the shards, the batches, the composition, and
 //! also when the run is stopped in the middle and taken up again.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "the helpers of a test fail like the test itself"
+)]
+
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;

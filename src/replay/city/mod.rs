@@ -1,7 +1,7 @@
 //! A seeded river city: network, water, roadside units and signal plans, all invented.
 //!
 //! It draws no map tiles and knows no vehicles; `traffic` drives on it. Every line is laid out in a
-//! rectangular chart (along the river, across the river) and bent onto the ground by [`chart`], so
+//! rectangular chart (along the river, across the river) and bent onto the ground by `chart`, so
 //! topology is simple where it is decided and irregular where it is seen.
 
 use std::collections::BTreeMap;

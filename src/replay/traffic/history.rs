@@ -1,6 +1,6 @@
 //! Weeks of link speeds in seconds: a macroscopic model of the same city for training forecasts.
 //!
-//! Every link holds vehicles on the move and a queue at its end; a step of [`STEP_S`] moves them by
+//! Every link holds vehicles on the move and a queue at its end; a step of `STEP_S` moves them by
 //! turning shares of the assigned flows, bounded by capacity and by the room downstream (a link
 //! transmission model with point queues and spillback, after Yperman 2007, coarsened). Days differ by
 //! weekday, weather, incidents and chance. Speeds are space means over five minutes (Edie 1963).
