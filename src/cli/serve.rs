@@ -64,6 +64,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         forecaster: forecaster(model, &network, config.calendar.utc_offset_s)?,
         config,
         network,
+        city: None,
         water: Vec::new(),
         speedup: 1.0,
         begin_at: None,

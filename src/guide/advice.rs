@@ -162,7 +162,13 @@ impl Guide {
             "state of another network"
         );
         jam::judge(&mut self.memory, states, &self.settings);
-        let mut runs = jam::runs(&self.network, &self.memory, states, &self.settings);
+        let mut runs = jam::runs(
+            &self.network,
+            &self.memory,
+            &self.jam_of,
+            states,
+            &self.settings,
+        );
         if runs.len() > self.settings.jams_max {
             runs.sort_by(|a, b| b.delay_s.total_cmp(&a.delay_s).then(a.chain.cmp(&b.chain)));
             self.suppressed_count += (runs.len() - self.settings.jams_max) as u64;
@@ -253,7 +259,8 @@ impl Guide {
                 || changed(run.delay_s, jam.emitted_delay_s)
                 || now.millis_since(jam.emitted_at) * 2 >= self.settings.validity_s * 1000
         });
-        if !is_due {
+        // A jam that is easing is not described anew: it comes back or is withdrawn.
+        if !is_due || run.is_easing {
             return;
         }
         let jam = Jam {
@@ -361,6 +368,9 @@ impl Guide {
             let (run, jam) = (&runs[index], ids[index]);
             if let Some(shown) = self.shown.get(&jam).cloned() {
                 self.keep(shown, states, forecast, now, out);
+                continue;
+            }
+            if run.is_easing {
                 continue;
             }
             let is_full = self.shown.len() >= self.settings.diversions_max;

@@ -57,6 +57,8 @@ pub(super) struct Run {
     pub(super) tail_offset_m: f32,
     /// Share of the chain's length that was measured in the last minutes, `0.0..=1.0`.
     pub(super) measured_share: f32,
+    /// Whether it is no longer long or slow enough to begin a jam.
+    pub(super) is_easing: bool,
 }
 
 /// Slowest speed that travel times are computed with, m/s: below it a queue is counted by its
@@ -77,10 +79,12 @@ fn is_congested(state: &SegmentState, settings: &GuideSettings) -> bool {
         && state.age_s.is_some_and(|age_s| age_s <= settings.age_s_max)
 }
 
-/// Joins jammed segments into runs that are long and slow enough, in order of their lowest segment.
+/// Joins jammed segments into runs, in order of their lowest segment: those that are long and slow
+/// enough, and those that were a jam in the last minute (`jam_of` is not 0) and are not over yet.
 pub(super) fn runs(
     network: &Network,
     memory: &[Persistence],
+    jam_of: &[u64],
     batch: &StateBatch,
     settings: &GuideSettings,
 ) -> Vec<Run> {
@@ -91,9 +95,9 @@ pub(super) fn runs(
             continue;
         }
         let members = component(network, memory, id, &mut is_taken);
-        let run = measure(network, batch, &members);
-        let is_slow = run.delay_s >= settings.delay_s_min;
-        if is_slow && run.length_m >= settings.length_m_min {
+        let mut run = measure(network, batch, &members);
+        run.is_easing = run.delay_s < settings.delay_s_min || run.length_m < settings.length_m_min;
+        if !run.is_easing || members.iter().any(|id| jam_of[id.index()] != 0) {
             found.push(run);
         }
     }
@@ -181,6 +185,7 @@ fn measure(network: &Network, batch: &StateBatch, members: &[SegmentId]) -> Run 
         delay_s: (time_s - free_s).max(0.0),
         tail_offset_m: queue_m.map_or(0.0, |queue_m| (tail_m - queue_m).clamp(0.0, tail_m)),
         measured_share: measured_m / length_m,
+        is_easing: false,
         chain,
     }
 }

@@ -95,6 +95,7 @@ impl Demo {
             config: configure(&options, &city, broker.address())?,
             network: city.network.clone(),
             forecaster,
+            city: Some((city.name.0.to_owned(), city.name.1.to_owned())),
             water: city.water.clone(),
             speedup: options.speedup,
             begin_at: Some(begin),

@@ -53,6 +53,8 @@ pub struct Plan {
     pub network: Arc<Network>,
     /// The forecaster in force.
     pub forecaster: Arc<dyn Forecaster>,
+    /// Name of the city for the map, in its own language and in English.
+    pub city: Option<(String, String)>,
     /// Outlines of water for the map.
     pub water: Vec<Vec<Position>>,
     /// Event seconds in one second of wall clock, for the map; 1 in production.
@@ -93,6 +95,7 @@ impl Service {
             config,
             network,
             forecaster,
+            city,
             water,
             speedup,
             begin_at,
@@ -160,6 +163,8 @@ impl Service {
 
         let options = ServeOptions {
             addr: config.bind,
+            city,
+            utc_offset_s: config.calendar.utc_offset_s,
             privacy,
             water,
             ..ServeOptions::default()

@@ -2,7 +2,7 @@
 """Replays the recorded hour of Bologna and holds the results against the truth.
 
 Checks that every record is accounted for, that the digest depends neither on the run nor on
---shards nor on --batch, and that the state's error beats carrying the last value forward.
+--shards nor on --batch nor on a detour through a real Mosquitto, and that the state's error beats carrying the last value forward.
 
 ROADCAST_BIN   binary to run (default target/release/roadcast)
 ROADCAST_DATA  data folder (default ../shared/data); without it the step is skipped, exit code 77
@@ -11,6 +11,8 @@ ROADCAST_DATA  data folder (default ../shared/data); without it the step is skip
 import json
 import os
 import pathlib
+import shutil
+import socket
 import subprocess
 import sys
 
@@ -18,6 +20,9 @@ import numpy as np
 import pandas as pd
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests"))
+from demo import free_port, running, until  # noqa: E402
+
 BINARY = os.environ.get("ROADCAST_BIN", ROOT / "target/release/roadcast")
 DATA = pathlib.Path(os.environ.get("ROADCAST_DATA", ROOT / "../shared/data")) / "bologna"
 OUT = ROOT / "target/replay"
@@ -37,6 +42,25 @@ def replay(probes, *options):
     ]  # fmt: skip
     subprocess.run(command, check=True, timeout=LIMIT_S, stdout=subprocess.DEVNULL)
     return json.loads(report.read_text())
+
+
+def accepts(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def through_mosquitto():
+    """The report of a replay whose input went through a broker, and whose outputs went there."""
+    port = free_port()
+    config = OUT / "mosquitto.conf"
+    config.write_text(
+        f"listener {port} 127.0.0.1\nallow_anonymous true\n"
+        "max_queued_messages 100000\nmax_inflight_messages 1000\n"
+    )
+    mosquitto = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
+    with running([mosquitto, "-c", config], OUT / "mosquitto.log"):
+        until("Mosquitto accepts", 20, lambda: accepts(port))
+        return replay("10", "--batch", "50", "--mqtt", f"mqtt://127.0.0.1:{port}")
 
 
 def state_error(states, edges):
@@ -73,14 +97,15 @@ def main():
     runs += [["--shards", str(shards)] for shards in (1, 2, 4)]
     runs += [["--batch", str(batch)] for batch in (1, 64, 1000)]
     digests = {}
-    for options in runs:
-        report = replay("10", *options)
+    reports = [(" ".join(options) or "as is", replay("10", *options)) for options in runs]
+    reports.append(("through Mosquitto", through_mosquitto()))
+    for name, report in reports:
         drops = sum(report["drops"].values())
         if report["records"] != report["used"] + drops or report["records"] == 0:
             problems.append(f"{report['records']} records, {report['used']} used, {drops} dropped")
-        digests.setdefault(report["digest"], []).append(" ".join(options) or "as is")
+        digests.setdefault(report["digest"], []).append(name)
     if len(digests) == 1:
-        print(f"ok {len(runs)} runs, one digest: {next(iter(digests))}")
+        print(f"ok {len(reports)} runs, one digest: {next(iter(digests))}")
     else:
         problems.append(f"digests differ: {digests}")
 

@@ -2,6 +2,7 @@
 
 mod drawn;
 mod forecast;
+mod guide;
 mod matching;
 mod replay;
 mod state;

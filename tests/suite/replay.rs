@@ -212,6 +212,21 @@ fn a_run_taken_up_from_a_snapshot_equals_one_never_stopped() {
 }
 
 #[test]
+fn what_is_sent_twice_changes_nothing_but_the_count() {
+    let mut pipeline = pipeline(2, None, DigestSink::default());
+    for message in messages(VEHICLES) {
+        pipeline.accept(message.received_at, &message).unwrap();
+        pipeline.accept(message.received_at, &message).unwrap();
+    }
+    let (figures, sink) = pipeline.finish().unwrap();
+    let (once, digest, _) = run(2, VEHICLES);
+    assert_eq!(sink.digest.hex(), digest);
+    assert_eq!(figures.used, once.used);
+    assert_eq!(figures.received, 2 * once.received);
+    assert!(figures.rejected.get(RejectReason::Duplicate) >= once.used);
+}
+
+#[test]
 fn late_and_broken_input_is_counted_and_stops_nothing() {
     let mut pipeline = pipeline(2, None, DigestSink::default());
     let messages = messages(VEHICLES);
