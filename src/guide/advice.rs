@@ -3,13 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::bytes::{Reader, put_f32, put_i64, put_u32, put_u64};
 use super::diversion::{self, Plan};
-use super::jam::{self, CREEPING_MPS, Persistence, Run};
-use super::wording;
-use super::{Diversion, Evidence, Guidance, GuidanceKind, JamWarning};
-use crate::forecast::{ForecastBatch, STEP_COUNT, STEP_MS};
-use crate::network::{Network, NetworkVersion};
+use super::jam::{self, Persistence, Run};
+use super::{Diversion, Guidance};
+use crate::forecast::ForecastBatch;
+use crate::network::Network;
 use crate::state::{Level, StateBatch};
 use crate::units::{SegmentId, Timestamp};
 
@@ -83,41 +81,41 @@ pub struct GuideError(pub String);
 
 /// A jam that is being followed.
 #[derive(Clone, Debug, PartialEq)]
-struct Jam {
-    id: u64,
-    revision: u32,
-    onset: Timestamp,
-    emitted_at: Timestamp,
-    emitted_length_m: f32,
-    emitted_delay_s: f32,
-    level: Level,
-    head: SegmentId,
+pub(super) struct Jam {
+    pub(super) id: u64,
+    pub(super) revision: u32,
+    pub(super) onset: Timestamp,
+    pub(super) emitted_at: Timestamp,
+    pub(super) emitted_length_m: f32,
+    pub(super) emitted_delay_s: f32,
+    pub(super) level: Level,
+    pub(super) head: SegmentId,
 }
 
 /// A diversion that is being shown.
 #[derive(Clone, Debug, PartialEq)]
-struct Shown {
-    id: u64,
-    revision: u32,
-    since: Timestamp,
-    emitted_at: Timestamp,
-    emitted_s: [f32; 2],
-    diversion: Diversion,
+pub(super) struct Shown {
+    pub(super) id: u64,
+    pub(super) revision: u32,
+    pub(super) since: Timestamp,
+    pub(super) emitted_at: Timestamp,
+    pub(super) emitted_s: [f32; 2],
+    pub(super) diversion: Diversion,
 }
 
 /// Watches the network minute by minute and says what is worth saying.
 #[derive(Debug)]
 pub struct Guide {
-    network: Arc<Network>,
-    settings: GuideSettings,
-    memory: Vec<Persistence>,
+    pub(super) network: Arc<Network>,
+    pub(super) settings: GuideSettings,
+    pub(super) memory: Vec<Persistence>,
     /// The jam each segment belonged to in the last minute; 0 for none.
-    jam_of: Vec<u64>,
-    jams: BTreeMap<u64, Jam>,
+    pub(super) jam_of: Vec<u64>,
+    pub(super) jams: BTreeMap<u64, Jam>,
     /// By the id of the jam they avoid.
-    shown: BTreeMap<u64, Shown>,
-    next_id: u64,
-    suppressed_count: u64,
+    pub(super) shown: BTreeMap<u64, Shown>,
+    pub(super) next_id: u64,
+    pub(super) suppressed_count: u64,
 }
 
 impl Guide {
@@ -277,75 +275,6 @@ impl Guide {
         self.jams.insert(id, jam);
     }
 
-    fn jam_guidance(
-        &self,
-        jam: &Jam,
-        run: &Run,
-        states: &StateBatch,
-        forecast: Option<&ForecastBatch>,
-        now: Timestamp,
-    ) -> Guidance {
-        let forecast_end = forecast.and_then(|forecast| self.forecast_end(run, states, forecast));
-        let head = run.segments[0];
-        let tail = run.chain.first().copied().unwrap_or(head);
-        let ends_in_s = forecast_end.map(|end| end.millis_since(now) as f32 / 1000.0);
-        let (reason, reason_zh) = wording::jam(&self.network, run, ends_in_s);
-        let mut because: Vec<Evidence> = [head, tail]
-            .iter()
-            .map(|&id| state_evidence(states, id))
-            .collect();
-        because.dedup();
-        because.extend(forecast.map(|forecast| forecast_evidence(forecast, head)));
-        Guidance {
-            id: jam.id,
-            revision: jam.revision,
-            kind: GuidanceKind::Jam(JamWarning {
-                segments: run.segments.clone(),
-                head: (head, self.network.segment(head).length_m),
-                tail: (tail, run.tail_offset_m),
-                level: run.level,
-                length_m: run.length_m,
-                speed_mps: run.speed_mps,
-                delay_s: run.delay_s,
-                onset: jam.onset,
-                forecast_end,
-            }),
-            valid_from: now,
-            valid_until: now.plus_secs(self.settings.validity_s),
-            withdrawn: false,
-            horizon_s: (STEP_COUNT as i64 * STEP_MS / 1000) as u32,
-            // Half for what is estimated, nearly all for what is measured (chosen).
-            confidence: 0.5 + 0.45 * run.measured_share,
-            reason,
-            reason_zh,
-            because,
-            supersedes: None,
-            network: self.network.version(),
-        }
-    }
-
-    /// The start of the first forecast step from which the run stays above the congested ratio for
-    /// two steps; `None` when it does not within the forecast.
-    fn forecast_end(
-        &self,
-        run: &Run,
-        states: &StateBatch,
-        forecast: &ForecastBatch,
-    ) -> Option<Timestamp> {
-        let recovers = |step: usize| {
-            let (mut time_s, mut free_s) = (0.0f32, 0.0f32);
-            for &id in &run.chain {
-                let length_m = self.network.segment(id).length_m;
-                time_s += length_m / forecast.steps(id)[step].p50_mps.max(CREEPING_MPS);
-                free_s += length_m / states.segments[id.index()].free_flow_mps.max(CREEPING_MPS);
-            }
-            // Better than moderate: above half of free flow (GB/T 33171-2016, 基本畅通).
-            free_s / time_s > 0.5
-        };
-        let step = (0..STEP_COUNT - 1).find(|&step| recovers(step) && recovers(step + 1))?;
-        Some(forecast.interval(step).start)
-    }
-
     /// Keeps, renews, releases and finds ways round the jams, worst first.
     fn divert(
         &mut self,
@@ -487,237 +416,5 @@ impl Guide {
             out.push(self.diversion_guidance(&shown, head, times.probability, now));
         }
         self.shown.insert(jam, shown);
-    }
-
-    fn diversion_guidance(
-        &self,
-        shown: &Shown,
-        jam_head: SegmentId,
-        probability: f32,
-        now: Timestamp,
-    ) -> Guidance {
-        let diversion = &shown.diversion;
-        let times = [diversion.main_s, diversion.alternative_s];
-        let (reason, reason_zh) =
-            wording::diversion(&self.network, jam_head, &diversion.alternative, times);
-        Guidance {
-            id: shown.id,
-            revision: shown.revision,
-            kind: GuidanceKind::Diversion(diversion.clone()),
-            valid_from: now,
-            valid_until: now.plus_secs(self.settings.validity_s),
-            withdrawn: false,
-            horizon_s: diversion.main_s.max(diversion.alternative_s).ceil() as u32,
-            confidence: probability,
-            reason,
-            reason_zh,
-            because: vec![Evidence::TravelTimes {
-                main_s: diversion.main_s,
-                alternative_s: diversion.alternative_s,
-                probability,
-            }],
-            supersedes: None,
-            network: self.network.version(),
-        }
-    }
-
-    fn withdrawal_of_jam(&self, jam: &Jam, now: Timestamp) -> Guidance {
-        let head = (jam.head, self.network.segment(jam.head).length_m);
-        Guidance {
-            kind: GuidanceKind::Jam(JamWarning {
-                segments: vec![jam.head],
-                head,
-                tail: (jam.head, 0.0),
-                level: Level::Smooth,
-                length_m: 0.0,
-                speed_mps: 0.0,
-                delay_s: 0.0,
-                onset: jam.onset,
-                forecast_end: Some(now),
-            }),
-            ..self.withdrawal(jam.id, jam.revision + 1, now)
-        }
-    }
-
-    fn withdrawal_of_diversion(&self, shown: Shown, now: Timestamp) -> Guidance {
-        Guidance {
-            kind: GuidanceKind::Diversion(shown.diversion),
-            ..self.withdrawal(shown.id, shown.revision + 1, now)
-        }
-    }
-
-    fn withdrawal(&self, id: u64, revision: u32, now: Timestamp) -> Guidance {
-        Guidance {
-            id,
-            revision,
-            kind: GuidanceKind::Diversion(Diversion {
-                jam: 0,
-                decision: SegmentId(0),
-                main: Vec::new(),
-                alternative: Vec::new(),
-                main_s: 0.0,
-                alternative_s: 0.0,
-                share: 0.0,
-            }),
-            valid_from: now,
-            valid_until: now,
-            withdrawn: true,
-            horizon_s: 0,
-            confidence: 1.0,
-            reason: "No longer needed.".into(),
-            reason_zh: "已解除。".into(),
-            because: Vec::new(),
-            supersedes: None,
-            network: self.network.version(),
-        }
-    }
-
-    /// Appends the guide's memory.
-    pub fn snapshot(&self, out: &mut Vec<u8>) {
-        put_u32(out, SNAPSHOT_VERSION);
-        out.extend_from_slice(&self.network.version().0);
-        put_u64(out, self.next_id);
-        put_u64(out, self.suppressed_count);
-        for (persistence, jam) in self.memory.iter().zip(&self.jam_of) {
-            out.push(persistence.against | u8::from(persistence.is_jammed) << 7);
-            put_u64(out, *jam);
-        }
-        put_u32(out, self.jams.len() as u32);
-        for jam in self.jams.values() {
-            put_u64(out, jam.id);
-            put_u32(out, jam.revision);
-            put_i64(out, jam.onset.as_millis());
-            put_i64(out, jam.emitted_at.as_millis());
-            put_f32(out, jam.emitted_length_m);
-            put_f32(out, jam.emitted_delay_s);
-            out.push(jam.level as u8);
-            put_u32(out, jam.head.0);
-        }
-        put_u32(out, self.shown.len() as u32);
-        for shown in self.shown.values() {
-            let diversion = &shown.diversion;
-            put_u64(out, shown.id);
-            put_u32(out, shown.revision);
-            put_i64(out, shown.since.as_millis());
-            put_i64(out, shown.emitted_at.as_millis());
-            put_u64(out, diversion.jam);
-            let numbers = [shown.emitted_s[0], shown.emitted_s[1], diversion.main_s];
-            for number in numbers
-                .into_iter()
-                .chain([diversion.alternative_s, diversion.share])
-            {
-                put_f32(out, number);
-            }
-            for route in [&diversion.main, &diversion.alternative] {
-                put_u32(out, route.len() as u32);
-                route.iter().for_each(|id| put_u32(out, id.0));
-            }
-        }
-    }
-
-    /// Takes back what [`Guide::snapshot`] wrote for the same network.
-    ///
-    /// # Errors
-    /// When the bytes are of another version or network, or broken.
-    pub fn restore(&mut self, bytes: &[u8]) -> Result<(), GuideError> {
-        let mut reader = Reader::new(bytes);
-        let version = reader.u32()?;
-        if version != SNAPSHOT_VERSION {
-            return Err(GuideError(format!(
-                "version {version}, {SNAPSHOT_VERSION} expected"
-            )));
-        }
-        let network = NetworkVersion(reader.take::<32>()?);
-        if network != self.network.version() {
-            return Err(GuideError(format!("made for network {network}")));
-        }
-        let mut fresh = Self::new(self.network.clone(), self.settings.clone());
-        fresh.next_id = reader.u64()?;
-        fresh.suppressed_count = reader.u64()?;
-        for index in 0..fresh.memory.len() {
-            let [packed] = reader.take::<1>()?;
-            fresh.memory[index] = Persistence {
-                against: packed & 0x7f,
-                is_jammed: packed >= 0x80,
-            };
-            fresh.jam_of[index] = reader.u64()?;
-        }
-        for _ in 0..reader.u32()? {
-            let jam = Jam {
-                id: reader.u64()?,
-                revision: reader.u32()?,
-                onset: reader.time()?,
-                emitted_at: reader.time()?,
-                emitted_length_m: reader.f32()?,
-                emitted_delay_s: reader.f32()?,
-                level: Level::from_code(reader.take::<1>()?[0]),
-                head: reader.segment(&fresh.network)?,
-            };
-            fresh.jams.insert(jam.id, jam);
-        }
-        for _ in 0..reader.u32()? {
-            let shown = read_shown(&mut reader, &fresh.network)?;
-            fresh.shown.insert(shown.diversion.jam, shown);
-        }
-        *self = fresh;
-        Ok(())
-    }
-}
-
-const SNAPSHOT_VERSION: u32 = 1;
-
-fn read_shown(reader: &mut Reader<'_>, network: &Network) -> Result<Shown, GuideError> {
-    let (id, revision) = (reader.u64()?, reader.u32()?);
-    let (since, emitted_at) = (reader.time()?, reader.time()?);
-    let jam = reader.u64()?;
-    let emitted_s = [reader.f32()?, reader.f32()?];
-    let (main_s, alternative_s, share) = (reader.f32()?, reader.f32()?, reader.f32()?);
-    let mut routes = [Vec::new(), Vec::new()];
-    for route in &mut routes {
-        for _ in 0..reader.u32()? {
-            route.push(reader.segment(network)?);
-        }
-        if route.is_empty() {
-            return Err(GuideError("a diversion without a route".into()));
-        }
-    }
-    let [main, alternative] = routes;
-    let decision = main[0];
-    let diversion = Diversion {
-        jam,
-        decision,
-        main,
-        alternative,
-        main_s,
-        alternative_s,
-        share,
-    };
-    Ok(Shown {
-        id,
-        revision,
-        since,
-        emitted_at,
-        emitted_s,
-        diversion,
-    })
-}
-
-fn state_evidence(states: &StateBatch, segment: SegmentId) -> Evidence {
-    let state = &states.segments[segment.index()];
-    Evidence::State {
-        segment,
-        at: states.interval.start,
-        speed_mps: state.speed_mps,
-        free_flow_mps: state.free_flow_mps,
-        sample_count: state.sample_count,
-    }
-}
-
-fn forecast_evidence(forecast: &ForecastBatch, segment: SegmentId) -> Evidence {
-    Evidence::Forecast {
-        segment,
-        at: forecast.first_step,
-        p50_mps: forecast.steps(segment)[0].p50_mps,
-        model: forecast.model.clone(),
     }
 }

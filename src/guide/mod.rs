@@ -7,6 +7,8 @@ mod advice;
 mod bytes;
 mod diversion;
 mod jam;
+mod memory;
+mod telling;
 mod wording;
 
 pub use advice::{Guide, GuideError, GuideSettings};
