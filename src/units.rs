@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use geo::Distance;
+
 /// A point in event time: milliseconds since the Unix epoch, or since the start of a simulation
 /// when the input counts its own seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -226,13 +228,11 @@ impl Position {
         (-180.0..=180.0).contains(&self.lon_deg) && (-90.0..=90.0).contains(&self.lat_deg)
     }
 
-    /// Great-circle distance in metres (haversine formula on the mean Earth radius).
+    /// Great-circle distance in metres: haversine formula on the mean Earth radius
+    /// [`EARTH_RADIUS_M`], by the `geo` crate.
     pub fn distance_to(self, other: Self) -> Metres {
-        let (lat1, lat2) = (self.lat_deg.to_radians(), other.lat_deg.to_radians());
-        let half_dlat = (lat2 - lat1) / 2.0;
-        let half_dlon = (other.lon_deg - self.lon_deg).to_radians() / 2.0;
-        let h = half_dlat.sin().powi(2) + lat1.cos() * lat2.cos() * half_dlon.sin().powi(2);
-        Metres(2.0 * EARTH_RADIUS_M * h.sqrt().min(1.0).asin())
+        let point = |position: Self| geo::Point::new(position.lon_deg, position.lat_deg);
+        Metres(geo::Haversine.distance(point(self), point(other)))
     }
 }
 

@@ -3,13 +3,16 @@
 //! A unit gets the jams that reach into its radius, once a minute while they last. The message is
 //! not retained: it says itself until when it holds, and a unit that missed one gets the next.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use rstar::RTree;
+use rstar::primitives::{GeomWithData, Line};
 
 use super::OutMessage;
 use crate::config::RsuTarget;
 use crate::guide::{Guidance, GuidanceKind, JamWarning};
 use crate::network::Network;
-use crate::units::{Position, Timestamp};
+use crate::units::{Metres, Point, Position, Timestamp};
 use crate::wire::csae::{CongestionEvent, EventSource, encode_rsi_congestion};
 
 /// Most events one RSI carries (2019 release, `RTEList`); the worst jams go first.
@@ -74,10 +77,10 @@ impl RsiWriter {
             y.level.cmp(&x.level).then(by_length).then(a.id.cmp(&b.id))
         });
         self.number(&jams);
-        let event_ids = &self.event_ids;
+        let (index, event_ids) = (JamIndex::new(network, &jams), &self.event_ids);
         self.units
             .iter_mut()
-            .filter_map(|unit| unit.message(network, issued_at, &jams, event_ids))
+            .filter_map(|unit| unit.message(network, issued_at, &jams, &index, event_ids))
             .collect()
     }
 
@@ -100,12 +103,15 @@ impl Unit {
         network: &Network,
         issued_at: Timestamp,
         jams: &[(&Guidance, &JamWarning)],
+        index: &JamIndex,
         event_ids: &BTreeMap<u64, u8>,
     ) -> Option<OutMessage> {
-        let near: Vec<_> = jams
-            .iter()
-            .filter(|(_, jam)| self.reaches(network, jam))
+        let here = network.frame().to_point(self.target.position);
+        let near: Vec<_> = index
+            .within(here, self.target.radius)
+            .into_iter()
             .take(EVENTS_MAX)
+            .map(|index| &jams[index])
             .collect();
         let paths: Vec<Vec<Position>> = near.iter().map(|(_, jam)| path(network, jam)).collect();
         let events: Vec<CongestionEvent<'_>> = near
@@ -150,12 +156,33 @@ impl Unit {
             }
         }
     }
+}
 
-    fn reaches(&self, network: &Network, jam: &JamWarning) -> bool {
-        let here = network.frame().to_point(self.target.position);
-        jam.segments.iter().any(|&segment| {
-            f64::from(network.project(segment, here).distance_m) <= self.target.radius.value()
-        })
+/// Where the jams of one minute lie: every straight piece of their roads, with the jam's place in
+/// the list. Jams move, so this tree is built anew each minute.
+struct JamIndex(RTree<GeomWithData<Line<[f32; 2]>, usize>>);
+
+impl JamIndex {
+    fn new(network: &Network, jams: &[(&Guidance, &JamWarning)]) -> Self {
+        let mut pieces = Vec::new();
+        for (index, (_, jam)) in jams.iter().enumerate() {
+            for &segment in &jam.segments {
+                pieces.extend(network.shape(segment).windows(2).map(|ends| {
+                    let line = Line::new([ends[0].x, ends[0].y], [ends[1].x, ends[1].y]);
+                    GeomWithData::new(line, index)
+                }));
+            }
+        }
+        Self(RTree::bulk_load(pieces))
+    }
+
+    /// The jams that come within `radius` of `point`, in the order of the list.
+    fn within(&self, point: Point, radius: Metres) -> BTreeSet<usize> {
+        let radius_m = radius.value() as f32;
+        let near = self
+            .0
+            .locate_within_distance([point.x, point.y], radius_m * radius_m);
+        near.map(|piece| piece.data).collect()
     }
 }
 
