@@ -28,6 +28,9 @@ pub struct GuideSettings {
     pub length_m_min: f32,
     /// Least extra travel time of a jam reported, s. Default 75: more than one long red light.
     pub delay_s_min: f32,
+    /// Road users that must have been seen in it in the minute in which a jam begins: one vehicle at
+    /// a red light is none. Default 3.
+    pub samples_min: u32,
     /// How long guidance holds without renewal, s. Default 600.
     pub validity_s: i64,
     /// Saving from which a diversion is advised, s. Default 300.
@@ -60,6 +63,7 @@ impl Default for GuideSettings {
             age_s_max: 300,
             length_m_min: 150.0,
             delay_s_min: 75.0,
+            samples_min: 3,
             validity_s: 600,
             saving_s_min: 300.0,
             saving_share_min: 0.15,

@@ -57,7 +57,9 @@ pub(super) struct Run {
     pub(super) tail_offset_m: f32,
     /// Share of the chain's length that was measured in the last minutes, `0.0..=1.0`.
     pub(super) measured_share: f32,
-    /// Whether it is no longer long or slow enough to begin a jam.
+    /// Road users seen along the chain in the minute.
+    pub(super) sample_count: u32,
+    /// Whether it is not, or no longer, long, slow or seen enough to begin a jam.
     pub(super) is_easing: bool,
 }
 
@@ -96,7 +98,9 @@ pub(super) fn runs(
         }
         let members = component(network, memory, id, &mut is_taken);
         let mut run = measure(network, batch, &members);
-        run.is_easing = run.delay_s < settings.delay_s_min || run.length_m < settings.length_m_min;
+        run.is_easing = run.delay_s < settings.delay_s_min
+            || run.length_m < settings.length_m_min
+            || run.sample_count < settings.samples_min;
         if !run.is_easing || members.iter().any(|id| jam_of[id.index()] != 0) {
             found.push(run);
         }
@@ -162,7 +166,7 @@ fn measure(network: &Network, batch: &StateBatch, members: &[SegmentId]) -> Run 
     let upstream = best.expect("a run has at least one segment");
     let chain = upstream.chain();
     let (mut length_m, mut time_s, mut free_s, mut measured_m) = (0.0f32, 0.0f32, 0.0f32, 0.0f32);
-    let mut level = Level::Smooth;
+    let (mut level, mut sample_count) = (Level::Smooth, 0u32);
     for id in &chain {
         let state = &batch.segments[id.index()];
         let segment_m = network.segment(*id).length_m;
@@ -173,6 +177,7 @@ fn measure(network: &Network, batch: &StateBatch, members: &[SegmentId]) -> Run 
             measured_m += segment_m;
         }
         level = level.max(state.level);
+        sample_count = sample_count.saturating_add(state.sample_count);
     }
     let tail = chain.first().copied().unwrap_or(upstream.head);
     let tail_m = network.segment(tail).length_m;
@@ -185,6 +190,7 @@ fn measure(network: &Network, batch: &StateBatch, members: &[SegmentId]) -> Run 
         delay_s: (time_s - free_s).max(0.0),
         tail_offset_m: queue_m.map_or(0.0, |queue_m| (tail_m - queue_m).clamp(0.0, tail_m)),
         measured_share: measured_m / length_m,
+        sample_count,
         is_easing: false,
         chain,
     }

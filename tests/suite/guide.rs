@@ -213,6 +213,17 @@ fn a_red_light_or_a_mere_profile_is_no_jam() {
 }
 
 #[test]
+fn one_vehicle_that_stands_is_no_jam() {
+    let network = network();
+    let mut guide = guide(&network);
+    for at in 0..10 {
+        let mut state = minute(&network, at, &[(CD, 0.5)]);
+        state.segments[CD.index()].sample_count = 1;
+        assert!(update(&mut guide, &state).is_empty(), "minute {at}");
+    }
+}
+
+#[test]
 fn a_diversion_leads_round_the_jam_and_goes_with_it() {
     let network = network();
     let mut guide = guide(&network);
