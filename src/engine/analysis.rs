@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use super::{SnapshotError, put_block, take_block};
-use crate::forecast::{ErrorTracker, ForecastBatch, ForecastRequest, History, SpeedProfile};
+use crate::forecast::{ErrorTracker, ForecastBatch, ForecastRequest, History};
 use crate::guide::{Guidance, Guide, GuideSettings};
 use crate::network::Network;
 use crate::observation::DetectorReading;
-use crate::state::{BinSums, Profiles, StateBatch, StateSettings, TrafficState};
-use crate::units::{Interval, SegmentId, Timestamp};
+use crate::state::{BinSums, StateBatch, StateSettings, TrafficState};
+use crate::units::Interval;
 
 /// Settings of stage 2.
 #[derive(Clone, Debug, Default)]
@@ -17,7 +17,8 @@ pub struct AnalysisSettings {
     pub state: StateSettings,
     /// Settings of the guide room.
     pub guide: GuideSettings,
-    /// Profiles learnt in an earlier run of the same network, as [`Profiles::save`] wrote them.
+    /// Profiles learnt in an earlier run of the same network, as
+    /// [`crate::state::Profiles::save`] wrote them.
     pub profiles: Option<Vec<u8>>,
 }
 
@@ -31,19 +32,6 @@ pub struct Analysis {
     guide: Guide,
     /// The newest state and what was asked from it.
     latest: Option<(Arc<StateBatch>, Arc<ForecastRequest>)>,
-}
-
-/// The state room's profiles, as the forecast room asks for them.
-struct ProfileView<'a>(&'a Profiles);
-
-impl SpeedProfile for ProfileView<'_> {
-    fn speed_mps(&self, segment: SegmentId, at: Timestamp) -> f32 {
-        self.0.speed_mps(segment, at)
-    }
-
-    fn free_flow_mps(&self, segment: SegmentId) -> f32 {
-        self.0.free_flow_mps(segment)
-    }
 }
 
 impl Analysis {
@@ -77,10 +65,9 @@ impl Analysis {
         let batch = Arc::new(self.state.close_minute(minute, sums, detectors));
         self.history.push(&batch);
         self.errors.observe(&self.history);
-        let profile = ProfileView(self.state.profiles());
         let request = self
             .history
-            .forecast_request(&profile, self.errors.calibration());
+            .forecast_request(self.state.profiles(), self.errors.calibration());
         let request = Arc::new(request.expect("a minute was pushed just now"));
         self.latest = Some((batch.clone(), request.clone()));
         (batch, request)
