@@ -4,7 +4,13 @@
 //! there. Vehicles wander over the permitted movements, stop at random, and report with errors of
 //! 4 m per axis, 70 % of the variance persisting over 30 s. The share of records put on the segment
 //! truly driven is asserted.
+//!
+//! Group `presence`: the same vehicles kept findable by place. The unit of `update_*` is one second
+//! of 100 000 vehicles that all have moved, that of `query_*` one question for everybody within
+//! 300 m of a vehicle. Compared are an R-tree changed vehicle by vehicle, an R-tree packed anew, and
+//! a hash grid with cells of 150 m; that all three find the same is asserted.
 
+use std::collections::HashMap;
 use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
@@ -13,10 +19,15 @@ use std::time::{Duration, Instant};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use roadcast::matching::{Advance, MatchSettings, Matcher, Partition, Scratch};
+use roadcast::matching::{
+    Advance, MatchSettings, MatchedPosition, Matcher, Partition, Presence, PresenceSettings,
+    Scratch,
+};
 use roadcast::network::{Network, NetworkBuilder, RoadClass, SegmentDraft, SegmentFlags};
 use roadcast::observation::{Observation, Origin};
 use roadcast::units::{LocalFrame, Point, Position, SegmentId, SourceId, SubjectId, Timestamp};
+use rstar::RTree;
+use rstar::primitives::GeomWithData;
 
 const VEHICLES: usize = 100_000;
 const WARM_TICKS: usize = 8;
@@ -271,5 +282,210 @@ fn matching(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, matching);
+const RADIUS_M: f32 = 300.0;
+const CELL_M: f32 = 150.0;
+
+type Place = GeomWithData<[f32; 2], u32>;
+
+/// Where every vehicle truly is, second by second.
+fn drives(network: &Network) -> Vec<Vec<MatchedPosition>> {
+    let mut random = ChaCha8Rng::seed_from_u64(2);
+    let mut cars: Vec<Car> = (0..VEHICLES)
+        .map(|_| Car {
+            segment: SegmentId(random.random_range(0..network.segment_count() as u32)),
+            offset_m: 0.0,
+            speed_mps: random.random_range(5.0..16.0),
+            stop_s: 0,
+            error: [0.0; 2],
+        })
+        .collect();
+    let mut tick = |second: i64| {
+        let mut positions = Vec::with_capacity(cars.len());
+        for (index, car) in cars.iter_mut().enumerate() {
+            drive(network, car, &mut random);
+            positions.push(MatchedPosition {
+                subject: SubjectId(index as u64),
+                observed_at: Timestamp::from_secs(second),
+                segment: car.segment,
+                offset_m: car.offset_m,
+                likelihood: 1.0,
+                speed_mps: Some(car.speed_mps),
+                origin: Origin::Probe,
+            });
+        }
+        positions
+    };
+    (0..8).map(&mut tick).collect()
+}
+
+/// Vehicles in square cells of a hash map.
+#[derive(Default)]
+struct Grid {
+    cells: HashMap<(i32, i32), Vec<u32>>,
+    points: Vec<[f32; 2]>,
+}
+
+impl Grid {
+    fn cell(point: [f32; 2]) -> (i32, i32) {
+        let of = |metres: f32| (metres / CELL_M).floor() as i32;
+        (of(point[0]), of(point[1]))
+    }
+
+    fn update(&mut self, points: &[[f32; 2]]) {
+        for (index, &point) in points.iter().enumerate() {
+            let to = Self::cell(point);
+            match self.points.get_mut(index) {
+                Some(old) => {
+                    let from = Self::cell(*old);
+                    *old = point;
+                    if from == to {
+                        continue;
+                    }
+                    if let Some(members) = self.cells.get_mut(&from)
+                        && let Some(place) = members.iter().position(|&one| one == index as u32)
+                    {
+                        members.swap_remove(place);
+                    }
+                }
+                None => self.points.push(point),
+            }
+            self.cells.entry(to).or_default().push(index as u32);
+        }
+    }
+
+    fn count_within(&self, centre: [f32; 2]) -> usize {
+        let low = Self::cell([centre[0] - RADIUS_M, centre[1] - RADIUS_M]);
+        let high = Self::cell([centre[0] + RADIUS_M, centre[1] + RADIUS_M]);
+        let mut count = 0;
+        for column in low.0..=high.0 {
+            for row in low.1..=high.1 {
+                let members = self
+                    .cells
+                    .get(&(column, row))
+                    .map_or(&[][..], Vec::as_slice);
+                count += members
+                    .iter()
+                    .filter(|&&one| {
+                        let [x, y] = self.points[one as usize];
+                        (x - centre[0]).powi(2) + (y - centre[1]).powi(2) <= RADIUS_M * RADIUS_M
+                    })
+                    .count();
+            }
+        }
+        count
+    }
+}
+
+fn places(points: &[[f32; 2]]) -> Vec<Place> {
+    let place = |(index, &point): (usize, &[f32; 2])| GeomWithData::new(point, index as u32);
+    points.iter().enumerate().map(place).collect()
+}
+
+fn count_within(tree: &RTree<Place>, centre: [f32; 2]) -> usize {
+    tree.locate_within_distance(centre, RADIUS_M * RADIUS_M)
+        .count()
+}
+
+fn presence(criterion: &mut Criterion) {
+    let network = grid(200);
+    let drives = drives(&network);
+    let points: Vec<Vec<[f32; 2]>> = drives
+        .iter()
+        .map(|positions| {
+            positions
+                .iter()
+                .map(|position| network.locate(position.segment, position.offset_m).0)
+                .map(|point| [point.x, point.y])
+                .collect()
+        })
+        .collect();
+    let packed = RTree::bulk_load(places(&points[7]));
+    let mut changed = RTree::bulk_load(places(&points[0]));
+    let mut cells = Grid::default();
+    cells.update(&points[0]);
+    let mut second = 0;
+    let mut group = criterion.benchmark_group("presence");
+    group.throughput(Throughput::Elements(VEHICLES as u64));
+    group.sample_size(10);
+    group.bench_function("update_rtree_remove_and_insert", |bencher| {
+        bencher.iter(|| {
+            let (from, to) = (&points[second % 8], &points[(second + 1) % 8]);
+            second += 1;
+            for (index, (&old, &new)) in from.iter().zip(to).enumerate() {
+                changed.remove(&GeomWithData::new(old, index as u32));
+                changed.insert(GeomWithData::new(new, index as u32));
+            }
+        });
+    });
+    group.bench_function("update_rtree_packed_anew", |bencher| {
+        let mut second = 0;
+        bencher.iter(|| {
+            second += 1;
+            RTree::bulk_load(places(&points[second % 8])).size()
+        });
+    });
+    group.bench_function("update_grid", |bencher| {
+        let mut second = 0;
+        bencher.iter(|| {
+            second += 1;
+            cells.update(&points[second % 8]);
+        });
+    });
+    group.bench_function("update_presence", |bencher| {
+        let settings = PresenceSettings::default();
+        let mut second = 0;
+        bencher.iter(|| {
+            second += 1;
+            let as_of = Timestamp::from_secs(8);
+            Presence::new(&network, &settings, as_of, drives[second % 8].clone()).as_of()
+        });
+    });
+    while second % 8 != 7 {
+        let (from, to) = (&points[second % 8], &points[(second + 1) % 8]);
+        second += 1;
+        for (index, (&old, &new)) in from.iter().zip(to).enumerate() {
+            assert!(
+                changed
+                    .remove(&GeomWithData::new(old, index as u32))
+                    .is_some()
+            );
+            changed.insert(GeomWithData::new(new, index as u32));
+        }
+    }
+    cells.update(&points[7]);
+    let as_of = Timestamp::from_secs(8);
+    let presence = Presence::new(
+        &network,
+        &PresenceSettings::default(),
+        as_of,
+        drives[7].clone(),
+    );
+    let centres: Vec<[f32; 2]> = points[7].iter().copied().step_by(101).collect();
+    for &centre in &centres {
+        let expected = count_within(&packed, centre);
+        let point = Point::new(centre[0], centre[1]);
+        assert_eq!(count_within(&changed, centre), expected);
+        assert_eq!(cells.count_within(centre), expected);
+        assert_eq!(presence.within(point, RADIUS_M).len(), expected);
+    }
+    group.throughput(Throughput::Elements(centres.len() as u64));
+    let mut ask = |name, count: &dyn Fn([f32; 2]) -> usize| {
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| centres.iter().map(|&centre| count(centre)).sum::<usize>());
+        });
+    };
+    ask("query_rtree_remove_and_insert", &|centre| {
+        count_within(&changed, centre)
+    });
+    ask("query_rtree_packed_anew", &|centre| {
+        count_within(&packed, centre)
+    });
+    ask("query_grid", &|centre| cells.count_within(centre));
+    ask("query_presence", &|[x, y]| {
+        presence.within(Point::new(x, y), RADIUS_M).len()
+    });
+    group.finish();
+}
+
+criterion_group!(benches, matching, presence);
 criterion_main!(benches);

@@ -340,6 +340,12 @@ fn check_ranges(raw: &RawConfig, problems: &mut Problems) {
         86_400,
     );
     problems.range(
+        "matching.presence_vehicles_max",
+        raw.matching.presence_vehicles_max,
+        1_000,
+        10_000_000,
+    );
+    problems.range(
         "state.utc_offset_s",
         raw.state.utc_offset_s,
         -50_400,

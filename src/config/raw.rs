@@ -168,6 +168,9 @@ pub struct RawMatching {
     pub lag_fixes: u8,
     /// Road users silent for longer are forgotten, s, 10..=86400. Default 120.
     pub forget_after_s: i64,
+    /// Most road users that can be asked for by place at once, 1000..=10000000; beyond, those seen
+    /// longest ago are left out and counted. Default 1000000 (60 MB).
+    pub presence_vehicles_max: usize,
 }
 
 impl Default for RawMatching {
@@ -176,6 +179,7 @@ impl Default for RawMatching {
             sigma_m: 8.0,
             lag_fixes: 2,
             forget_after_s: 120,
+            presence_vehicles_max: 1_000_000,
         }
     }
 }

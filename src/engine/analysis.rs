@@ -5,10 +5,11 @@ use std::sync::Arc;
 use super::{SnapshotError, put_block, take_block};
 use crate::forecast::{ErrorTracker, ForecastBatch, ForecastRequest, History};
 use crate::guide::{Guidance, Guide, GuideSettings};
+use crate::matching::{MatchedPosition, Presence, PresenceSettings};
 use crate::network::Network;
 use crate::observation::DetectorReading;
 use crate::state::{BinSums, StateBatch, StateSettings, TrafficState};
-use crate::units::Interval;
+use crate::units::{Interval, Timestamp};
 
 /// Settings of stage 2.
 #[derive(Clone, Debug, Default)]
@@ -17,6 +18,8 @@ pub struct AnalysisSettings {
     pub state: StateSettings,
     /// Settings of the guide room.
     pub guide: GuideSettings,
+    /// How long and how many road users are present.
+    pub presence: PresenceSettings,
     /// Profiles learnt in an earlier run of the same network, as
     /// [`crate::state::Profiles::save`] wrote them.
     pub profiles: Option<Vec<u8>>,
@@ -30,6 +33,8 @@ pub struct Analysis {
     history: History,
     errors: ErrorTracker,
     guide: Guide,
+    presence: Arc<Presence>,
+    presence_settings: PresenceSettings,
     /// The newest state and what was asked from it.
     latest: Option<(Arc<StateBatch>, Arc<ForecastRequest>)>,
 }
@@ -50,9 +55,23 @@ impl Analysis {
             history: History::new(),
             errors: ErrorTracker::new(),
             guide: Guide::new(network.clone(), settings.guide),
+            presence: Arc::new(Presence::empty()),
+            presence_settings: settings.presence,
             latest: None,
             network: network.clone(),
         })
+    }
+
+    /// Takes where every road user was last, in any order, at `as_of`: the end of the minute that
+    /// is closed next.
+    pub fn locate(&mut self, as_of: Timestamp, present: Vec<MatchedPosition>) {
+        let settings = &self.presence_settings;
+        self.presence = Arc::new(Presence::new(&self.network, settings, as_of, present));
+    }
+
+    /// Who was where at the last [`Analysis::locate`].
+    pub fn presence(&self) -> &Arc<Presence> {
+        &self.presence
     }
 
     /// Closes one minute and says what is to be forecast from it.
@@ -86,7 +105,8 @@ impl Analysis {
             return None;
         }
         let forecast = Arc::new(self.errors.settle(request, forecast));
-        self.guide.update(state, Some(&forecast), guidance);
+        self.guide
+            .update(state, Some(&forecast), &self.presence, guidance);
         Some(forecast)
     }
 

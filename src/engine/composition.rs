@@ -8,7 +8,7 @@ use super::{
 };
 use crate::forecast::{ForecastBatch, ForecastRequest};
 use crate::guide::Guidance;
-use crate::matching::Matcher;
+use crate::matching::{Matcher, Presence};
 use crate::observation::{DetectorReading, RawMessage, RejectCounts};
 use crate::state::{BinSums, StateBatch};
 use crate::units::{Interval, Timestamp};
@@ -121,7 +121,9 @@ impl Engine {
 
     fn close(&mut self, minute: Interval, detectors: &[DetectorReading]) {
         self.sums.clear();
-        self.shard.close(minute, &mut self.sums);
+        let mut present = Vec::new();
+        self.shard.close(minute, &mut self.sums, &mut present);
+        self.analysis.locate(minute.end, present);
         let (state, request) = self.analysis.close_minute(minute, &self.sums, detectors);
         self.outputs.push_back(Output::State(state));
         self.outputs.push_back(Output::RunForecast(request));
@@ -144,6 +146,11 @@ impl Engine {
     pub fn poll_deadline(&self) -> Option<Timestamp> {
         let open_from = self.front.open_from()?;
         Some(open_from.plus_millis(crate::state::MINUTE_MS + self.silence_ms))
+    }
+
+    /// Who was where at the end of the minute closed last.
+    pub fn presence(&self) -> &Arc<Presence> {
+        self.analysis.presence()
     }
 
     /// Records seen so far, refused ones included.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{PARTITION_COUNT, SnapshotError, put_block, take_block};
-use crate::matching::{Matcher, Partition, Scratch};
+use crate::matching::{Advance, MatchedPosition, Matcher, Partition, Scratch, Whereabouts};
 use crate::observation::{Observation, RejectCounts};
 use crate::state::{Accumulator, BinSums};
 use crate::units::{Interval, SourceId};
@@ -25,13 +25,21 @@ impl ShardCounts {
     }
 }
 
+/// One virtual partition.
+#[derive(Debug, Default)]
+struct Owned {
+    tracks: Partition,
+    sums: Accumulator,
+    whereabouts: Whereabouts,
+}
+
 /// The owner of some virtual partitions; single-threaded.
 #[derive(Debug)]
 pub struct Shard {
     matcher: Arc<Matcher>,
     scratch: Scratch,
     /// Indexed by `partition / shard count`.
-    owned: Vec<(Partition, Accumulator)>,
+    owned: Vec<Owned>,
     shard_count: usize,
     forget_after_ms: i64,
     counts: ShardCounts,
@@ -50,7 +58,7 @@ impl Shard {
         );
         let owned = (index..PARTITION_COUNT)
             .step_by(shard_count)
-            .map(|_| (Partition::default(), Accumulator::default()))
+            .map(|_| Owned::default())
             .collect();
         Self {
             scratch: Scratch::default(),
@@ -69,15 +77,16 @@ impl Shard {
 
     /// Matches one observation of an owned partition and adds what it commits to the sums.
     pub fn observe(&mut self, partition: u8, source: SourceId, observation: &Observation) {
-        let (tracks, sums) = &mut self.owned[usize::from(partition) / self.shard_count];
+        let owned = &mut self.owned[usize::from(partition) / self.shard_count];
         let network = self.matcher.network();
-        let outcome = tracks.observe(
+        let outcome = owned.tracks.observe(
             &self.matcher,
             &mut self.scratch,
             source,
             observation,
             &mut |advance| {
-                sums.advance(network, &advance);
+                owned.sums.advance(network, &advance);
+                owned.whereabouts.record(advance.track, advance.position);
             },
         );
         match outcome {
@@ -89,27 +98,35 @@ impl Shard {
     /// Commits everything pending: the input has ended.
     pub fn flush(&mut self) {
         let network = self.matcher.network();
-        for (tracks, sums) in &mut self.owned {
-            tracks.flush(&self.matcher, &mut self.scratch, &mut |advance| {
-                sums.advance(network, &advance);
-            });
+        for owned in &mut self.owned {
+            let commit = &mut |advance: Advance<'_>| {
+                owned.sums.advance(network, &advance);
+                owned.whereabouts.record(advance.track, advance.position);
+            };
+            owned.tracks.flush(&self.matcher, &mut self.scratch, commit);
         }
     }
 
-    /// Closes a minute: adds its sums to `into` and forgets road users that have gone silent.
-    pub fn close(&mut self, minute: Interval, into: &mut BinSums) {
+    /// Closes a minute: adds its sums to `into`, forgets road users that have gone silent, and
+    /// appends where the others were last to `present`.
+    pub fn close(
+        &mut self,
+        minute: Interval,
+        into: &mut BinSums,
+        present: &mut Vec<MatchedPosition>,
+    ) {
         let silent_since = minute.end.plus_millis(-self.forget_after_ms);
         let network = self.matcher.network();
-        for (tracks, sums) in &mut self.owned {
-            tracks.expire(
-                &self.matcher,
-                &mut self.scratch,
-                silent_since,
-                &mut |advance| {
-                    sums.advance(network, &advance);
-                },
-            );
-            sums.close(minute, into);
+        for owned in &mut self.owned {
+            let commit = &mut |advance: Advance<'_>| {
+                owned.sums.advance(network, &advance);
+                owned.whereabouts.record(advance.track, advance.position);
+            };
+            owned
+                .tracks
+                .expire(&self.matcher, &mut self.scratch, silent_since, commit);
+            owned.sums.close(minute, into);
+            owned.whereabouts.collect(silent_since, present);
         }
     }
 
@@ -122,7 +139,7 @@ impl Shard {
     pub fn track_count(&self) -> usize {
         self.owned
             .iter()
-            .map(|(tracks, _)| tracks.track_count())
+            .map(|owned| owned.tracks.track_count())
             .sum()
     }
 
@@ -130,10 +147,13 @@ impl Shard {
     pub fn snapshot(&self) -> Vec<Vec<u8>> {
         self.owned
             .iter()
-            .map(|(tracks, sums)| {
+            .map(|owned| {
                 let mut bytes = Vec::new();
-                put_block(&mut bytes, |out| tracks.snapshot(out));
-                put_block(&mut bytes, |out| sums.snapshot(self.matcher.network(), out));
+                put_block(&mut bytes, |out| owned.tracks.snapshot(out));
+                put_block(&mut bytes, |out| {
+                    owned.sums.snapshot(self.matcher.network(), out);
+                });
+                put_block(&mut bytes, |out| owned.whereabouts.snapshot(out));
                 bytes
             })
             .collect()
@@ -144,12 +164,17 @@ impl Shard {
     /// # Errors
     /// When the bytes are of another version or broken.
     pub fn restore(&mut self, partition: u8, mut bytes: &[u8]) -> Result<(), SnapshotError> {
-        let (tracks, sums) = &mut self.owned[usize::from(partition) / self.shard_count];
+        let owned = &mut self.owned[usize::from(partition) / self.shard_count];
         let block = take_block(&mut bytes, "matching")?;
-        *tracks = Partition::restore(block).map_err(SnapshotError::of("matching"))?;
+        owned.tracks = Partition::restore(block).map_err(SnapshotError::of("matching"))?;
         let block = take_block(&mut bytes, "sums")?;
-        sums.restore(self.matcher.network(), block)
+        owned
+            .sums
+            .restore(self.matcher.network(), block)
             .map_err(SnapshotError::of("sums"))?;
+        let block = take_block(&mut bytes, "whereabouts")?;
+        owned.whereabouts = Whereabouts::restore(block, self.matcher.network().segment_count())
+            .map_err(SnapshotError::of("whereabouts"))?;
         Ok(())
     }
 }

@@ -7,6 +7,7 @@ use super::diversion::{self, Plan};
 use super::jam::{self, Persistence, Run};
 use super::{Diversion, Guidance};
 use crate::forecast::ForecastBatch;
+use crate::matching::Presence;
 use crate::network::Network;
 use crate::state::{Level, StateBatch};
 use crate::units::{SegmentId, Timestamp};
@@ -107,6 +108,14 @@ pub(super) struct Shown {
     pub(super) diversion: Diversion,
 }
 
+/// What one closed minute shows.
+pub(super) struct Minute<'a> {
+    pub(super) states: &'a StateBatch,
+    pub(super) forecast: Option<&'a ForecastBatch>,
+    pub(super) presence: &'a Presence,
+    pub(super) now: Timestamp,
+}
+
 /// Watches the network minute by minute and says what is worth saying.
 #[derive(Debug)]
 pub struct Guide {
@@ -148,7 +157,8 @@ impl Guide {
         self.suppressed_count
     }
 
-    /// Takes one closed minute with its forecast and appends what is new, changed or withdrawn.
+    /// Takes one closed minute with its forecast and who was where at its end, and appends what is
+    /// new, changed or withdrawn.
     ///
     /// # Panics
     /// When state or forecast are of another network.
@@ -156,6 +166,7 @@ impl Guide {
         &mut self,
         states: &StateBatch,
         forecast: Option<&ForecastBatch>,
+        presence: &Presence,
         out: &mut Vec<Guidance>,
     ) {
         assert_eq!(
@@ -178,8 +189,14 @@ impl Guide {
         }
         let now = states.interval.end;
         let ids = self.identify(&runs, now, out);
+        let minute = Minute {
+            states,
+            forecast,
+            presence,
+            now,
+        };
         for (run, &id) in runs.iter().zip(&ids) {
-            self.follow(id, run, states, forecast, now, out);
+            self.follow(id, run, &minute, out);
         }
         if let Some(forecast) = forecast {
             self.divert(&runs, &ids, states, forecast, now, out);
@@ -241,15 +258,8 @@ impl Guide {
     }
 
     /// Follows one jam and emits it when it is new, materially changed or due for renewal.
-    fn follow(
-        &mut self,
-        id: u64,
-        run: &Run,
-        states: &StateBatch,
-        forecast: Option<&ForecastBatch>,
-        now: Timestamp,
-        out: &mut Vec<Guidance>,
-    ) {
+    fn follow(&mut self, id: u64, run: &Run, minute: &Minute<'_>, out: &mut Vec<Guidance>) {
+        let now = minute.now;
         let first_seen = now.plus_secs(-60 * i64::from(self.settings.onset_minutes));
         let known = self.jams.get(&id);
         let onset = known.map_or(first_seen, |jam| jam.onset);
@@ -275,7 +285,7 @@ impl Guide {
             level: run.level,
             head: run.segments[0],
         };
-        out.push(self.jam_guidance(&jam, run, states, forecast, now));
+        out.push(self.jam_guidance(&jam, run, minute));
         self.jams.insert(id, jam);
     }
 

@@ -33,6 +33,17 @@ pub enum Evidence {
         /// Distinct road users seen.
         sample_count: u32,
     },
+    /// Road users in a jam and near its tail, at the end of a closed minute.
+    Vehicles {
+        /// When.
+        at: Timestamp,
+        /// Road users on the segments of the jam.
+        in_jam: u32,
+        /// Road users within `radius_m` of its tail, on any road.
+        near_tail: u32,
+        /// Metres around the tail.
+        radius_m: f32,
+    },
     /// A segment's forecast.
     Forecast {
         /// The segment.

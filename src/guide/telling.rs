@@ -1,22 +1,26 @@
 //! What the guide says of a jam or a diversion: the published value with its evidence.
 
-use super::advice::{Guide, Jam, Shown};
+use super::advice::{Guide, Jam, Minute, Shown};
 use super::jam::{CREEPING_MPS, Run};
 use super::wording;
 use super::{Diversion, Evidence, Guidance, GuidanceKind, JamWarning};
 use crate::forecast::{ForecastBatch, STEP_COUNT, STEP_MS};
+use crate::matching::Presence;
 use crate::state::{Level, StateBatch};
 use crate::units::{SegmentId, Timestamp};
 
+/// How near to the tail of a jam road users are counted as about to run into it, m: 300 m ahead is
+/// where speed advice begins to help (docs/guidance.md).
+const NEAR_TAIL_M: f32 = 300.0;
+
 impl Guide {
-    pub(super) fn jam_guidance(
-        &self,
-        jam: &Jam,
-        run: &Run,
-        states: &StateBatch,
-        forecast: Option<&ForecastBatch>,
-        now: Timestamp,
-    ) -> Guidance {
+    pub(super) fn jam_guidance(&self, jam: &Jam, run: &Run, minute: &Minute<'_>) -> Guidance {
+        let &Minute {
+            states,
+            forecast,
+            presence,
+            now,
+        } = minute;
         let forecast_end = forecast.and_then(|forecast| self.forecast_end(run, states, forecast));
         let head = run.segments[0];
         let tail = run.chain.first().copied().unwrap_or(head);
@@ -28,6 +32,7 @@ impl Guide {
             .collect();
         because.dedup();
         because.extend(forecast.map(|forecast| forecast_evidence(forecast, head)));
+        because.extend(self.vehicle_evidence(run, tail, presence));
         Guidance {
             id: jam.id,
             revision: jam.revision,
@@ -54,6 +59,24 @@ impl Guide {
             supersedes: None,
             network: self.network.version(),
         }
+    }
+
+    /// Who is in the jam and near its tail; `None` where nobody is seen.
+    fn vehicle_evidence(
+        &self,
+        run: &Run,
+        tail: SegmentId,
+        presence: &Presence,
+    ) -> Option<Evidence> {
+        let (end_of_queue, _) = self.network.locate(tail, run.tail_offset_m);
+        let in_jam = presence.on_segments(&run.segments).count() as u32;
+        let near_tail = presence.within(end_of_queue, NEAR_TAIL_M).len() as u32;
+        (in_jam + near_tail > 0).then_some(Evidence::Vehicles {
+            at: presence.as_of(),
+            in_jam,
+            near_tail,
+            radius_m: NEAR_TAIL_M,
+        })
     }
 
     /// The start of the first forecast step from which the run stays above the congested ratio for

@@ -6,6 +6,7 @@
 
 mod belief;
 mod partition;
+mod presence;
 mod roads;
 mod route;
 mod settings;
@@ -14,6 +15,7 @@ mod step;
 mod track;
 
 pub use partition::{Matcher, Partition, Scratch};
+pub use presence::{Nearby, Presence, PresenceError, PresenceSettings, Present, Whereabouts};
 pub use settings::{MAX_HYPOTHESES, MAX_LAG_FIXES, MatchError, MatchSettings};
 
 use crate::observation::Origin;

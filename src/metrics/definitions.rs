@@ -190,6 +190,18 @@ pub const DEFINITIONS: &[Definition] = &[
         "Road users tracked at the last close of a minute.",
     ),
     metric(
+        "roadcast_presence_vehicles",
+        Kind::Gauge,
+        &[],
+        "Road users that could be asked for by place at the last close of a minute.",
+    ),
+    metric(
+        "roadcast_presence_left_out_vehicles",
+        Kind::Gauge,
+        &[],
+        "Road users left out of them because there were more than matching.presence_vehicles_max.",
+    ),
+    metric(
         "roadcast_segments_ratio",
         Kind::Gauge,
         &[(

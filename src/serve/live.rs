@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use super::body::LazyBody;
 use crate::forecast::ForecastBatch;
 use crate::guide::Guidance;
+use crate::matching::Presence;
 use crate::network::Network;
 use crate::state::StateBatch;
 use crate::units::Timestamp;
@@ -24,6 +25,8 @@ pub struct LiveView {
     pub forecast: Option<Arc<ForecastBatch>>,
     /// The advice in force, withdrawn and expired ones left out.
     pub guidance: Vec<Guidance>,
+    /// Who was where at the end of the newest closed minute.
+    pub presence: Option<Arc<Presence>>,
     /// Event time when this view was made.
     pub event_time: Timestamp,
     /// Event seconds that pass in one second of wall clock; 1 in production.

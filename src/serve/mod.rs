@@ -13,6 +13,7 @@ mod live;
 mod routes;
 #[cfg(test)]
 mod tests;
+mod vehicles;
 
 use std::future::Future;
 use std::net::SocketAddr;

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::assets::{self, Asset};
 use super::body::{Body, LazyBody};
 use super::live::{LiveReceiver, Snapshot};
+use super::vehicles::{self, VehiclesQuery};
 use super::{MetricsText, ServeOptions, encode};
 use crate::network::Network;
 use crate::units::SegmentId;
@@ -58,6 +59,7 @@ pub(super) fn router(options: ServeOptions, live: LiveReceiver, metrics: Metrics
         .route("/api/v1/forecast", get(forecast))
         .route("/api/v1/guidance", get(guidance))
         .route("/api/v1/segments/{id}", get(segment))
+        .route("/api/v1/vehicles", get(vehicles_near))
         .route("/api/v1/status", get(status))
         .with_state(app)
         .layer(middleware::from_fn(move |request, next| {
@@ -260,6 +262,27 @@ async fn segment(State(app): Shared, Path(id): Path<u32>) -> Response {
                 .into_response()
         }
         _ => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+async fn vehicles_near(State(app): Shared, Query(query): Query<VehiclesQuery>) -> Response {
+    if let Some(problem) = query.problem() {
+        return (StatusCode::BAD_REQUEST, problem).into_response();
+    }
+    let snapshot = app.live.newest();
+    let privacy = app.options.privacy;
+    let answer = tokio::task::spawn_blocking(move || {
+        let (presence, network) = snapshot
+            .view
+            .presence
+            .as_deref()
+            .zip(snapshot.view.network.as_deref())?;
+        Some(vehicles::vehicles(presence, network, privacy, &query))
+    });
+    match answer.await {
+        Ok(Some(body)) => ([(header::CACHE_CONTROL, "no-store")], axum::Json(body)).into_response(),
+        Ok(None) => StatusCode::NOT_FOUND.into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }
 

@@ -9,9 +9,11 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
 use super::{LiveSender, LiveView, ServeOptions, Server, live_channel, spawn};
+use crate::matching::{MatchedPosition, Presence, PresenceSettings};
 use crate::network::Network;
+use crate::observation::Origin;
 use crate::publish::format::fixture;
-use crate::units::{Position, Timestamp};
+use crate::units::{Position, SegmentId, SubjectId, Timestamp};
 
 struct Running {
     server: Server,
@@ -40,6 +42,7 @@ fn view(network: Arc<Network>) -> LiveView {
         state: Some(Arc::new(fixture::state(&network))),
         forecast: Some(Arc::new(fixture::forecast(&network))),
         guidance: vec![fixture::jam(&network), fixture::diversion(&network)],
+        presence: None,
         event_time: Timestamp::from_secs(28_880),
         speedup: 20.0,
         network: Some(network),
@@ -163,6 +166,87 @@ async fn the_api_shows_the_view() {
         (&body["sequence"], &body["speedup"]),
         (&1.into(), &20.0.into())
     );
+}
+
+/// Five taxis on one road, one on the next: told as a group, never alone.
+#[tokio::test]
+async fn vehicles_are_told_as_groups_without_identity() {
+    let running = start(ServeOptions::default()).await;
+    let addr = running.server.addr;
+    let network = Arc::new(fixture::network());
+    let ask = |segment, offset_m: f32, radius_m: f32| {
+        let at = network.position_at(SegmentId(segment), offset_m);
+        format!(
+            "/api/v1/vehicles?lon={}&lat={}&radius_m={radius_m}",
+            at.lon_deg, at.lat_deg
+        )
+    };
+    assert_eq!(get(addr, &ask(0, 0.0, 300.0)).await.0, 404);
+    let taxi = |subject: u64, segment, offset_m| MatchedPosition {
+        subject: SubjectId(0xC0FF_EE00 + subject),
+        observed_at: Timestamp::from_secs(28_850),
+        segment: SegmentId(segment),
+        offset_m,
+        likelihood: 1.0,
+        speed_mps: Some(8.0 + subject as f32),
+        origin: Origin::Probe,
+    };
+    let mut taxis: Vec<MatchedPosition> = (0..5)
+        .map(|index| taxi(index, 1, 100.0 + 7.0 * index as f32))
+        .collect();
+    taxis.push(taxi(9, 0, 50.0));
+    let as_of = Timestamp::from_secs(28_860);
+    let presence = Presence::new(&network, &PresenceSettings::default(), as_of, taxis);
+    running.live.publish(LiveView {
+        presence: Some(Arc::new(presence)),
+        ..view(Arc::clone(&network))
+    });
+
+    let all = get_json(addr, &ask(1, 110.0, 5_000.0)).await;
+    assert_eq!(
+        (&all["count"], &all["as_of_ms"]),
+        (&6.into(), &28_860_000.into())
+    );
+    assert_eq!(
+        all["segments"],
+        serde_json::json!([{"segment": 1, "count": 5}])
+    );
+    assert_eq!(all["positions"].as_array().map(Vec::len), Some(5));
+    assert!(all["mean_speed_mps"].is_number());
+    let taxi_of_five = &all["positions"][0];
+    let told = Position::new(
+        taxi_of_five["lon_deg"].as_f64().expect("a number"),
+        taxi_of_five["lat_deg"].as_f64().expect("a number"),
+    );
+    let point = network.frame().to_point(told);
+    for metres in [point.x, point.y] {
+        assert!(
+            (metres / 10.0 - (metres / 10.0).round()).abs() < 0.05,
+            "{metres}"
+        );
+    }
+    assert!(!all.to_string().contains(&0xC0FF_EE00u64.to_string()));
+
+    let alone = get_json(addr, &ask(0, 50.0, 20.0)).await;
+    assert_eq!(
+        (
+            &alone["count"],
+            &alone["mean_speed_mps"],
+            &alone["positions"]
+        ),
+        (&Value::Null, &Value::Null, &serde_json::json!([]))
+    );
+    for bad in [
+        "lon=114.3&lat=30.6",
+        "lon=114.3&lat=99&radius_m=50",
+        "lon=114.3&lat=30.6&radius_m=6000",
+    ] {
+        assert_eq!(
+            get(addr, &format!("/api/v1/vehicles?{bad}")).await.0,
+            400,
+            "{bad}"
+        );
+    }
 }
 
 #[tokio::test]

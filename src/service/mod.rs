@@ -26,7 +26,7 @@ use crate::guide::GuideSettings;
 use crate::ingest::{
     self, ConnectSettings, IngestSettings, IngestStats, Qos, Status, Subscription,
 };
-use crate::matching::{MatchSettings, Matcher};
+use crate::matching::{MatchSettings, Matcher, PresenceSettings};
 use crate::metrics::Metrics;
 use crate::network::Network;
 use crate::publish::format::{Privacy, RunInfo, status_message};
@@ -273,6 +273,10 @@ fn parts(config: &Config, network: Arc<Network>) -> anyhow::Result<Parts> {
         analysis: AnalysisSettings {
             state,
             guide: GuideSettings::default(),
+            presence: PresenceSettings {
+                expire_after_s: config.raw.matching.forget_after_s,
+                vehicles_max: config.raw.matching.presence_vehicles_max,
+            },
             profiles,
         },
     })

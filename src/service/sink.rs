@@ -64,6 +64,14 @@ impl ServiceSink {
         metrics.stage_seconds(Stage::Forecast, took.forecast_s);
         metrics.stage_seconds(Stage::Guide, took.guide_s);
         metrics.stage_seconds(Stage::Publish, self.latest.published_s);
+        let presence = analysis.presence();
+        let present = presence.vehicles().len();
+        metrics.gauge("roadcast_presence_vehicles", &[], present as f64);
+        metrics.gauge(
+            "roadcast_presence_left_out_vehicles",
+            &[],
+            presence.left_out_count() as f64,
+        );
         let (jams, diversions) = analysis.guide().active_counts();
         metrics.gauge("roadcast_guidance_active", &["jam"], jams as f64);
         metrics.gauge(
@@ -177,6 +185,7 @@ impl OutputSink for ServiceSink {
             forecast: self.latest.forecast.clone(),
             state: Some(state),
             guidance: self.active.values().cloned().collect(),
+            presence: Some(analysis.presence().clone()),
             event_time: self.clock.now().max(now),
             speedup: self.speedup,
         });

@@ -15,10 +15,12 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use roadcast::forecast::{ForecastBatch, STEP_COUNT, SpeedQuantiles};
-use roadcast::guide::{Guidance, GuidanceKind, Guide, GuideSettings};
+use roadcast::guide::{Evidence, Guidance, GuidanceKind, Guide, GuideSettings};
+use roadcast::matching::{MatchedPosition, Presence, PresenceSettings};
 use roadcast::network::{Network, NetworkBuilder, RoadClass, SegmentDraft, SegmentFlags};
+use roadcast::observation::Origin;
 use roadcast::state::{Level, Provenance, SegmentState, StateBatch};
-use roadcast::units::{Interval, Position, SegmentId, Timestamp};
+use roadcast::units::{Interval, Position, SegmentId, SubjectId, Timestamp};
 
 const FREE_MPS: f32 = 15.0;
 /// Segments by name, in the order in which they are built.
@@ -129,7 +131,7 @@ fn guide(network: &Arc<Network>) -> Guide {
 
 fn update(guide: &mut Guide, state: &StateBatch) -> Vec<Guidance> {
     let mut out = Vec::new();
-    guide.update(state, Some(&unchanged(state)), &mut out);
+    guide.update(state, Some(&unchanged(state)), &Presence::empty(), &mut out);
     out
 }
 
@@ -192,6 +194,47 @@ fn a_jam_begins_after_two_minutes_keeps_its_id_and_is_withdrawn() {
     };
     assert!(end.withdrawn && end.id == jam.id);
     assert_eq!(guide.active_counts(), (0, 0));
+}
+
+/// The evidence of a jam says how many are in it and near its tail.
+#[test]
+fn a_jam_tells_who_is_in_it() {
+    let network = network();
+    let mut guide = guide(&network);
+    let seen = |subject, segment, offset_m| MatchedPosition {
+        subject: SubjectId(subject),
+        observed_at: Timestamp::from_secs(110),
+        segment,
+        offset_m,
+        likelihood: 1.0,
+        speed_mps: Some(2.0),
+        origin: Origin::Probe,
+    };
+    let in_jam = (0..7).map(|subject| seen(subject, CD, 10.0 + 10.0 * subject as f32));
+    let before_it = network.segment(SegmentId(1)).length_m - 50.0;
+    let positions = in_jam
+        .chain([
+            seen(20, SegmentId(1), before_it),
+            seen(21, SegmentId(4), 500.0),
+        ])
+        .collect();
+    let as_of = Timestamp::from_secs(120);
+    let presence = Presence::new(&network, &PresenceSettings::default(), as_of, positions);
+    let mut out = Vec::new();
+    for at in 0..2 {
+        let state = minute(&network, at, &[(CD, 2.0)]);
+        guide.update(&state, Some(&unchanged(&state)), &presence, &mut out);
+    }
+    let [jam] = jams(&out)[..] else {
+        unreachable!("{} pieces of advice", out.len())
+    };
+    let evidence = Evidence::Vehicles {
+        at: as_of,
+        in_jam: 7,
+        near_tail: 8,
+        radius_m: 300.0,
+    };
+    assert!(jam.because.contains(&evidence), "{:?}", jam.because);
 }
 
 #[test]

@@ -10,14 +10,14 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use roadcast::config;
-use roadcast::engine::{AnalysisSettings, Engine, FrontSettings, Input, Output};
+use roadcast::engine::{Analysis, AnalysisSettings, Engine, FrontSettings, Input, Output};
 use roadcast::forecast::{ForecastBatch, Forecaster, ProfileResidual};
 use roadcast::guide::Guidance;
-use roadcast::matching::{MatchSettings, Matcher};
+use roadcast::matching::{MatchSettings, Matcher, Present};
 use roadcast::observation::{RawMessage, RejectReason};
 use roadcast::replay::city::{self, CitySize};
 use roadcast::replay::digest::Digest;
-use roadcast::replay::outputs::OutputSink;
+use roadcast::replay::outputs::{MinuteTimes, OutputSink};
 use roadcast::replay::pipeline::{Parts, Pipeline, PipelineSettings, RunFigures};
 use roadcast::replay::traffic::Fleet;
 use roadcast::state::StateBatch;
@@ -32,6 +32,8 @@ const VEHICLES: usize = 600;
 struct DigestSink {
     digest: Digest,
     minutes: usize,
+    /// Who was where at the end of each minute.
+    present: Vec<Vec<Present>>,
 }
 
 impl OutputSink for DigestSink {
@@ -48,6 +50,11 @@ impl OutputSink for DigestSink {
 
     fn guidance(&mut self, guidance: &Guidance) -> anyhow::Result<()> {
         self.digest.guidance(guidance);
+        Ok(())
+    }
+
+    fn minute_done(&mut self, analysis: &Analysis, _took: MinuteTimes) -> anyhow::Result<()> {
+        self.present.push(analysis.presence().vehicles().to_vec());
         Ok(())
     }
 }
@@ -204,11 +211,38 @@ fn a_run_taken_up_from_a_snapshot_equals_one_never_stopped() {
         after.accept(message.received_at, message).unwrap();
     }
     let (figures, resumed) = after.finish().unwrap();
+    assert!(
+        resumed.present == present(1, 500),
+        "the same road users in the same places"
+    );
     let (expected, digest, minutes) = run(1, 500);
     assert_eq!(resumed.digest.hex(), digest);
     assert_eq!(resumed.minutes, minutes);
     assert_eq!(figures.received, expected.received);
     assert_eq!(figures.profiles, expected.profiles);
+}
+
+fn present(shard_count: usize, batch: usize) -> Vec<Vec<Present>> {
+    let mut pipeline = pipeline(shard_count, None, DigestSink::default());
+    for message in messages(batch) {
+        pipeline.accept(message.received_at, &message).unwrap();
+    }
+    let (_, sink) = pipeline.finish().unwrap();
+    sink.present
+}
+
+#[test]
+fn who_is_where_does_not_depend_on_shards_or_batches() {
+    let alone = present(1, 1000);
+    assert_eq!(alone.len(), 7);
+    // Trips that have ended stay until they expire.
+    let range = VEHICLES * 9 / 10..=VEHICLES * 12 / 10;
+    let counts: Vec<usize> = alone.iter().map(Vec::len).collect();
+    assert!(
+        counts.iter().all(|count| range.contains(count)),
+        "{counts:?}"
+    );
+    assert!(alone == present(3, 64));
 }
 
 #[test]

@@ -162,6 +162,21 @@ pub enum EvidenceEntry {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         sample_count: Option<u32>,
     },
+    /// Road users in a jam and near its tail at the end of a minute.
+    Vehicles {
+        /// When, event time, milliseconds.
+        at_ms: i64,
+        /// Distinct road users on the segments of the jam; absent where they are fewer than
+        /// `min_subjects`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        in_jam: Option<u32>,
+        /// Distinct road users within `radius_m` of its tail, on any road; absent where they are
+        /// fewer than `min_subjects`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        near_tail: Option<u32>,
+        /// Metres around the tail.
+        radius_m: f32,
+    },
     /// A segment's forecast.
     Forecast {
         /// Segment number.
@@ -345,6 +360,17 @@ fn evidence_entry(privacy: Privacy, evidence: &Evidence) -> EvidenceEntry {
             speed_mps: rounded(*speed_mps),
             free_flow_mps: rounded(*free_flow_mps),
             sample_count: privacy.sample_count(*sample_count),
+        },
+        Evidence::Vehicles {
+            at,
+            in_jam,
+            near_tail,
+            radius_m,
+        } => EvidenceEntry::Vehicles {
+            at_ms: at.as_millis(),
+            in_jam: privacy.sample_count(*in_jam),
+            near_tail: privacy.sample_count(*near_tail),
+            radius_m: rounded(*radius_m),
         },
         Evidence::Forecast {
             segment,

@@ -10,6 +10,7 @@ use anyhow::{Context, anyhow};
 use super::{Latency, spawn, stage_ended};
 use crate::engine::Analysis;
 use crate::forecast::{ForecastBatch, ForecastRequest, Forecaster, ProfileResidual};
+use crate::matching::MatchedPosition;
 use crate::observation::DetectorReading;
 use crate::replay::outputs::{MinuteTimes, OutputSink};
 use crate::state::BinSums;
@@ -23,6 +24,7 @@ pub(super) enum ToAnalysis {
     Sums {
         minute: Interval,
         sums: BinSums,
+        present: Vec<MatchedPosition>,
     },
     Snapshot(SyncSender<Vec<u8>>),
     Barrier(SyncSender<()>),
@@ -32,6 +34,7 @@ pub(super) enum ToAnalysis {
 pub(super) struct PendingMinute {
     detectors: Vec<DetectorReading>,
     sums: Option<BinSums>,
+    present: Vec<MatchedPosition>,
     missing: usize,
 }
 
@@ -66,11 +69,16 @@ impl<S: OutputSink> AnalysisWorker<S> {
                         PendingMinute {
                             detectors,
                             sums: None,
+                            present: Vec::new(),
                             missing,
                         },
                     );
                 }
-                ToAnalysis::Sums { minute, sums } => self.collect(minute, sums)?,
+                ToAnalysis::Sums {
+                    minute,
+                    sums,
+                    present,
+                } => self.collect(minute, sums, present)?,
                 ToAnalysis::Snapshot(reply) => {
                     let mut bytes = Vec::new();
                     self.stage2.snapshot(&mut bytes);
@@ -93,12 +101,22 @@ impl<S: OutputSink> AnalysisWorker<S> {
 
     /// Merges one shard's sums; the last one of a minute closes it. Shards close minutes in order,
     /// so minutes complete in order too.
-    fn collect(&mut self, minute: Interval, mut sums: BinSums) -> anyhow::Result<()> {
+    fn collect(
+        &mut self,
+        minute: Interval,
+        mut sums: BinSums,
+        present: Vec<MatchedPosition>,
+    ) -> anyhow::Result<()> {
         let pending = self
             .pending
             .get_mut(&minute)
             .context("sums of a minute never closed")?;
         pending.missing -= 1;
+        if pending.present.is_empty() {
+            pending.present = present;
+        } else {
+            pending.present.extend(present);
+        }
         match &mut pending.sums {
             None => pending.sums = Some(sums),
             Some(merged) => {
@@ -112,6 +130,7 @@ impl<S: OutputSink> AnalysisWorker<S> {
         }
         let pending = self.pending.remove(&minute).unwrap_or_default();
         let mut sums = pending.sums.context("a minute without sums")?;
+        self.stage2.locate(minute.end, pending.present);
         self.close(minute, &sums, &pending.detectors)?;
         sums.clear();
         drop(self.return_sums.try_send(sums));

@@ -146,12 +146,17 @@ impl ShardWorker {
             .ok()
             .and_then(|spare| spare.try_recv().ok());
         let mut sums = spare.unwrap_or_else(|| BinSums::new(self.segment_count));
-        self.shard.close(minute, &mut sums);
+        let mut present = Vec::new();
+        self.shard.close(minute, &mut sums, &mut present);
         if let Ok(mut progress) = self.progress.lock() {
             progress.tracks = self.shard.track_count() as u64;
         }
         self.to_analysis
-            .send(ToAnalysis::Sums { minute, sums })
+            .send(ToAnalysis::Sums {
+                minute,
+                sums,
+                present,
+            })
             .is_ok()
     }
 }
