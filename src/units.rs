@@ -195,6 +195,12 @@ id!(
     u32
 );
 id!(
+    /// An evaluation section (评价路段): a chain of segments that is reported as one, dense from 0
+    /// within one division of one network version.
+    SectionId,
+    u32
+);
+id!(
     /// One configured source of messages (a subscription or an input file), dense from 0.
     SourceId,
     u32

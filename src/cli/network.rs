@@ -8,7 +8,9 @@ use std::time::Instant;
 use anyhow::Context;
 
 use super::UsageError;
-use crate::network::{ImportReport, Network, RoadClass, SegmentFlags, compiled};
+use crate::network::{
+    ImportReport, Network, RoadClass, SectionKind, SectionRules, SegmentFlags, compiled,
+};
 
 /// Options of `roadcast network`.
 #[derive(Debug, clap::Args)]
@@ -27,6 +29,9 @@ enum Verb {
         /// The compiled file to write.
         #[arg(long, value_name = "FILE.rcn")]
         out: PathBuf,
+        /// Also divide the segments into evaluation sections.
+        #[arg(long, value_name = "STANDARD")]
+        resplit: Option<Resplit>,
     },
     /// Show what a network, source or compiled, holds.
     Info {
@@ -35,10 +40,18 @@ enum Verb {
     },
 }
 
+/// By which standard segments are divided into evaluation sections.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Resplit {
+    /// GB/T 33171-2016: expressways from ramp to ramp, 3 km where possible; other roads from stop
+    /// line to stop line, 1.5 km where possible.
+    Gbt33171,
+}
+
 /// Runs the command.
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     match args.verb {
-        Verb::Build { from, out } => build(&from, &out)?,
+        Verb::Build { from, out, resplit } => build(&from, &out, resplit)?,
         Verb::Info { file } => info(&file)?,
     }
     Ok(ExitCode::SUCCESS)
@@ -46,23 +59,60 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
 
 /// Reads the network a `--network` option names, source or compiled.
 pub(crate) fn open(path: &Path) -> anyhow::Result<(Network, ImportReport)> {
-    let name = path.display().to_string();
-    let bytes = std::fs::read(path)
-        .map_err(|error| UsageError(format!("network {name} can't be read: {error}")))?;
-    let loaded = crate::network::load(&name, bytes)
-        .map_err(|error| UsageError(error.to_string()))
-        .context("network")?;
-    Ok(loaded)
+    understand(path, read(path)?)
 }
 
-fn build(from: &Path, to: &Path) -> anyhow::Result<()> {
-    let (network, report) = open(from)?;
+fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let unreadable =
+        |error| UsageError(format!("network {} can't be read: {error}", path.display()));
+    Ok(std::fs::read(path).map_err(unreadable)?)
+}
+
+fn understand(path: &Path, bytes: Vec<u8>) -> anyhow::Result<(Network, ImportReport)> {
+    crate::network::load(&path.display().to_string(), bytes)
+        .map_err(|error| UsageError(error.to_string()))
+        .context("network")
+}
+
+/// What a step does and how long it took.
+struct Steps(Vec<(&'static str, f64)>);
+
+impl Steps {
+    fn time<T>(&mut self, name: &'static str, step: impl FnOnce() -> T) -> T {
+        let started = Instant::now();
+        let result = step();
+        self.0
+            .push((name, started.elapsed().as_secs_f64() * 1000.0));
+        result
+    }
+
+    fn tell(&self, out: &mut impl Write) -> std::io::Result<()> {
+        for (name, ms) in &self.0 {
+            writeln!(out, "{name:<12} {ms:.1} ms")?;
+        }
+        let total_ms: f64 = self.0.iter().map(|(_, ms)| ms).sum();
+        writeln!(out, "total        {total_ms:.1} ms")
+    }
+}
+
+fn build(from: &Path, to: &Path, resplit: Option<Resplit>) -> anyhow::Result<()> {
+    let mut steps = Steps(Vec::new());
+    let source = steps.time("read", || read(from))?;
+    let (mut network, report) = steps.time("import", || understand(from, source))?;
+    if let Some(Resplit::Gbt33171) = resplit {
+        let rules = SectionRules::default();
+        network = steps.time("divide", || network.with_sections(&rules));
+    }
     let mut bytes = Vec::new();
-    compiled::write(&network, &report, &mut bytes);
+    steps.time("compile", || {
+        compiled::write(&network, &report, &mut bytes);
+    });
     // A reader never sees half a file: written beside it, then renamed.
     let mut partial = to.as_os_str().to_owned();
     partial.push(".partial");
-    let written = std::fs::write(&partial, &bytes).and_then(|()| std::fs::rename(&partial, to));
+    let written = steps.time("write", || {
+        std::fs::write(&partial, &bytes).and_then(|()| std::fs::rename(&partial, to))
+    });
     written.with_context(|| format!("{} can't be written", to.display()))?;
     let mut out = std::io::stdout().lock();
     describe(&network, &report, &mut out)?;
@@ -72,15 +122,19 @@ fn build(from: &Path, to: &Path) -> anyhow::Result<()> {
         bytes.len(),
         to.display()
     )?;
+    steps.tell(&mut out)?;
     Ok(())
 }
 
 fn info(file: &Path) -> anyhow::Result<()> {
+    let mut steps = Steps(Vec::new());
     let started = Instant::now();
-    let (network, report) = open(file)?;
+    let bytes = steps.time("read", || read(file))?;
+    let (network, report) = steps.time("check", || understand(file, bytes))?;
     let load_ms = started.elapsed().as_secs_f64() * 1000.0;
     let mut out = std::io::stdout().lock();
     describe(&network, &report, &mut out)?;
+    steps.tell(&mut out)?;
     writeln!(out, "loaded in    {load_ms:.0} ms")?;
     Ok(())
 }
@@ -117,12 +171,66 @@ fn describe(network: &Network, report: &ImportReport, out: &mut impl Write) -> s
     }
     let restricted_km = total_km(&|segment| segment.flags.contains(SegmentFlags::RESTRICTED));
     writeln!(out, "restricted   {restricted_km:.1} km")?;
+    describe_sections(network, out)?;
+    describe_tables(network, out)?;
     writeln!(out, "roads read   {}", report.roads_read)?;
     for (cause, count) in report.omissions() {
         writeln!(out, "  left out   {count} {}", cause.label())?;
     }
     for note in &report.notes {
         writeln!(out, "  note       {note}")?;
+    }
+    Ok(())
+}
+
+/// Evaluation sections by kind: how many, and their lengths at the quantiles 0.1, 0.5 and 0.9.
+fn describe_sections(network: &Network, out: &mut impl Write) -> std::io::Result<()> {
+    if network.section_count() == 0 {
+        return writeln!(out, "sections     none; network build --resplit makes them");
+    }
+    writeln!(out, "sections     {}", network.section_count())?;
+    for kind in SectionKind::ALL {
+        let mut lengths_m: Vec<f64> = network
+            .sections()
+            .filter(|section| section.kind == kind)
+            .map(|section| section.length.value())
+            .collect();
+        lengths_m.sort_unstable_by(f64::total_cmp);
+        let Some(last) = lengths_m.len().checked_sub(1) else {
+            continue;
+        };
+        let quantile_m = |share: f64| lengths_m[(share * last as f64).round() as usize];
+        writeln!(
+            out,
+            "  {:<12} {} of {:.0}, {:.0}, {:.0} m (10, 50, 90 %)",
+            kind.label(),
+            lengths_m.len(),
+            quantile_m(0.1),
+            quantile_m(0.5),
+            quantile_m(0.9)
+        )?;
+    }
+    Ok(())
+}
+
+/// Items, bytes and the time to build each table anew where it can be built from the others.
+fn describe_tables(network: &Network, out: &mut impl Write) -> std::io::Result<()> {
+    writeln!(out, "table            items      bytes   build")?;
+    for size in network.tables() {
+        let started = Instant::now();
+        let is_derived = network.rehearse(size.table);
+        let build = if is_derived {
+            format!("{:.1} ms", started.elapsed().as_secs_f64() * 1000.0)
+        } else {
+            "-".to_owned()
+        };
+        writeln!(
+            out,
+            "  {:<13} {:>8} {:>10}   {build}",
+            size.table.label(),
+            size.item_count,
+            size.byte_count
+        )?;
     }
     Ok(())
 }

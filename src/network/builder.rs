@@ -9,6 +9,7 @@ use super::index::SegmentIndex;
 use super::model::{
     Junction, Movement, NONE, Network, NetworkVersion, RoadClass, Segment, SegmentFlags,
 };
+use super::sections::SectionTable;
 use crate::units::{JunctionId, LocalFrame, Point, Position, SegmentId};
 
 /// One directed segment as an importer describes it.
@@ -419,11 +420,12 @@ fn assemble(parts: Parts) -> Network {
         text_start: parts.text_start,
         region_count: parts.region_count,
         index,
+        sections: SectionTable::default(),
     }
 }
 
 /// Where each group begins when things are sorted by their group.
-fn group_starts(groups: usize, keys: impl Iterator<Item = u32>) -> Vec<u32> {
+pub(super) fn group_starts(groups: usize, keys: impl Iterator<Item = u32>) -> Vec<u32> {
     let mut starts = vec![0u32; groups + 1];
     for key in keys {
         starts[key as usize + 1] += 1;
@@ -435,7 +437,7 @@ fn group_starts(groups: usize, keys: impl Iterator<Item = u32>) -> Vec<u32> {
 }
 
 /// The positions of the things in each group, in order.
-fn group_members(starts: &[u32], keys: impl Iterator<Item = u32>) -> Vec<u32> {
+pub(super) fn group_members(starts: &[u32], keys: impl Iterator<Item = u32>) -> Vec<u32> {
     let mut next = starts.to_vec();
     let mut members = vec![0u32; starts.last().copied().unwrap_or(0) as usize];
     for (position, key) in keys.enumerate() {

@@ -4,10 +4,11 @@
 //!    0  magic, 8 bytes                 80  origin: longitude, latitude, f64 degrees
 //!    8  format version, u32            96  region count, u32, and 4 zero bytes
 //!   12  section count, u32            104  bytes of each section, u64 each
-//!   16  network version, SHA-256      200  sections, each padded with zeros to 8 bytes:
+//!   16  network version, SHA-256      216  sections, each padded with zeros to 8 bytes:
 //!   48  check of the rest, SHA-256         segments, points, junctions, movements, texts,
 //!                                          text starts | movements out, movements in, their
-//!                                          order, index nodes, index leaves, import report
+//!                                          order, index nodes, index leaves, import report,
+//!                                          starts of evaluation sections, their segments
 //! ```
 //!
 //! All numbers are little-endian. The network version is the hash of what the network holds (the
@@ -23,7 +24,8 @@ use super::builder::Parts;
 use super::index::SegmentIndex;
 use super::model::{NONE, Network, NetworkVersion, RoadClass, Segment};
 use super::report::ImportReport;
-use crate::units::{LocalFrame, Point, Position};
+use super::sections::SectionTable;
+use crate::units::{LocalFrame, Point, Position, SegmentId};
 
 const _: () = assert!(
     cfg!(target_endian = "little"),
@@ -33,9 +35,9 @@ const _: () = assert!(
 /// The first bytes of every compiled network; the line ends betray a transfer as text.
 pub const MAGIC: [u8; 8] = *b"RCNET\r\n\x1a";
 /// The layout this build writes and reads.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
-const SECTIONS: usize = 12;
+const SECTIONS: usize = 14;
 const VERSION_AT: usize = 16;
 const CHECK_AT: usize = 48;
 const ORIGIN_AT: usize = 80;
@@ -48,6 +50,7 @@ const FIRST_DERIVED: usize = 6;
 /// Appends the compiled form of `network` to `out`, with the report of its import.
 pub fn write(network: &Network, report: &ImportReport, out: &mut Vec<u8>) {
     let report = report.to_text();
+    let section_members: Vec<u32> = network.sections.members.iter().map(|id| id.0).collect();
     let sections: [&[u8]; SECTIONS] = [
         bytemuck::cast_slice(&network.segments),
         bytemuck::cast_slice(&network.points),
@@ -61,6 +64,8 @@ pub fn write(network: &Network, report: &ImportReport, out: &mut Vec<u8>) {
         bytemuck::cast_slice(&network.index.nodes),
         bytemuck::cast_slice(&network.index.leaf_ids),
         report.as_bytes(),
+        bytemuck::cast_slice(&network.sections.start),
+        bytemuck::cast_slice(&section_members),
     ];
     let mut header = [0u8; HEADER_BYTES];
     let mut put = |at: usize, bytes: &[u8]| header[at..at + bytes.len()].copy_from_slice(bytes);
@@ -306,7 +311,7 @@ fn network(
     );
     let index = SegmentIndex::from_parts(nodes, leaves, count)
         .ok_or("the spatial index does not fit the segments")?;
-    Ok(Network {
+    let mut network = Network {
         frame: parts.frame,
         version,
         segments: parts.segments,
@@ -320,7 +325,16 @@ fn network(
         text_start: parts.text_start,
         region_count: parts.region_count,
         index,
-    })
+        sections: SectionTable::default(),
+    };
+    let members: Vec<u32> = array(sections[13], "segments of evaluation sections")?;
+    network.sections = SectionTable::from_parts(
+        array(sections[12], "starts of evaluation sections")?,
+        members.into_iter().map(SegmentId).collect(),
+        &network,
+    )
+    .ok_or("the evaluation sections do not fit the segments")?;
+    Ok(network)
 }
 
 const fn padding(length: usize) -> usize {
@@ -348,7 +362,7 @@ fn f64_at(header: &[u8], at: usize) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::csv;
+    use crate::network::{SectionRules, csv};
 
     const SMALL: &str = "\
 from,to,highway,lon1,lat1,lon2,lat2,len_m,id,oneway,lanes,limit_mps,name
@@ -360,6 +374,7 @@ d,e,footway,114.301,30.55,114.301,30.551,111,r3,no,,,
 
     fn compiled(text: &str) -> (Network, ImportReport, Vec<u8>) {
         let (network, report) = csv::read("x.csv", text.as_bytes()).unwrap();
+        let network = network.with_sections(&SectionRules::default());
         let mut bytes = Vec::new();
         write(&network, &report, &mut bytes);
         (network, report, bytes)

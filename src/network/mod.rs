@@ -14,7 +14,9 @@ mod model;
 pub mod osm;
 pub mod paths;
 mod report;
+mod sections;
 pub mod sumo;
+mod tables;
 mod tags;
 
 pub use builder::{NetworkBuilder, SegmentDraft};
@@ -24,6 +26,8 @@ pub use model::{
 
 pub use input::load;
 pub use report::{ImportReport, NetworkFormat, Omission};
+pub use sections::{Section, SectionKind, SectionRules};
+pub use tables::{Table, TableSize};
 
 /// Why a network could not be built or read.
 #[derive(Debug, thiserror::Error)]

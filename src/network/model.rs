@@ -265,6 +265,7 @@ pub struct Network {
     pub(crate) text_start: Vec<u32>,
     pub(crate) region_count: u32,
     pub(crate) index: super::index::SegmentIndex,
+    pub(crate) sections: super::sections::SectionTable,
 }
 
 impl Network {

@@ -25,9 +25,10 @@ pub(crate) struct Drawn {
     places: BTreeMap<char, Point>,
 }
 
-/// Draws a network. Ways are written `A-B-C` (both directions) or `A>B>C` (one way), with the
-/// class after a blank where it is not secondary (`A-B service`); `banned` lists forbidden turns
-/// as `ABC` (from AB into BC).
+/// Draws a network. Lower-case junctions have signals. Ways are written `A-B-C` (both directions)
+/// or `A>B>C` (one way), with the class after a blank where it is not secondary (`A-B service`,
+/// `A>B trunk_link`) and the name after the class; `banned` lists forbidden turns as `ABC` (from AB
+/// into BC).
 pub(crate) fn draw(map: &str, ways: &[&str], banned: &[&str]) -> Drawn {
     let origin = Position::new(114.3055, 30.5931);
     let frame = LocalFrame::new(origin);
@@ -43,11 +44,21 @@ pub(crate) fn draw(map: &str, ways: &[&str], banned: &[&str]) -> Drawn {
     let mut builder = NetworkBuilder::new(origin);
     let junctions: BTreeMap<char, JunctionId> = places
         .iter()
-        .map(|(&mark, &point)| (mark, builder.add_junction(frame.to_position(point), false)))
+        .map(|(&mark, &point)| {
+            (
+                mark,
+                builder.add_junction(frame.to_position(point), mark.is_ascii_lowercase()),
+            )
+        })
         .collect();
     let mut segments = BTreeMap::new();
     for way in ways {
-        let (nodes, class) = way.split_once(' ').unwrap_or((way, "secondary"));
+        let mut words = way.splitn(3, ' ');
+        let (nodes, class) = (words.next().unwrap(), words.next().unwrap_or("secondary"));
+        let name = words.next().map(str::to_owned);
+        let (class, is_link) = class
+            .strip_suffix("_link")
+            .map_or((class, false), |class| (class, true));
         let class = *RoadClass::ALL
             .iter()
             .find(|known| known.label() == class)
@@ -64,12 +75,12 @@ pub(crate) fn draw(map: &str, ways: &[&str], banned: &[&str]) -> Drawn {
                     class,
                     limit_mps: None,
                     lanes: None,
-                    flags: SegmentFlags::default(),
+                    flags: SegmentFlags::default().with(SegmentFlags::LINK, is_link),
                     layer: 0,
                     source_id: (*way).to_owned(),
                     source_dir,
                     source_pair: 0,
-                    name: None,
+                    name: name.clone(),
                     name_en: None,
                 };
                 let id = builder.add_segment(draft).unwrap();

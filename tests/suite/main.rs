@@ -4,6 +4,7 @@ mod drawn;
 mod forecast;
 mod guide;
 mod matching;
+mod network;
 mod replay;
 mod state;
 mod wire;
