@@ -14,7 +14,6 @@ use crate::engine::{AnalysisSettings, FrontSettings};
 use crate::forecast::ForecastBatch;
 use crate::guide::Guidance;
 use crate::ingest::ConnectSettings;
-use crate::matching::Matcher;
 use crate::network::Network;
 use crate::publish::format::Privacy;
 use crate::replay::mqtt_outputs::MqttOutputs;
@@ -23,7 +22,7 @@ use crate::replay::pipeline::{Parts, Pipeline, PipelineSettings, RunFigures};
 use crate::replay::report::{Report, StageTimes, cpu_seconds, peak_rss_bytes};
 use crate::replay::round_trip::RoundTrip;
 use crate::replay::source::{Inputs, Item};
-use crate::service::match_settings;
+use crate::service::matcher;
 use crate::state::StateBatch;
 use crate::units::Timestamp;
 
@@ -139,7 +138,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     let items = Inputs::open(&args.input)?.into_items(args.batch)?;
     let parts = Parts {
-        matcher: Arc::new(Matcher::new(network.clone(), match_settings(&config))?),
+        matcher: Arc::new(matcher(&config, network.clone())?),
         decoder: config.decoder_table(),
         front: FrontSettings {
             future_ms_max: None,

@@ -4,16 +4,19 @@
 //! variables `ROADCAST__SECTION__KEY`, command-line flags. Unknown keys are errors; all problems are
 //! reported together. After start nobody sees raw configuration.
 
+mod area;
 mod raw;
 
 use std::path::{Path, PathBuf};
 
+pub use area::RawArea;
 pub use raw::{
     RawClock, RawConfig, RawEngine, RawForecast, RawHttp, RawMatching, RawMqtt, RawNetwork,
     RawPublish, RawRecording, RawRoute, RawRsu, RawState,
 };
 
 use crate::engine::FrontSettings;
+use crate::matching::AreaDraft;
 use crate::state::Calendar;
 use crate::units::{Metres, Position};
 use crate::wire::{DecodeLimits, DecoderTable, Route};
@@ -97,6 +100,8 @@ pub struct Config {
     pub front: FrontSettings,
     /// How event time maps to local days.
     pub calendar: Calendar,
+    /// Areas of roadside units.
+    pub areas: Vec<AreaDraft>,
     /// Roadside units that are told of jams.
     pub rsus: Vec<RsuTarget>,
     /// Where HTTP listens.
@@ -263,6 +268,12 @@ pub fn resolve(raw: RawConfig) -> Result<Config, ConfigError> {
         holidays.extend(problems.take("state.holidays", day_number(date)));
     }
     holidays.sort_unstable();
+    let areas = raw
+        .matching
+        .areas
+        .iter()
+        .filter_map(|area| area::resolve(area, &mut problems))
+        .collect();
     let rsus = raw
         .publish
         .rsus
@@ -296,6 +307,7 @@ pub fn resolve(raw: RawConfig) -> Result<Config, ConfigError> {
             utc_offset_s: raw.state.utc_offset_s,
             holidays,
         },
+        areas,
         rsus,
         bind,
         raw,

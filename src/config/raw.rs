@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::area::RawArea;
+
 /// Everything that can be configured.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -171,6 +173,8 @@ pub struct RawMatching {
     /// Most road users that can be asked for by place at once, 1000..=10000000; beyond, those seen
     /// longest ago are left out and counted. Default 1000000 (60 MB).
     pub presence_vehicles_max: usize,
+    /// Areas of roadside units: objects they perceive are matched to the segments there only.
+    pub areas: Vec<RawArea>,
 }
 
 impl Default for RawMatching {
@@ -180,6 +184,7 @@ impl Default for RawMatching {
             lag_fixes: 2,
             forget_after_s: 120,
             presence_vehicles_max: 1_000_000,
+            areas: Vec::new(),
         }
     }
 }

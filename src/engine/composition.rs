@@ -73,7 +73,7 @@ impl Engine {
         let sums = BinSums::new(matcher.network().segment_count());
         Ok(Self {
             analysis: Analysis::new(matcher.network(), analysis)?,
-            front: Front::new(decoder, front),
+            front: Front::new(decoder, front).with_areas(matcher.areas().clone()),
             shard: Shard::new(matcher, 0, 1),
             sums,
             routed: Vec::new(),

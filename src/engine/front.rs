@@ -1,13 +1,16 @@
 //! The front of stage 1: decodes messages, judges lateness, routes records to partitions and says
 //! when a minute closes.
 
+use std::sync::Arc;
+
 use super::{PARTITION_COUNT, SnapshotError};
+use crate::matching::Areas;
 use crate::observation::{
     Decoded, DetectorReading, Observation, RawMessage, RejectCounts, RejectReason,
 };
 use crate::state::MINUTE_MS;
 use crate::units::{Interval, SourceId, SubjectId, Timestamp};
-use crate::wire::DecoderTable;
+use crate::wire::{DecoderTable, filter_matches};
 
 /// The topic that says what time it is: everything observed before has been sent. The payload is
 /// the event time in milliseconds as decimal digits. It is recorded like any message, so that a
@@ -77,6 +80,9 @@ pub struct Front {
     received: u64,
     rejected: RejectCounts,
     detector_count: u64,
+    areas: Arc<Areas>,
+    /// Numbers of the areas that take the message at hand.
+    areas_of_topic: Vec<u32>,
 }
 
 impl Front {
@@ -92,7 +98,16 @@ impl Front {
             received: 0,
             rejected: RejectCounts::default(),
             detector_count: 0,
+            areas: Arc::default(),
+            areas_of_topic: Vec::new(),
         }
+    }
+
+    /// Gives objects that roadside units perceive in `areas` the sources that stand for these.
+    #[must_use]
+    pub fn with_areas(mut self, areas: Arc<Areas>) -> Self {
+        self.areas = areas;
+        self
     }
 
     /// Decodes one message and hands on what it holds, record by record.
@@ -110,8 +125,15 @@ impl Front {
         self.decoder.decode(message, &mut decoded);
         self.received += decoded.rejected.total();
         self.rejected.merge(&decoded.rejected);
+        self.areas_of_topic.clear();
+        if !self.areas.is_empty() {
+            let takes = |filter: &str| filter_matches(filter, &message.topic);
+            self.areas.of_topic(takes, &mut self.areas_of_topic);
+        }
         for &observation in &decoded.observations {
-            self.route(now, message.source, observation, out);
+            let area = self.areas.source_of(&self.areas_of_topic, &observation);
+            let source = area.unwrap_or(message.source);
+            self.route(now, source, observation, out);
         }
         for reading in decoded.detectors.drain(..) {
             self.accept_detector(now, reading, out);

@@ -4,6 +4,7 @@
 //! state. The hidden Markov model follows Newson and Krumm (2009), "Hidden Markov map matching
 //! through noise and sparseness".
 
+mod area;
 mod belief;
 mod partition;
 mod presence;
@@ -14,6 +15,7 @@ mod snapshot;
 mod step;
 mod track;
 
+pub use area::{AREA_SEGMENTS_MAX, AREAS_MAX, Area, AreaDraft, AreaError, Areas, Outline};
 pub use partition::{Matcher, Partition, Scratch};
 pub use presence::{Nearby, Presence, PresenceError, PresenceSettings, Present, Whereabouts};
 pub use settings::{MAX_HYPOTHESES, MAX_LAG_FIXES, MatchError, MatchSettings};

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
+use super::area::Areas;
 use super::roads::Roads;
 use super::route::Router;
 use super::settings::{MatchError, MatchSettings};
@@ -30,6 +31,7 @@ pub struct Matcher {
     network: Arc<Network>,
     roads: Roads,
     settings: MatchSettings,
+    areas: Arc<Areas>,
 }
 
 impl Matcher {
@@ -44,7 +46,20 @@ impl Matcher {
             network,
             roads,
             settings,
+            areas: Arc::default(),
         })
+    }
+
+    /// Matches what comes from the sources that stand for `areas` inside these areas only.
+    #[must_use]
+    pub fn with_areas(mut self, areas: Areas) -> Self {
+        self.areas = Arc::new(areas);
+        self
+    }
+
+    /// The areas of roadside units.
+    pub fn areas(&self) -> &Arc<Areas> {
+        &self.areas
     }
 
     /// The network matched to.
@@ -129,6 +144,7 @@ impl Partition {
         let at = observation.observed_at;
         let point = matcher.network.frame().to_point(observation.position);
         let fix = matcher.fix(point, observation);
+        scratch.search.confine(matcher.areas.of_source(source));
         let (slot, is_new) = self.slot_of(source, observation.subject, at, point);
         let track = &mut self.tracks[slot as usize];
         let mut commit = Commit {

@@ -6,13 +6,15 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::sync::Arc;
 
+use super::area::Area;
 use super::belief::{Belief, Passage};
 use super::roads::{NONE, Road, Roads};
 use super::settings::MatchSettings;
 use super::track::{Hypothesis, Place, Track};
-use crate::network::Network;
-use crate::units::Point;
+use crate::network::{Candidate, Network};
+use crate::units::{Point, SegmentId};
 
 /// Farthest a vehicle is followed along the network between two fixes, metres.
 const MAX_REACH_M: f32 = 4_000.0;
@@ -79,6 +81,8 @@ pub(crate) struct Fix {
 /// Reusable memory of the search, one a thread.
 #[derive(Debug, Default)]
 pub(crate) struct Search {
+    /// Where the observation can only be, if its source sees no more than that.
+    area: Option<Arc<Area>>,
     candidates: Vec<Hypothesis>,
     seeds: Vec<u32>,
     frontier: BinaryHeap<Reverse<(u32, u32, u32)>>,
@@ -143,6 +147,19 @@ pub(crate) fn step(
 }
 
 impl Search {
+    /// Looks in `area` only, or everywhere, from the next step on.
+    pub(crate) fn confine(&mut self, area: Option<&Arc<Area>>) {
+        if self.area.is_some() || area.is_some() {
+            self.area = area.cloned();
+        }
+    }
+
+    fn admits(&self, segment: u32) -> bool {
+        self.area
+            .as_ref()
+            .is_none_or(|area| area.contains(SegmentId(segment)))
+    }
+
     fn begin(&mut self, roads: &Roads) {
         self.candidates.clear();
         self.best = f32::NEG_INFINITY;
@@ -177,7 +194,7 @@ impl Search {
             .min(MAX_REACH_M);
         let road = roads.road(home);
         let opposed = self.consider(roads, settings, prediction, fix, home, 0.0, 0.0);
-        if opposed && road.twin != NONE {
+        if opposed && road.twin != NONE && self.admits(road.twin) {
             let turned_at_m = prediction.parent.belief.mean[0];
             let mut turned = Prediction {
                 parent: prediction.parent,
@@ -206,7 +223,7 @@ impl Search {
             let prior = self.priors[label as usize];
             let road = roads.road(segment);
             let clearance_m = road.clearance_m(fix.point);
-            if clearance_m <= fix.radius_m {
+            if clearance_m <= fix.radius_m && self.admits(segment) {
                 self.consider(roads, settings, prediction, fix, segment, start_m, prior);
             }
             let can_return = clearance_m <= fix.radius_m + (reach_m - start_m);
@@ -340,18 +357,18 @@ impl Search {
         let log_weight = if is_new { 0.0 } else { RESEED_PRIOR };
         let mut seeds = std::mem::take(&mut self.seeds);
         seeds.clear();
-        network.candidates_within(fix.point, fix.radius_m, &mut |candidate| {
-            seeds.push(candidate.segment.0);
-        });
+        let mut take = |candidate: Candidate| seeds.push(candidate.segment.0);
+        match &self.area {
+            Some(area) => area.candidates_within(network, fix.point, fix.radius_m, &mut take),
+            None => network.candidates_within(fix.point, fix.radius_m, &mut take),
+        }
         for &segment in &seeds {
             let road = roads.road(segment);
             let (v_mps, v_var) = match fix.speed_mps {
                 Some(speed_mps) => (speed_mps, settings.speed_sigma_mps.powi(2)),
                 None => (SEED_SPEED_MPS, SEED_SPEED_VAR),
             };
-            let offset_m = network
-                .project(crate::units::SegmentId(segment), fix.point)
-                .offset_m;
+            let offset_m = network.project(SegmentId(segment), fix.point).offset_m;
             let prediction = Prediction {
                 parent,
                 belief: Belief::vague(offset_m, SEED_VAR, v_mps, v_var, fix.bias_var),

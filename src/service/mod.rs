@@ -26,7 +26,7 @@ use crate::guide::GuideSettings;
 use crate::ingest::{
     self, ConnectSettings, IngestSettings, IngestStats, Qos, Status, Subscription,
 };
-use crate::matching::{MatchSettings, Matcher, PresenceSettings};
+use crate::matching::{Areas, MatchSettings, Matcher, PresenceSettings};
 use crate::metrics::Metrics;
 use crate::network::Network;
 use crate::publish::format::{Privacy, RunInfo, status_message};
@@ -267,7 +267,7 @@ fn parts(config: &Config, network: Arc<Network>) -> anyhow::Result<Parts> {
         Some(std::fs::read(profiles_file).with_context(place)?)
     };
     Ok(Parts {
-        matcher: Arc::new(Matcher::new(network, match_settings(config))?),
+        matcher: Arc::new(matcher(config, network)?),
         decoder: config.decoder_table(),
         front: config.front.clone(),
         analysis: AnalysisSettings {
@@ -280,6 +280,15 @@ fn parts(config: &Config, network: Arc<Network>) -> anyhow::Result<Parts> {
             profiles,
         },
     })
+}
+
+/// The matcher a configuration asks for, with the areas of its roadside units.
+///
+/// # Errors
+/// When a setting is out of range or an area does not fit the network.
+pub fn matcher(config: &Config, network: Arc<Network>) -> anyhow::Result<Matcher> {
+    let areas = Areas::new(&network, &config.areas).context("matching.areas")?;
+    Ok(Matcher::new(network, match_settings(config))?.with_areas(areas))
 }
 
 /// The matching settings a configuration asks for.

@@ -1,5 +1,6 @@
 //! The quick tests: one binary, one module a room.
 
+mod area;
 mod drawn;
 mod forecast;
 mod guide;

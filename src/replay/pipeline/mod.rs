@@ -129,7 +129,7 @@ impl<S: OutputSink + 'static> Pipeline<S> {
             front,
             analysis,
         } = parts;
-        let mut front = Front::new(decoder, front);
+        let mut front = Front::new(decoder, front).with_areas(matcher.areas().clone());
         let shard_count = settings.shard_count;
         let mut shards: Vec<Shard> = (0..shard_count)
             .map(|i| Shard::new(matcher.clone(), i, shard_count))
