@@ -6,6 +6,7 @@
 
 mod area;
 mod belief;
+mod decide;
 mod partition;
 mod presence;
 mod roads;
@@ -36,7 +37,8 @@ pub struct MatchedPosition {
     pub segment: SegmentId,
     /// Metres from the start of the segment.
     pub offset_m: f32,
-    /// Probability of this segment among the hypotheses kept, `0.0..=1.0`.
+    /// Probability that it was on this road (the way of the source, in this direction),
+    /// `0.0..=1.0`; calibrated, see docs/matching.md.
     pub likelihood: f32,
     /// Reported speed in m/s, if any.
     pub speed_mps: Option<f32>,

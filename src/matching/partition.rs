@@ -5,6 +5,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use super::area::Areas;
+use super::decide;
 use super::roads::Roads;
 use super::route::Router;
 use super::settings::{MatchError, MatchSettings};
@@ -336,7 +337,8 @@ impl Commit<'_> {
         let Some(pending) = track.pop_pending() else {
             return;
         };
-        let Some((place, likelihood)) = step::weights_by_segment(track.hypotheses(), fixes_ago)
+        let Some((place, likelihood)) =
+            decide::likeliest_place(&self.matcher.roads, track.hypotheses(), fixes_ago)
         else {
             return;
         };

@@ -1,7 +1,7 @@
 //! The network as the matcher walks it: straight pieces with their directions, exits with their
 //! lengths and prior costs, bounding circles for quick refusal.
 
-use crate::network::{Network, RoadClass, Segment};
+use crate::network::{Network, RoadClass, Segment, SegmentFlags};
 use crate::units::{Point, SegmentId, heading_difference_deg};
 
 /// Marks "no segment".
@@ -31,6 +31,10 @@ pub(crate) struct Road {
     pub(crate) first_exit: u32,
     pub(crate) exit_count: u32,
     pub(crate) twin: u32,
+    /// The way of the source and its direction: segments cut from one road share it.
+    pub(crate) way: u32,
+    /// Whether vehicles wait at its end.
+    pub(crate) is_signalised: bool,
     /// Logarithm of how likely a vehicle is met here, up to a constant.
     pub(crate) prior: f32,
 }
@@ -57,6 +61,15 @@ pub(crate) struct Roads {
 /// since service roads lead to destinations.
 const CLASS_WEIGHT: [f32; 8] = [4.0, 4.0, 3.0, 2.5, 2.0, 1.5, 1.5, 1.0];
 
+/// Share of that on a busway: beside one run the lanes of all others. Chosen; buses are still
+/// matched to it where their positions and turns leave no other road.
+const RESTRICTED_WEIGHT: f32 = 0.03;
+
+/// Logarithm of how likely a vehicle is to turn round at a junction or a dead end within a trip,
+/// beyond its share of the exits; chosen, else time spent waiting unseen looks like a drive to the
+/// next dead end and back.
+const U_TURN_PRIOR: f32 = -4.0;
+
 /// How likely a turn is against going straight on, by angle in steps of 45 degrees; chosen within
 /// the usual turning shares of urban junctions (60 to 70 % straight, 15 % each turn).
 const TURN_WEIGHT: [f32; 5] = [1.0, 0.6, 0.3, 0.15, 0.02];
@@ -82,6 +95,8 @@ impl Roads {
                 first_exit,
                 exit_count: exits.len() as u32 - first_exit,
                 twin: segment.twin().map_or(NONE, |twin| twin.0),
+                way: way_of(segment, id),
+                is_signalised: segment.is_signalised(),
                 prior: class_weight(segment).ln(),
             });
         }
@@ -140,8 +155,22 @@ impl Road {
     }
 }
 
+/// Never [`NONE`]; segments without an id of the source are roads of their own.
+fn way_of(segment: &Segment, id: SegmentId) -> u32 {
+    if segment.source_text == NONE {
+        (id.0 << 1 | 1) ^ (1 << 31)
+    } else {
+        segment.source_text << 1 | u32::from(segment.source_dir < 0)
+    }
+}
+
 fn class_weight(segment: &Segment) -> f32 {
-    CLASS_WEIGHT[segment.class() as usize]
+    let share = if segment.flags.contains(SegmentFlags::RESTRICTED) {
+        RESTRICTED_WEIGHT
+    } else {
+        1.0
+    };
+    share * CLASS_WEIGHT[segment.class() as usize]
 }
 
 fn push_pieces(shape: &[Point], stated_m: f32, pieces: &mut Vec<Piece>) {
@@ -199,7 +228,12 @@ fn push_exits(network: &Network, id: SegmentId, exits: &mut Vec<Exit>) {
     exits.extend(movements.iter().map(|movement| Exit {
         to: movement.to().0,
         junction_m: movement.length_m,
-        prior: (weight_of(movement.to()) / total).ln(),
+        prior: (weight_of(movement.to()) / total).ln()
+            + if Some(movement.to()) == twin {
+                U_TURN_PRIOR
+            } else {
+                0.0
+            },
     }));
 }
 

@@ -43,15 +43,15 @@ impl Default for MatchSettings {
     fn default() -> Self {
         Self {
             sigma_m: 8.0,
-            correlated_share: 0.7,
-            correlation_s: 30.0,
+            correlated_share: 0.6,
+            correlation_s: 20.0,
             search_radius_m: 50.0,
             lag_fixes: 2,
             speed_sigma_mps: 0.6,
             heading_sigma_deg: 8.0,
             use_kinematics: true,
-            acceleration_density: 1.5,
-            exit_prior: 1.0,
+            acceleration_density: 3.0,
+            exit_prior: 1.5,
             hypotheses: 8,
             forget_after_s: 120,
         }

@@ -48,9 +48,10 @@ const TURN_BACK_PRIOR: f32 = -6.0;
 /// Variance of where it turned, m^2.
 const TURN_BACK_VAR: f32 = 100.0;
 
-/// Logarithm of how likely a vehicle is to stand just behind a junction rather than before it;
-/// chosen, vehicles wait at stop lines.
-const STANDING_CROSSING_PRIOR: f32 = -2.0;
+/// Logarithm of how likely a vehicle is to come to stand behind a signal, or a junction with an area
+/// of its own, rather than before it; chosen, vehicles wait at stop lines. Where two segments merely
+/// join there is no such line.
+const STANDING_CROSSING_PRIOR: f32 = -3.0;
 
 /// Below this reported speed a vehicle stands, m/s.
 const STANDING_MPS: f32 = 0.5;
@@ -60,6 +61,10 @@ const HEADING_MIN_MPS: f32 = 1.5;
 
 /// Share of headings that have nothing to do with the road (turning, changing lanes); chosen.
 const HEADING_OUTLIERS: f32 = 0.01;
+
+/// How much the less likely ways to a segment count where no speed is reported. Unseen, a standing
+/// vehicle seems to creep over the joint before it again and again, and each time counts; chosen.
+const UNSEEN_SPEED_CREDIT: f32 = 0.5;
 
 /// A hypothesis this much (natural logarithm) less likely than the best is dropped.
 const PRUNE: f32 = 10.0;
@@ -211,7 +216,7 @@ impl Search {
         }
         self.next_visit();
         self.visited[home as usize] = self.visit;
-        self.push_exits(roads, road, road.length_m, 0.0, reach_m);
+        self.push_exits(roads, road, road.length_m, 0.0, fix, reach_m);
         let mut visited_count = 0;
         while let Some(Reverse((start_bits, segment, label))) = self.frontier.pop() {
             if self.visited[segment as usize] == self.visit {
@@ -228,17 +233,31 @@ impl Search {
             }
             let can_return = clearance_m <= fix.radius_m + (reach_m - start_m);
             if can_return && visited_count < MAX_VISITED {
-                self.push_exits(roads, road, start_m + road.length_m, prior, reach_m);
+                self.push_exits(roads, road, start_m + road.length_m, prior, fix, reach_m);
             }
         }
     }
 
-    fn push_exits(&mut self, roads: &Roads, road: &Road, end_m: f32, prior: f32, reach_m: f32) {
+    fn push_exits(
+        &mut self,
+        roads: &Roads,
+        road: &Road,
+        end_m: f32,
+        prior: f32,
+        fix: &Fix,
+        reach_m: f32,
+    ) {
+        let is_standing = fix.speed_mps.is_some_and(|speed| speed < STANDING_MPS);
         for exit in roads.exits(road) {
             let start_m = end_m + exit.junction_m;
             if start_m <= reach_m && self.visited[exit.to as usize] != self.visit {
                 let label = self.priors.len() as u32;
-                self.priors.push(prior + exit.prior);
+                let has_stop_line = road.is_signalised || exit.junction_m > 0.0;
+                let mut exit_prior = prior + exit.prior;
+                if is_standing && has_stop_line {
+                    exit_prior += STANDING_CROSSING_PRIOR;
+                }
+                self.priors.push(exit_prior);
                 // The bits of positive floats sort like the floats.
                 self.frontier
                     .push(Reverse((start_m.to_bits(), exit.to, label)));
@@ -298,48 +317,26 @@ impl Search {
         if !is_near {
             return is_opposed;
         }
-        let mut log_weight = prediction.log_weight
+        let log_weight = prediction.log_weight
             + log_likelihood
             + heading_likelihood
             + settings.exit_prior * prior;
-        if start_m > 0.0 && fix.speed_mps.is_some_and(|speed| speed < STANDING_MPS) {
-            log_weight += STANDING_CROSSING_PRIOR;
+        if log_weight >= self.best - PRUNE {
+            let candidate = prediction.parent.moved_to(segment, belief, log_weight);
+            self.offer(roads, candidate, surprise, credit_of(fix));
         }
-        self.offer(prediction.parent, belief, log_weight, surprise, segment);
         is_opposed
     }
 
     /// Keeps the likeliest way to each segment.
-    fn offer(
-        &mut self,
-        parent: &Hypothesis,
-        belief: Belief,
-        log_weight: f32,
-        surprise: f32,
-        segment: u32,
-    ) {
-        if log_weight > self.best {
-            self.best = log_weight;
+    fn offer(&mut self, roads: &Roads, candidate: Hypothesis, surprise: f32, credit: f32) {
+        if candidate.log_weight > self.best {
+            self.best = candidate.log_weight;
             self.best_surprise = surprise;
-        } else if log_weight < self.best - PRUNE {
-            return;
         }
-        let mut candidate = Hypothesis {
-            belief,
-            log_weight,
-            segment,
-            fork: parent.fork,
-            history: parent.history,
-        };
-        candidate.history.copy_within(..parent.history.len() - 1, 1);
-        candidate.history[0] = parent.place();
-        match self
-            .candidates
-            .iter_mut()
-            .find(|other| other.segment == segment)
-        {
-            Some(other) if other.log_weight >= log_weight => {}
-            Some(other) => *other = candidate,
+        let mut known = self.candidates.iter_mut();
+        match known.find(|other| other.segment == candidate.segment) {
+            Some(other) => merge(roads, other, candidate, credit),
             None => self.candidates.push(candidate),
         }
     }
@@ -400,6 +397,34 @@ impl Search {
     }
 }
 
+fn credit_of(fix: &Fix) -> f32 {
+    if fix.speed_mps.is_some() {
+        1.0
+    } else {
+        UNSEEN_SPEED_CREDIT
+    }
+}
+
+/// Two ways to one segment: the likelier one is kept with the weight of both, as in the forward
+/// algorithm (Rabiner 1989, "A tutorial on hidden Markov models", III.A), and the other weakens or
+/// strengthens what its history says.
+fn merge(roads: &Roads, kept: &mut Hypothesis, mut other: Hypothesis, credit: f32) {
+    if other.log_weight > kept.log_weight {
+        std::mem::swap(kept, &mut other);
+    }
+    let share = (other.log_weight - kept.log_weight).exp();
+    let way_of = |place: Place| match place.segment {
+        NONE => NONE,
+        segment => roads.road(segment).way,
+    };
+    for age in 0..kept.history.len() {
+        let agrees = way_of(kept.history[age]) == way_of(other.history[age]);
+        let support = if agrees { other.agreement[age] } else { 0.0 };
+        kept.agreement[age] = (kept.agreement[age] + share * support) / (1.0 + share);
+    }
+    kept.log_weight += credit * share.ln_1p();
+}
+
 /// The piece on which the vehicle most likely is, weighing the expected distance driven against
 /// the position reported.
 fn nearest_piece(pieces: &[super::roads::Piece], ahead: &Belief, fix: &Fix) -> usize {
@@ -458,32 +483,4 @@ fn weigh_heading(
     let concentration = settings.heading_sigma_deg.to_radians().powi(-2);
     let likelihood = (concentration * (agreement - 1.0)).exp() + HEADING_OUTLIERS;
     (likelihood.ln(), agreement < -0.7)
-}
-
-/// Where a hypothesis may be said to be: used by the commit.
-pub(crate) fn weights_by_segment(
-    hypotheses: &[Hypothesis],
-    fixes_ago: usize,
-) -> Option<(Place, f32)> {
-    let mut total = 0.0;
-    let mut best: Option<(Place, f32)> = None;
-    for (index, hypothesis) in hypotheses.iter().enumerate() {
-        let place = hypothesis.place_before(fixes_ago);
-        total += hypothesis.log_weight.exp();
-        let seen_before = hypotheses[..index]
-            .iter()
-            .any(|other| other.place_before(fixes_ago).segment == place.segment);
-        if seen_before || place.segment == NONE {
-            continue;
-        }
-        let weight: f32 = hypotheses[index..]
-            .iter()
-            .filter(|other| other.place_before(fixes_ago).segment == place.segment)
-            .map(|other| other.log_weight.exp())
-            .sum();
-        if best.is_none_or(|(_, heaviest)| weight > heaviest) {
-            best = Some((place, weight));
-        }
-    }
-    best.map(|(place, weight)| (place, weight / total))
 }

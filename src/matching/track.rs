@@ -34,10 +34,11 @@ pub(crate) struct Hypothesis {
     pub(crate) belief: Belief,
     pub(crate) log_weight: f32,
     pub(crate) segment: u32,
-    /// Where it last agreed with what was committed.
-    pub(crate) fork: Place,
     /// Where it was at the fixes before the newest, newest first.
     pub(crate) history: [Place; MAX_LAG_FIXES as usize],
+    /// How likely the roads of `history` are given that it is now on `segment`: the ways it can
+    /// have come that were less likely count too.
+    pub(crate) agreement: [f32; MAX_LAG_FIXES as usize],
 }
 
 impl Hypothesis {
@@ -48,9 +49,25 @@ impl Hypothesis {
         },
         log_weight: f32::NEG_INFINITY,
         segment: NONE,
-        fork: Place::NOWHERE,
         history: [Place::NOWHERE; MAX_LAG_FIXES as usize],
+        agreement: [1.0; MAX_LAG_FIXES as usize],
     };
+
+    /// What becomes of it one fix later, on `segment`.
+    pub(crate) fn moved_to(&self, segment: u32, belief: Belief, log_weight: f32) -> Self {
+        let mut next = Self {
+            belief,
+            log_weight,
+            segment,
+            ..*self
+        };
+        let last = self.history.len() - 1;
+        next.history.copy_within(..last, 1);
+        next.history[0] = self.place();
+        next.agreement.copy_within(..last, 1);
+        next.agreement[0] = 1.0;
+        next
+    }
 
     /// Where it is at the newest fix.
     pub(crate) fn place(&self) -> Place {
@@ -60,11 +77,15 @@ impl Hypothesis {
         }
     }
 
-    /// Where it was `fixes_ago` accepted fixes before the newest.
-    pub(crate) fn place_before(&self, fixes_ago: usize) -> Place {
+    /// Where it was `fixes_ago` accepted fixes before the newest, and how likely the road there is
+    /// given where it is now.
+    pub(crate) fn place_before(&self, fixes_ago: usize) -> (Place, f32) {
         match fixes_ago.checked_sub(1) {
-            None => self.place(),
-            Some(index) => self.history[index.min(self.history.len() - 1)],
+            None => (self.place(), 1.0),
+            Some(index) => {
+                let index = index.min(self.history.len() - 1);
+                (self.history[index], self.agreement[index])
+            }
         }
     }
 }

@@ -189,23 +189,36 @@ fn follows_a_turn() {
 
 #[test]
 fn stays_before_the_stop_line_while_the_light_is_red() {
-    let drawn = crossing();
+    let drawn = draw(
+        "
+            E
+            |
+            |
+            |
+   A---B----c----D---G
+            |
+            |
+            |
+            F",
+        &["A-B-c-D-G", "E-c-F"],
+        &[],
+    );
     for seed in 0..8 {
         let mut drive = Drive::new(&drawn, 'A', 1000, 6.0, seed).to('B', "AB", 12.0);
-        let (b, c) = (drawn.point('B'), drawn.point('C'));
-        drive = drive.to('C', "BC", 8.0);
+        let (b, c) = (drawn.point('B'), drawn.point('c'));
+        drive = drive.to('c', "Bc", 8.0);
         // Stopped 6 m before the junction.
         let stop = Point::new(c.x - 6.0 * (c.x - b.x) / b.distance_m(c), c.y);
         let first = drive.fixes.len();
-        drive = drive.appear_at(stop).stand(40, "BC", 90.0);
-        drive = drive.to('C', "BC", 3.0).to('D', "CD", 10.0);
+        drive = drive.appear_at(stop).stand(40, "Bc", 90.0);
+        drive = drive.to('c', "Bc", 3.0).to('D', "cD", 10.0);
         let run = run(&drawn, &drive.fixes, MatchSettings::default());
         let driven = driven(&drawn, &run);
-        assert!(driven.starts_with("AB BC CD"), "seed {seed}: {driven}");
+        assert!(driven.starts_with("AB Bc cD"), "seed {seed}: {driven}");
         let waiting = &run.steps[first..first + 40];
         let on_approach = waiting
             .iter()
-            .filter(|step| drawn.name(step.position.segment) == "BC")
+            .filter(|step| drawn.name(step.position.segment) == "Bc")
             .count();
         assert!(on_approach >= 30, "seed {seed}: {on_approach} of 40");
     }
