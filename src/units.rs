@@ -7,6 +7,10 @@ use std::fmt;
 
 use geo::Distance;
 
+mod datum;
+
+pub use datum::{Datum, UnknownDatum};
+
 /// A point in event time: milliseconds since the Unix epoch, or since the start of a simulation
 /// when the input counts its own seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
