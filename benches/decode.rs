@@ -51,10 +51,7 @@ fn message(topic: &str, payload: Vec<u8>) -> RawMessage {
 
 /// The table of a site that speaks every format.
 fn table() -> DecoderTable {
-    let route = |filter: &str, format| Route {
-        filter: filter.to_owned(),
-        format,
-    };
+    let route = |filter: &str, format| Route::new(filter, format);
     let routes = vec![
         route("V2X.RSU.BSM.UP", Format::CsaeUper { envelope: true }),
         route(

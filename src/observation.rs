@@ -9,6 +9,13 @@ use bytes::Bytes;
 
 use crate::units::{Position, SourceId, SubjectId, Timestamp};
 
+mod reading;
+
+pub use reading::{
+    Approach, DeviceReport, EventCode, JunctionReading, Light, ParkingReading, Passage,
+    PassagePart, Reading, RoadEvent, SignalReading,
+};
+
 /// One message as the transport handed it over: bytes untouched, size bounded by the transport.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RawMessage {
@@ -208,15 +215,28 @@ pub struct Decoded {
     pub observations: Vec<Observation>,
     /// Aggregate readings, in payload order.
     pub detectors: Vec<DetectorReading>,
+    /// Everything else, in payload order.
+    pub readings: Vec<Reading>,
     /// Records of the payload that were refused; a payload refused whole counts one.
     pub rejected: RejectCounts,
 }
 
 impl Decoded {
+    /// Records used so far: all but those refused.
+    pub fn len(&self) -> usize {
+        self.observations.len() + self.detectors.len() + self.readings.len()
+    }
+
+    /// Whether nothing was used.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Forgets everything but the capacity.
     pub fn clear(&mut self) {
         self.observations.clear();
         self.detectors.clear();
+        self.readings.clear();
         self.rejected = RejectCounts::default();
     }
 }

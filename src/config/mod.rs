@@ -18,7 +18,8 @@ pub use raw::{
 use crate::engine::FrontSettings;
 use crate::matching::AreaDraft;
 use crate::state::Calendar;
-use crate::units::{Metres, Position};
+use crate::units::{Datum, Metres, Position};
+use crate::wire::its0117::Delimiter;
 use crate::wire::{DecodeLimits, DecoderTable, Route};
 
 /// Prefix of environment variables that set a key: `ROADCAST__MQTT__URL` sets `mqtt.url`.
@@ -77,6 +78,10 @@ pub struct RsuTarget {
     pub position: Position,
     /// Jams nearer than this are told to it.
     pub radius: Metres,
+    /// In which datum it wants positions.
+    pub datum: Datum,
+    /// How its topics are written.
+    pub delimiter: Delimiter,
 }
 
 /// The configuration as the rooms use it.
@@ -250,11 +255,10 @@ pub fn resolve(raw: RawConfig) -> Result<Config, ConfigError> {
             .format
             .parse()
             .map_err(|error: crate::wire::UnknownFormat| error.to_string());
-        if let Some(format) = problems.take("mqtt.routes", format) {
-            routes.push(Route {
-                filter: route.filter.clone(),
-                format,
-            });
+        let format = problems.take("mqtt.routes", format);
+        let datum = problems.take("mqtt.routes.datum", parse_datum(&route.datum));
+        if let (Some(format), Some(datum)) = (format, datum) {
+            routes.push(Route::new(&route.filter, format).in_datum(datum));
         }
         if let Err(error) = crate::wire::check_filter(&route.filter) {
             problems
@@ -406,12 +410,22 @@ fn resolve_rsu(rsu: &RawRsu, problems: &mut Problems) -> RsuTarget {
             rsu.lon, rsu.lat
         ));
     }
+    let datum = problems.take("publish.rsus.datum", parse_datum(&rsu.datum));
+    let delimiter = problems.take("publish.rsus.delimiter", rsu.delimiter.parse());
     problems.range("publish.rsus.radius_m", rsu.radius_m, 10.0, 10_000.0);
     RsuTarget {
         id: rsu.id.clone(),
         position,
         radius: Metres(rsu.radius_m),
+        datum: datum.unwrap_or_default(),
+        delimiter: delimiter.unwrap_or_default(),
     }
+}
+
+fn parse_datum(label: &str) -> Result<Datum, String> {
+    label
+        .parse()
+        .map_err(|error: crate::units::UnknownDatum| error.to_string())
 }
 
 /// Host and port of `mqtt://host[:port]`; the port defaults to 1883.

@@ -90,8 +90,12 @@ pub struct RawMqtt {
 pub struct RawRoute {
     /// MQTT topic filter.
     pub filter: String,
-    /// `json`, `protobuf`, `csae-uper` or `csae-uper-envelope`.
+    /// `json`, `protobuf`, `csae-uper`, `csae-uper-envelope`, `json-records`, `huawei`, `openv2x`,
+    /// `its0117`, `jtt808`, `its-client` or `gtfs-rt`.
     pub format: String,
+    /// Datum of the positions: `wgs84`, `cgcs2000`, `gcj02` or `bd09`. Default `wgs84`.
+    #[serde(default = "default_datum")]
+    pub datum: String,
     /// Quality of service to subscribe with, 0 or 1. Default 1.
     #[serde(default = "default_qos")]
     pub qos: u8,
@@ -101,11 +105,20 @@ fn default_qos() -> u8 {
     1
 }
 
+fn default_datum() -> String {
+    "wgs84".into()
+}
+
+fn default_delimiter() -> String {
+    ".".into()
+}
+
 impl Default for RawMqtt {
     fn default() -> Self {
         let route = |filter: &str, format: &str| RawRoute {
             filter: filter.into(),
             format: format.into(),
+            datum: default_datum(),
             qos: 1,
         };
         Self {
@@ -262,6 +275,12 @@ pub struct RawRsu {
     pub lat: f64,
     /// Jams nearer than this are told to it, m, 10..=10000.
     pub radius_m: f64,
+    /// Datum of the positions it is told: `wgs84`, `cgcs2000`, `gcj02` or `bd09`. Default `wgs84`.
+    #[serde(default = "default_datum")]
+    pub datum: String,
+    /// How its topics are written, `.` or `/`. Default `.`.
+    #[serde(default = "default_delimiter")]
+    pub delimiter: String,
 }
 
 impl Default for RawPublish {

@@ -138,6 +138,10 @@ impl Front {
         for reading in decoded.detectors.drain(..) {
             self.accept_detector(now, reading, out);
         }
+        // No room has a use for the other readings yet: they count as what they are.
+        let unused = decoded.readings.len() as u64;
+        self.received += unused;
+        self.rejected.add(RejectReason::UnsupportedKind, unused);
         self.decoded = decoded;
     }
 

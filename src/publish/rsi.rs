@@ -14,6 +14,7 @@ use crate::guide::{Guidance, GuidanceKind, JamWarning};
 use crate::network::Network;
 use crate::units::{Metres, Point, Position, Timestamp};
 use crate::wire::csae::{CongestionEvent, EventSource, encode_rsi_congestion};
+use crate::wire::its0117::{Kind, Topic};
 
 /// Most events one RSI carries (2019 release, `RTEList`); the worst jams go first.
 const EVENTS_MAX: usize = 8;
@@ -46,7 +47,7 @@ impl RsiWriter {
     pub fn new(targets: &[RsuTarget]) -> Self {
         let units = targets.iter().map(|target| Unit {
             target: target.clone(),
-            topic: format!("V2X.RSU.RSI.{}.DOWN", target.id),
+            topic: target.delimiter.write(&Topic::Down(Kind::Rsi, &target.id)),
             message_count: 0,
         });
         Self {
@@ -113,14 +114,23 @@ impl Unit {
             .take(EVENTS_MAX)
             .map(|index| &jams[index])
             .collect();
-        let paths: Vec<Vec<Position>> = near.iter().map(|(_, jam)| path(network, jam)).collect();
+        let datum = self.target.datum;
+        let paths: Vec<Vec<Position>> = near
+            .iter()
+            .map(|(_, jam)| {
+                path(network, jam)
+                    .into_iter()
+                    .map(|point| datum.from_wgs84(point))
+                    .collect()
+            })
+            .collect();
         let events: Vec<CongestionEvent<'_>> = near
             .iter()
             .zip(&paths)
             .map(|((advice, jam), path)| CongestionEvent {
                 event_id: event_ids.get(&advice.id).copied().unwrap_or_default(),
                 source: EventSource::Detection,
-                position: network.position_at(jam.tail.0, jam.tail.1),
+                position: datum.from_wgs84(network.position_at(jam.tail.0, jam.tail.1)),
                 radius_m: f64::from(jam.length_m).min(RADIUS_M_MAX),
                 priority: jam.level as u8 + 1,
                 paths: std::slice::from_ref(path),
@@ -139,7 +149,7 @@ impl Unit {
             *byte = of_id;
         }
         let count = self.message_count;
-        let position = self.target.position;
+        let position = datum.from_wgs84(self.target.position);
         match encode_rsi_congestion(id, count, issued_at, position, &events) {
             Ok(frame) => {
                 self.message_count = (count + 1) % 128;
@@ -204,14 +214,18 @@ fn path(network: &Network, jam: &JamWarning) -> Vec<Position> {
 mod tests {
     use super::*;
     use crate::publish::format::fixture;
+    use crate::units::Datum;
     use crate::units::Metres;
     use crate::wire::asn1::csae2019::{MessageFrame, decode_frame};
+    use crate::wire::its0117::Delimiter;
 
     fn target(id: &str, position: Position) -> RsuTarget {
         RsuTarget {
             id: id.into(),
             position,
             radius: Metres(300.0),
+            datum: Datum::Wgs84,
+            delimiter: Delimiter::Dot,
         }
     }
 

@@ -164,6 +164,8 @@ fn configure(
             lon: rsu.position.lon_deg,
             lat: rsu.position.lat_deg,
             radius_m: RSU_REACH_M,
+            datum: "wgs84".into(),
+            delimiter: ".".into(),
         })
         .collect();
     Ok(config::resolve(raw)?)

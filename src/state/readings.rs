@@ -71,12 +71,20 @@ impl SegmentReading {
         }
     }
 
-    fn take(&mut self, segment: &Segment, place: &DetectorPlace, reading: &DetectorReading) {
+    /// Adds a reading; `is_first` says whether it is the first of its detector in the minute.
+    fn take(
+        &mut self,
+        segment: &Segment,
+        place: &DetectorPlace,
+        reading: &DetectorReading,
+        is_first: bool,
+    ) {
+        let lane = u8::from(is_first);
         let speed_mps = reading.speed_mps.unwrap_or(0.0).max(0.0);
         match place.kind {
             DetectorKind::Area => {
                 let seconds = reading.sampled_seconds.unwrap_or(0.0).max(0.0);
-                self.area_lanes += 1;
+                self.area_lanes = self.area_lanes.saturating_add(lane);
                 self.area_s += seconds;
                 self.area_m += seconds * speed_mps;
                 self.area_length_m = self.area_length_m.max(place.length_m);
@@ -88,7 +96,7 @@ impl SegmentReading {
                 }
             }
             DetectorKind::Point => {
-                self.point_lanes += 1;
+                self.point_lanes = self.point_lanes.saturating_add(lane);
                 if reading.speed_mps.is_some() && reading.vehicle_count > 0.0 {
                     self.point_count += reading.vehicle_count;
                     self.point_speed_sum_mps += reading.vehicle_count * speed_mps;
@@ -205,13 +213,19 @@ pub(super) fn gather(
             other.start,
         ))
     });
+    let mut last_detector: Option<&str> = None;
+    let mut detector_s = 0.0;
     for (place, reading) in placed {
-        let interval_s = reading.end.millis_since(reading.start) as f32 / 1000.0;
         if into.last().is_none_or(|last| last.segment != place.segment) {
-            into.push(SegmentReading::new(place.segment, interval_s));
+            into.push(SegmentReading::new(place.segment, 0.0));
         }
+        let is_first = last_detector != Some(&*reading.detector);
+        last_detector = Some(&reading.detector);
+        let reading_s = reading.end.millis_since(reading.start) as f32 / 1000.0;
+        detector_s = if is_first { 0.0 } else { detector_s } + reading_s;
         if let Some(last) = into.last_mut() {
-            last.take(network.segment(place.segment), place, reading);
+            last.interval_s = last.interval_s.max(detector_s);
+            last.take(network.segment(place.segment), place, reading, is_first);
         }
     }
 }

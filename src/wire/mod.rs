@@ -6,15 +6,29 @@
 
 pub mod asn1;
 pub mod csae;
+pub mod gtfs_realtime;
+pub mod huawei;
+pub mod its0117;
 pub mod json;
+pub mod jtt808;
+pub mod openv2x;
+pub mod orange;
 pub mod protobuf;
+pub mod quality;
+pub mod records;
 
+mod context;
+mod csae_json;
+mod gather;
+mod iso_time;
 mod record;
 mod subject;
 mod table;
 mod topic;
+mod tree;
 
+pub use context::Context;
 pub use record::{ProbeRecord, SPEED_MPS_MAX, VehicleName};
 pub use subject::{SubjectHasher, subject_id};
-pub use table::{DecodeLimits, DecoderTable, Format, Route, UnknownFormat};
-pub use topic::{FilterError, check_filter, filter_matches};
+pub use table::{DecodeLimits, DecoderTable, Format, Route, UnknownFormat, decode};
+pub use topic::{FilterError, check_filter, filter_capture, filter_matches};

@@ -85,6 +85,23 @@ impl Fix {
     }
 }
 
+/// A time in milliseconds since the epoch, if it is one.
+pub(super) fn timestamp_ms(millis: f64) -> Result<Timestamp, RejectReason> {
+    let millis = millis.round();
+    if !(0.0..=TIMESTAMP_MS_MAX as f64).contains(&millis) {
+        return Err(RejectReason::OutOfRange);
+    }
+    Ok(Timestamp::from_millis(millis as i64))
+}
+
+/// A speed in m/s, if it is believable.
+pub(super) fn checked_speed_mps(speed_mps: f64) -> Result<f32, RejectReason> {
+    if !(0.0..=SPEED_MPS_MAX).contains(&speed_mps) {
+        return Err(RejectReason::OutOfRange);
+    }
+    Ok(speed_mps as f32)
+}
+
 /// `heading` (finite, degrees) brought to `0.0..360.0`, after rounding to `f32` too.
 pub(super) fn normalised_heading_deg(heading: f64) -> f32 {
     let heading = if (0.0..360.0).contains(&heading) {

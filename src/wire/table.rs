@@ -6,9 +6,13 @@ use std::str::FromStr;
 use thiserror::Error;
 
 use crate::observation::{Decoded, RawMessage, RejectReason};
+use crate::units::Datum;
 
-use super::topic::{filter_matches, without_share};
-use super::{csae, json, protobuf};
+use super::context::Context;
+use super::topic::{filter_capture, filter_matches, without_share};
+use super::{
+    csae, gtfs_realtime, huawei, its0117, json, jtt808, openv2x, orange, protobuf, records,
+};
 
 /// How the payloads of a route are encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -22,15 +26,37 @@ pub enum Format {
         /// Whether frames come in the RSU-to-centre envelope (`csae-uper-envelope`).
         envelope: bool,
     },
+    /// Native JSON records of detectors, signals, events, parking, passages and buses
+    /// (`json-records`).
+    NativeRecords,
+    /// Huawei DRIS JSON (`huawei`).
+    Huawei,
+    /// OpenV2X JSON of roadside units and radars (`openv2x`).
+    OpenV2x,
+    /// Status of roadside units after T/ITS 0117 (`its0117`).
+    Its0117,
+    /// Location reports of JT/T 808 terminals (`jtt808`).
+    Jtt808,
+    /// ETSI messages as JSON of Orange its-client (`its-client`).
+    ItsClient,
+    /// GTFS-Realtime vehicle positions (`gtfs-rt`).
+    GtfsRealtime,
 }
 
 impl Format {
     /// Every format, in the order of their labels in the documentation.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 11] = [
         Self::NativeJson,
         Self::NativeProtobuf,
         Self::CsaeUper { envelope: false },
         Self::CsaeUper { envelope: true },
+        Self::NativeRecords,
+        Self::Huawei,
+        Self::OpenV2x,
+        Self::Its0117,
+        Self::Jtt808,
+        Self::ItsClient,
+        Self::GtfsRealtime,
     ];
 
     /// The word for this format in configuration, on the command line and in metrics.
@@ -40,6 +66,13 @@ impl Format {
             Self::NativeProtobuf => "protobuf",
             Self::CsaeUper { envelope: false } => "csae-uper",
             Self::CsaeUper { envelope: true } => "csae-uper-envelope",
+            Self::NativeRecords => "json-records",
+            Self::Huawei => "huawei",
+            Self::OpenV2x => "openv2x",
+            Self::Its0117 => "its0117",
+            Self::Jtt808 => "jtt808",
+            Self::ItsClient => "its-client",
+            Self::GtfsRealtime => "gtfs-rt",
         }
     }
 }
@@ -52,7 +85,7 @@ impl fmt::Display for Format {
 
 /// A format label nobody knows.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("unknown wire format `{0}`: use json, protobuf, csae-uper or csae-uper-envelope")]
+#[error("unknown wire format `{0}`: use {known}", known = Format::ALL.map(Format::label).join(", "))]
 pub struct UnknownFormat(String);
 
 impl FromStr for Format {
@@ -74,6 +107,25 @@ pub struct Route {
     pub filter: String,
     /// How matching payloads are encoded.
     pub format: Format,
+    /// In which datum their positions are; they leave the decoder in WGS-84.
+    pub datum: Datum,
+}
+
+impl Route {
+    /// A route for positions in WGS-84.
+    pub fn new(filter: &str, format: Format) -> Self {
+        Self {
+            filter: filter.to_owned(),
+            format,
+            datum: Datum::Wgs84,
+        }
+    }
+
+    /// The same route for positions in `datum`.
+    #[must_use]
+    pub fn in_datum(self, datum: Datum) -> Self {
+        Self { datum, ..self }
+    }
 }
 
 /// Bounds of what one payload may ask of the decoder.
@@ -112,37 +164,68 @@ impl DecoderTable {
 
     /// The format configured for `topic`.
     pub fn format_of(&self, topic: &str) -> Option<Format> {
+        self.route_of(topic).map(|route| route.format)
+    }
+
+    fn route_of(&self, topic: &str) -> Option<&Route> {
         self.routes
             .iter()
             .find(|route| filter_matches(&route.filter, topic))
-            .map(|route| route.format)
     }
 
     /// Replaces `out` by what `message` says. Never fails, never panics: what is refused is
     /// counted in `out.rejected`.
     pub fn decode(&self, message: &RawMessage, out: &mut Decoded) {
         out.clear();
-        match self.format_of(&message.topic) {
+        match self.route_of(&message.topic) {
             None => out.rejected.add(RejectReason::UnknownTopic, 1),
             Some(_) if message.payload.len() > self.limits.payload_bytes_max => {
                 out.rejected.add(RejectReason::Oversized, 1);
             }
-            Some(format) => self.decode_as(format, message, out),
+            Some(route) => {
+                let context = Context {
+                    received_at: message.received_at,
+                    device: filter_capture(&route.filter, &message.topic),
+                    records_max: self.limits.records_max,
+                };
+                decode(route.format, &message.payload, &context, out);
+                to_wgs84(route.datum, out);
+            }
         }
     }
+}
 
-    fn decode_as(&self, format: Format, message: &RawMessage, out: &mut Decoded) {
-        let records_max = self.limits.records_max;
-        match format {
-            Format::NativeJson => json::decode(&message.payload, records_max, out),
-            Format::NativeProtobuf => protobuf::decode(&message.payload, records_max, out),
-            Format::CsaeUper { envelope: false } => {
-                csae::decode(&message.payload, message.received_at, records_max, out);
-            }
-            Format::CsaeUper { envelope: true } => {
-                csae::decode_enveloped(&message.payload, records_max, out);
-            }
+/// Adds what `payload` says to `out`, positions as they stand. Never fails, never panics: what is
+/// refused is counted in `out.rejected`.
+pub fn decode(format: Format, payload: &[u8], context: &Context<'_>, out: &mut Decoded) {
+    let (received_at, records_max) = (context.received_at, context.records_max);
+    match format {
+        Format::NativeJson => json::decode(payload, records_max, out),
+        Format::NativeProtobuf => protobuf::decode(payload, records_max, out),
+        Format::CsaeUper { envelope: false } => {
+            csae::decode(payload, received_at, records_max, out);
         }
+        Format::CsaeUper { envelope: true } => csae::decode_enveloped(payload, records_max, out),
+        Format::NativeRecords => records::decode(payload, context, out),
+        Format::Huawei => huawei::decode(payload, context, out),
+        Format::OpenV2x => openv2x::decode(payload, context, out),
+        Format::Its0117 => its0117::decode(payload, context, out),
+        Format::Jtt808 => jtt808::decode(payload, context, out),
+        Format::ItsClient => orange::decode(payload, context, out),
+        Format::GtfsRealtime => gtfs_realtime::decode(payload, context, out),
+    }
+}
+
+/// Brings every position of a payload from `datum` to WGS-84.
+fn to_wgs84(datum: Datum, out: &mut Decoded) {
+    if datum.is_wgs84() {
+        return;
+    }
+    for observation in &mut out.observations {
+        observation.position = datum.to_wgs84(observation.position);
+    }
+    for reading in &mut out.readings {
+        reading.map_positions(|position| datum.to_wgs84(position));
     }
 }
 
@@ -155,10 +238,7 @@ mod tests {
 
     #[test]
     fn first_matching_route_serves_and_limits_bite() {
-        let route = |filter: &str, format| Route {
-            filter: filter.to_owned(),
-            format,
-        };
+        let route = |filter: &str, format| Route::new(filter, format);
         let table = DecoderTable::new(
             vec![
                 route("$share/g/a/+/up", Format::NativeJson),

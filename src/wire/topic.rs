@@ -79,6 +79,13 @@ pub fn filter_matches(filter: &str, topic: &str) -> bool {
     }
 }
 
+/// The level of `topic` that the first `+` of `filter` stands for, where the filter matches: the
+/// device id of most topics.
+pub fn filter_capture<'a>(filter: &str, topic: &'a str) -> Option<&'a str> {
+    let level = filter.split('/').position(|level| level == "+")?;
+    topic.split('/').nth(level).filter(|id| !id.is_empty())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -122,6 +129,18 @@ mod tests {
         }
         assert_eq!(without_share("$share/g/a/+"), "a/+");
         assert_eq!(without_share("a/+"), "a/+");
+    }
+
+    #[test]
+    fn the_first_plus_names_the_device() {
+        let check = |filter, topic, device| assert_eq!(filter_capture(filter, topic), device);
+        check(
+            "V2X/RADAR/+/TRACK/UP",
+            "V2X/RADAR/N22W75/TRACK/UP",
+            Some("N22W75"),
+        );
+        check("V2X.RSU.BSM.UP", "V2X.RSU.BSM.UP", None);
+        check("+/+/x", "a/b/x", Some("a"));
     }
 
     #[test]

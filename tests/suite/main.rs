@@ -1,11 +1,13 @@
 //! The quick tests: one binary, one module a room.
 
 mod area;
+mod datum;
 mod drawn;
 mod forecast;
 mod guide;
 mod matching;
 mod network;
+mod recorded_formats;
 mod replay;
 mod state;
 mod wire;

@@ -69,14 +69,8 @@ fn field_envelopes_are_understood() {
     let Some(folder) = csae_folder() else { return };
     let table = DecoderTable::new(
         vec![
-            Route {
-                filter: "V2X.RSU.+".to_owned(),
-                format: Format::NativeJson,
-            },
-            Route {
-                filter: "#".to_owned(),
-                format: Format::CsaeUper { envelope: true },
-            },
+            Route::new("V2X.RSU.+", Format::NativeJson),
+            Route::new("#", Format::CsaeUper { envelope: true }),
         ],
         DecodeLimits::default(),
     );

@@ -7,10 +7,7 @@ use crate::wire::{DecodeLimits, DecoderTable, Format, Route};
 #[test]
 fn every_format_and_batch_decodes_to_every_record() {
     let network = build(1, CitySize::Small).unwrap().network;
-    let route = |filter: &str, format| Route {
-        filter: filter.to_owned(),
-        format,
-    };
+    let route = |filter: &str, format| Route::new(filter, format);
     let mut routes = crate::replay::traffic::default_routes();
     routes.push(route(
         "roadcast/v1/vehicle/+/batch/up",

@@ -48,10 +48,7 @@ pub struct Report {
 
 /// The routes that serve every topic of [`Report`]s.
 pub fn default_routes() -> Vec<Route> {
-    let route = |filter: &str, format| Route {
-        filter: filter.to_owned(),
-        format,
-    };
+    let route = |filter: &str, format| Route::new(filter, format);
     vec![
         route("roadcast/v1/vehicle/+/probe/up", Format::NativeJson),
         route("roadcast/v1/rsu/+/probe/up", Format::NativeJson),

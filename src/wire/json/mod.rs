@@ -6,9 +6,10 @@
 //! {"records":[{...},{...}]}
 //! ```
 //!
-//! `id` (text or integer), `ts` (ms), `lon` and `lat` (degrees, WGS-84) are required; `speed` (m/s)
-//! and `heading` (degrees clockwise from north) may be missing or `null`; `accel`, `type` and any
-//! other member are skipped. Members may come in any order; of a repeated one the last counts.
+//! `id` (text or integer), `ts` (ms), `lon` and `lat` (degrees) are required; `speed` (m/s),
+//! `heading` (degrees clockwise from north), `accuracy` (standard deviation per axis, m) and `fix`
+//! (quality code of an NMEA GGA sentence) may be missing or `null`; `accel`, `type` and any other
+//! member are skipped. Members may come in any order; of a repeated one the last counts.
 //!
 //! The decoder is one pass over the bytes without allocation. It is strict about JSON's grammar in
 //! everything it walks over, except that text it does not use may be invalid UTF-8.
@@ -21,9 +22,13 @@ pub use encode::{encode_batch, encode_record};
 use crate::observation::{Decoded, Observation, Origin, RejectReason};
 use crate::units::{Position, SubjectId};
 
+use super::quality::FixQuality;
 use super::record::Fix;
 use super::subject::subject_id;
 use cursor::{Cursor, Text};
+
+/// Largest accepted `accuracy`, m: beyond it there is no position.
+const ACCURACY_M_MAX: f64 = 10_000.0;
 
 /// Longest accepted `id`, bytes.
 pub const ID_BYTES_MAX: usize = 128;
@@ -96,6 +101,8 @@ struct Fields {
     lat_deg: Option<f64>,
     speed_mps: Option<f64>,
     heading_deg: Option<f64>,
+    accuracy_m: Option<f64>,
+    fix: Option<f64>,
     wrong_type: bool,
 }
 
@@ -113,6 +120,8 @@ impl Fields {
             b"lat" => &mut self.lat_deg,
             b"speed" => &mut self.speed_mps,
             b"heading" => &mut self.heading_deg,
+            b"accuracy" => &mut self.accuracy_m,
+            b"fix" => &mut self.fix,
             _ => return cursor.skip_value(),
         };
         match cursor.peek() {
@@ -172,7 +181,22 @@ impl Fields {
             speed_mps: self.speed_mps,
             heading_deg: self.heading_deg,
         };
-        fix.observation(Origin::Probe)
+        Ok(Observation {
+            accuracy_m: self.accuracy_m()?,
+            ..fix.observation(Origin::Probe)?
+        })
+    }
+
+    /// The accuracy that the sender states, else the one of its receiver's fix.
+    fn accuracy_m(&self) -> Result<Option<f32>, RejectReason> {
+        match (self.accuracy_m, self.fix) {
+            (Some(sigma_m), _) if !(0.0..=ACCURACY_M_MAX).contains(&sigma_m) => {
+                Err(RejectReason::OutOfRange)
+            }
+            (Some(sigma_m), _) => Ok(Some(sigma_m as f32)),
+            (None, Some(code)) => Ok(FixQuality::from_code(code as u64).map(FixQuality::sigma_m)),
+            (None, None) => Ok(None),
+        }
     }
 }
 

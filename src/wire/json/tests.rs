@@ -210,6 +210,25 @@ fn any_record() -> impl Strategy<Value = Value> {
     })
 }
 
+#[test]
+fn the_quality_of_the_fix_becomes_accuracy() {
+    let accuracy = |members: &str| {
+        let mut out = Decoded::default();
+        let record = format!(r#"{{"id":"v","ts":1,"lon":114.3,"lat":30.6{members}}}"#);
+        decode(record.as_bytes(), 10, &mut out);
+        out.observations.first().map(|seen| seen.accuracy_m)
+    };
+    let radius_95 = |metres: f32| Some(Some(metres / 2.448));
+    assert_eq!(accuracy(""), Some(None));
+    assert_eq!(accuracy(r#","fix":1"#), radius_95(8.0));
+    assert_eq!(accuracy(r#","fix":2"#), radius_95(2.5));
+    assert_eq!(accuracy(r#","fix":5"#), radius_95(0.5));
+    assert_eq!(accuracy(r#","fix":4"#), radius_95(0.05));
+    assert_eq!(accuracy(r#","fix":0"#), Some(None));
+    assert_eq!(accuracy(r#","fix":4,"accuracy":3"#), Some(Some(3.0)));
+    assert_eq!(accuracy(r#","accuracy":-1"#), None);
+}
+
 proptest! {
     #[test]
     fn agrees_with_serde_json(records in prop::collection::vec(any_record(), 0..6), pretty: bool) {

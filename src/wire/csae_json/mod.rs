@@ -1,0 +1,78 @@
+//! Messages of T/CSAE 53 written as JSON, as Huawei DRIS and OpenV2X do.
+//!
+//! Members have the names and steps of the standard, in either case style. A coordinate that is a
+//! JSON integer is in 1e-7 degree, one with a fraction in degrees: senders use both, and the two
+//! cannot be confused.
+
+mod infrastructure;
+mod road_users;
+
+pub(super) use infrastructure::{junctions, roadside_information, signals};
+pub(super) use road_users::{bsm, rsm};
+
+use std::sync::Arc;
+
+use crate::observation::RejectReason;
+use crate::units::{Position, Timestamp};
+
+use super::csae::minute_of_the_year;
+use super::gather::Record;
+use super::tree::Node;
+
+/// Minutes of a year, leap day included; the value says that the time is not known.
+const MINUTE_OF_THE_YEAR_UNKNOWN: u64 = 527_040;
+
+/// One coordinate in degrees; `unknown` is the value for none in steps.
+fn coordinate_deg(node: Node<'_>, unknown: f64) -> Record<f64> {
+    let value = node.as_number()?;
+    if node.has_fraction() {
+        return Ok(value);
+    }
+    if (value - unknown).abs() < 0.5 {
+        return Err(RejectReason::MissingField);
+    }
+    Ok(value / 1e7)
+}
+
+/// A position of members `lat` and `lon` (or `long`).
+pub(super) fn position(node: Node<'_>) -> Record<Position> {
+    let lat_deg = coordinate_deg(node.need("lat")?, 900_000_001.0)?;
+    let lon = node.get("lon").or_else(|| node.get("long"));
+    let lon_deg = coordinate_deg(lon.ok_or(RejectReason::MissingField)?, 1_800_000_001.0)?;
+    let position = Position::new(lon_deg, lat_deg);
+    if position.is_valid() {
+        Ok(position)
+    } else {
+        Err(RejectReason::OutOfRange)
+    }
+}
+
+/// The position in member `name`, if it is there.
+fn optional_position(node: Node<'_>, name: &str) -> Record<Option<Position>> {
+    node.get(name).map(position).transpose()
+}
+
+/// `region-id` of a junction id `{"region":1,"id":301}`.
+fn junction_id(node: Node<'_>) -> Record<Arc<str>> {
+    if !node.is_object() {
+        return node.as_text();
+    }
+    let (region, id) = (node.whole("region")?.unwrap_or(0), node.need_whole("id")?);
+    Ok(format!("{region}-{id}").into())
+}
+
+/// The time of a count of minutes: of the UTC year of `near` up to 527039, since the epoch beyond
+/// (both are met in the field); `None` for the value that says unknown.
+fn minutes(count: u64, near: Timestamp) -> Option<Timestamp> {
+    const MINUTE_MS: i64 = 60_000;
+    let count_ms = i64::try_from(count).ok()?.checked_mul(MINUTE_MS)?;
+    if count == MINUTE_OF_THE_YEAR_UNKNOWN {
+        return None;
+    }
+    if count > MINUTE_OF_THE_YEAR_UNKNOWN {
+        return Some(Timestamp::from_millis(count_ms));
+    }
+    let so_far_ms = i64::from(minute_of_the_year(near)) * MINUTE_MS;
+    let year = near.floor_to(MINUTE_MS).plus_millis(-so_far_ms);
+    Some(year.plus_millis(count_ms))
+}
