@@ -153,6 +153,7 @@ fn walk(network: &Network, vehicles: usize) -> Walk {
                 speed_mps: Some((speed_mps + 0.3 * normal(&mut random)).max(0.0)),
                 heading_deg: Some((heading_deg + 4.0 * normal(&mut random)).rem_euclid(360.0)),
                 accuracy_m: Some(SIGMA_M),
+                altitude_m: None,
                 origin: Origin::Probe,
             });
             truth.push(car.segment.0);

@@ -58,6 +58,8 @@ pub struct Observation {
     pub heading_deg: Option<f32>,
     /// Standard deviation of the position per axis in metres, when the sender states it.
     pub accuracy_m: Option<f32>,
+    /// Metres above the sea or the ellipsoid, when reported; matching uses its changes along a trip.
+    pub altitude_m: Option<f32>,
     /// Who says so.
     pub origin: Origin,
 }

@@ -10,7 +10,9 @@ use std::sync::Arc;
 use anyhow::Context;
 
 use super::UsageError;
-use crate::matching::{Advance, MatchSettings, Matcher, Partition, RoutePiece, Scratch};
+use crate::matching::{
+    Advance, MAX_LAG_FIXES, MatchSettings, Matcher, Partition, RoutePiece, Scratch,
+};
 use crate::network::Network;
 use crate::observation::{Observation, Origin, RejectCounts};
 use crate::units::{Position, SegmentId, SourceId, SubjectId, Timestamp};
@@ -22,7 +24,7 @@ pub(crate) struct Args {
     #[arg(long)]
     network: PathBuf,
     /// Traces as CSV (.csv or .csv.gz) with columns trace_id, t (s), lon, lat and optionally
-    /// speed_mps and heading_deg; others are ignored.
+    /// speed_mps, heading_deg and altitude_m; others are ignored.
     #[arg(long)]
     traces: PathBuf,
     /// Where to write trace_id,t,segment,source_id,source_dir,offset_m,lon,lat,confidence.
@@ -34,6 +36,9 @@ pub(crate) struct Args {
     /// How many later fixes each position may wait for, 0 to 4.
     #[arg(long, default_value_t = MatchSettings::default().lag_fixes)]
     lag: u8,
+    /// How many seconds each position may wait, instead of --lag; never longer than for 4 fixes.
+    #[arg(long, conflicts_with = "lag")]
+    lag_seconds: Option<f32>,
     /// Ignore speed and heading.
     #[arg(long)]
     no_kinematics: bool,
@@ -45,7 +50,11 @@ pub(crate) struct Args {
 /// Runs the command.
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let settings = MatchSettings {
-        lag_fixes: args.lag,
+        lag_fixes: match args.lag_seconds {
+            Some(_) => MAX_LAG_FIXES,
+            None => args.lag,
+        },
+        lag_s: args.lag_seconds,
         use_kinematics: !args.no_kinematics,
         sigma_m: args.sigma,
         ..MatchSettings::default()
@@ -177,6 +186,7 @@ fn read_traces(path: &Path) -> anyhow::Result<Traces> {
     let (id, t) = (needed("trace_id")?, needed("t")?);
     let (lon, lat) = (needed("lon")?, needed("lat")?);
     let (speed, heading) = (column("speed_mps"), column("heading_deg"));
+    let altitude = column("altitude_m");
     let mut traces = Traces::default();
     let mut subjects: BTreeMap<String, u64> = BTreeMap::new();
     let mut record = csv::StringRecord::new();
@@ -211,6 +221,7 @@ fn read_traces(path: &Path) -> anyhow::Result<Traces> {
             speed_mps: optional(speed).filter(|speed| (0.0..=70.0).contains(speed)),
             heading_deg: optional(heading).map(|heading| heading.rem_euclid(360.0)),
             accuracy_m: None,
+            altitude_m: optional(altitude),
             origin: Origin::Probe,
         });
     }

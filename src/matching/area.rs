@@ -426,6 +426,7 @@ mod tests {
             speed_mps: None,
             heading_deg: None,
             accuracy_m: None,
+            altitude_m: None,
             origin,
         };
         let mut numbers = Vec::new();

@@ -7,6 +7,7 @@
 mod area;
 mod belief;
 mod decide;
+mod height;
 mod partition;
 mod presence;
 mod roads;

@@ -91,6 +91,8 @@ impl Matcher {
             white_var: variance * (1.0 - settings.correlated_share),
             bias_var: variance * settings.correlated_share,
             radius_m: settings.search_radius_m.max(4.0 * sigma_m),
+            altitude_m: observation.altitude_m,
+            elapsed_s: 0.0,
         }
     }
 }
@@ -154,6 +156,7 @@ impl Partition {
             counts: &mut self.counts,
             slot,
         };
+        commit.overdue(track, at, sink);
         let result = if is_new {
             Ok(())
         } else {
@@ -286,10 +289,11 @@ impl Commit<'_> {
     ) -> Result<(), RejectReason> {
         let at = observation.observed_at;
         let elapsed_s = at.millis_since(track.matched_at) as f32 / 1000.0;
+        let fix = &Fix { elapsed_s, ..*fix };
         let (network, roads) = (&self.matcher.network, &self.matcher.roads);
         let settings = &self.matcher.settings;
         let is_first = track.hypothesis_count == 0;
-        if !step::step(network, roads, settings, search, track, fix, elapsed_s) {
+        if !step::step(network, roads, settings, search, track, fix) {
             track.off_road_count = track.off_road_count.saturating_add(1);
             if track.off_road_count > OFF_ROAD_LIMIT {
                 self.end(track, BreakReason::OffRoad, sink);
@@ -303,6 +307,17 @@ impl Commit<'_> {
         track.matched_at = at;
         track.push_pending(Pending::of(observation));
         Ok(())
+    }
+
+    /// Commits what may not wait for an observation at `at`.
+    fn overdue(&mut self, track: &mut Track, at: Timestamp, sink: &mut impl FnMut(Advance<'_>)) {
+        let Some(lag_s) = self.matcher.settings.lag_s else {
+            return;
+        };
+        let is_too_late = |pending: &Pending| at.millis_since(pending.at) as f32 > 1000.0 * lag_s;
+        while track.pending().first().is_some_and(is_too_late) {
+            self.oldest(track, sink);
+        }
     }
 
     /// Commits what has waited long enough.

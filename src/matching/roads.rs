@@ -33,6 +33,8 @@ pub(crate) struct Road {
     pub(crate) twin: u32,
     /// The way of the source and its direction: segments cut from one road share it.
     pub(crate) way: u32,
+    /// Vertical layer, 0 on the ground.
+    pub(crate) layer: i8,
     /// Whether vehicles wait at its end.
     pub(crate) is_signalised: bool,
     /// Logarithm of how likely a vehicle is met here, up to a constant.
@@ -96,6 +98,7 @@ impl Roads {
                 exit_count: exits.len() as u32 - first_exit,
                 twin: segment.twin().map_or(NONE, |twin| twin.0),
                 way: way_of(segment, id),
+                layer: segment.layer,
                 is_signalised: segment.is_signalised(),
                 prior: class_weight(segment).ln(),
             });

@@ -21,6 +21,9 @@ pub struct MatchSettings {
     pub search_radius_m: f32,
     /// How many later observations are awaited before a position is committed, `0..=4`.
     pub lag_fixes: u8,
+    /// How many seconds later an observation may be to be awaited, where bounded; the smaller of
+    /// both bounds counts, >= 0.
+    pub lag_s: Option<f32>,
     /// Standard deviation of a reported speed, m/s, > 0.
     pub speed_sigma_mps: f32,
     /// Standard deviation of a reported heading while driving, degrees, > 0.
@@ -47,6 +50,7 @@ impl Default for MatchSettings {
             correlation_s: 20.0,
             search_radius_m: 50.0,
             lag_fixes: 2,
+            lag_s: None,
             speed_sigma_mps: 0.6,
             heading_sigma_deg: 8.0,
             use_kinematics: true,
@@ -107,6 +111,12 @@ impl MatchSettings {
         }
         if self.lag_fixes > MAX_LAG_FIXES {
             return Err(out_of_range("lag_fixes", self.lag_fixes, "0..=4"));
+        }
+        if let Some(lag_s) = self
+            .lag_s
+            .filter(|lag_s| !(lag_s.is_finite() && *lag_s >= 0.0))
+        {
+            return Err(out_of_range("lag_s", lag_s, ">= 0"));
         }
         if !(1..=MAX_HYPOTHESES).contains(&self.hypotheses) {
             return Err(out_of_range("hypotheses", self.hypotheses, "1..=10"));

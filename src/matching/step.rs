@@ -76,11 +76,14 @@ pub(crate) struct Fix {
     pub(crate) speed_mps: Option<f32>,
     /// Sine and cosine of the heading.
     pub(crate) heading: Option<(f32, f32)>,
+    pub(crate) altitude_m: Option<f32>,
     /// Variance of the error that is new at every fix, m^2 per axis.
     pub(crate) white_var: f32,
     /// Variance of the persisting error, m^2 per axis.
     pub(crate) bias_var: f32,
     pub(crate) radius_m: f32,
+    /// Seconds since the last fix of the track.
+    pub(crate) elapsed_s: f32,
 }
 
 /// Reusable memory of the search, one a thread.
@@ -114,8 +117,8 @@ pub(crate) fn step(
     search: &mut Search,
     track: &mut Track,
     fix: &Fix,
-    elapsed_s: f32,
 ) -> bool {
+    let elapsed_s = fix.elapsed_s;
     search.begin(roads);
     let decay = (-elapsed_s / settings.correlation_s).exp();
     let passage = Passage {
@@ -322,7 +325,11 @@ impl Search {
             + heading_likelihood
             + settings.exit_prior * prior;
         if log_weight >= self.best - PRUNE {
-            let candidate = prediction.parent.moved_to(segment, belief, log_weight);
+            let mut candidate = prediction.parent.moved_to(segment, belief, log_weight);
+            if let Some(altitude_m) = fix.altitude_m {
+                let ground = &mut candidate.ground;
+                candidate.log_weight += ground.observe(altitude_m, road.layer, fix.elapsed_s);
+            }
             self.offer(roads, candidate, surprise, credit_of(fix));
         }
         is_opposed

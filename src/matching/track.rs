@@ -3,6 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use super::belief::Belief;
+use super::height::Ground;
 use super::roads::NONE;
 use super::settings::{MAX_HYPOTHESES, MAX_LAG_FIXES};
 use crate::observation::{Observation, Origin};
@@ -34,6 +35,7 @@ pub(crate) struct Hypothesis {
     pub(crate) belief: Belief,
     pub(crate) log_weight: f32,
     pub(crate) segment: u32,
+    pub(crate) ground: Ground,
     /// Where it was at the fixes before the newest, newest first.
     pub(crate) history: [Place; MAX_LAG_FIXES as usize],
     /// How likely the roads of `history` are given that it is now on `segment`: the ways it can
@@ -49,6 +51,7 @@ impl Hypothesis {
         },
         log_weight: f32::NEG_INFINITY,
         segment: NONE,
+        ground: Ground::UNKNOWN,
         history: [Place::NOWHERE; MAX_LAG_FIXES as usize],
         agreement: [1.0; MAX_LAG_FIXES as usize],
     };

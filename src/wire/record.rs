@@ -80,6 +80,7 @@ impl Fix {
             speed_mps: self.speed_mps.map(|speed| speed as f32),
             heading_deg: self.heading_deg.map(normalised_heading_deg),
             accuracy_m: None,
+            altitude_m: None,
             origin,
         })
     }

@@ -27,7 +27,7 @@ pub(crate) struct Drawn {
 
 /// Draws a network. Lower-case junctions have signals. Ways are written `A-B-C` (both directions)
 /// or `A>B>C` (one way), with the class after a blank where it is not secondary (`A-B service`,
-/// `A>B trunk_link`) and the name after the class; `banned` lists forbidden turns as `ABC` (from AB
+/// `A>B trunk_link`, `A>B trunk+1` on the first level up) and the name after the class; `banned` lists forbidden turns as `ABC` (from AB
 /// into BC).
 pub(crate) fn draw(map: &str, ways: &[&str], banned: &[&str]) -> Drawn {
     let origin = Position::new(114.3055, 30.5931);
@@ -56,6 +56,9 @@ pub(crate) fn draw(map: &str, ways: &[&str], banned: &[&str]) -> Drawn {
         let mut words = way.splitn(3, ' ');
         let (nodes, class) = (words.next().unwrap(), words.next().unwrap_or("secondary"));
         let name = words.next().map(str::to_owned);
+        let (class, layer) = class
+            .split_once('+')
+            .map_or((class, 0), |(class, layer)| (class, layer.parse().unwrap()));
         let (class, is_link) = class
             .strip_suffix("_link")
             .map_or((class, false), |class| (class, true));
@@ -76,7 +79,7 @@ pub(crate) fn draw(map: &str, ways: &[&str], banned: &[&str]) -> Drawn {
                     limit_mps: None,
                     lanes: None,
                     flags: SegmentFlags::default().with(SegmentFlags::LINK, is_link),
-                    layer: 0,
+                    layer,
                     source_id: (*way).to_owned(),
                     source_dir,
                     source_pair: 0,
@@ -229,6 +232,7 @@ impl<'a> Drive<'a> {
                 heading_deg
             }),
             accuracy_m: Some(self.noise_m.max(2.0)),
+            altitude_m: None,
             origin: Origin::Probe,
         });
         self.truth.push(stretch.to_owned());

@@ -188,6 +188,69 @@ fn follows_a_turn() {
 }
 
 #[test]
+fn altitude_tells_the_viaduct_from_the_street_below() {
+    let drawn = draw(
+        "
+      E-------------------F
+A---B-----------------------C---D",
+        &[
+            "A>B>C>D",
+            "E>F secondary+1",
+            "B>E secondary_link",
+            "F>C secondary_link",
+        ],
+        &[],
+    );
+    // The positions reported lie half-way between the two roads.
+    let half_lat_deg = f64::from(drawn.point('E').y - drawn.point('A').y) / 2.0 / 111_200.0;
+    for climbs in [false, true] {
+        let start = Drive::new(&drawn, 'A', 1000, 4.0, 5).to('B', "AB", 12.0);
+        let drive = if climbs {
+            start
+                .to('E', "BE", 12.0)
+                .to('F', "EF", 12.0)
+                .to('C', "FC", 12.0)
+        } else {
+            start.to('C', "BC", 12.0)
+        };
+        let mut drive = drive.to('D', "CD", 12.0);
+        let to_middle_deg = if climbs { -half_lat_deg } else { half_lat_deg };
+        for fix in &mut drive.fixes {
+            let x = drawn.network.frame().to_point(fix.position).x;
+            let is_beside = x > drawn.point('E').x && x < drawn.point('F').x;
+            if is_beside {
+                fix.position.lat_deg += to_middle_deg;
+            }
+            fix.accuracy_m = Some(12.0);
+            fix.altitude_m = Some(if is_beside && climbs { 30.0 } else { 23.0 });
+        }
+        let run = run(&drawn, &drive.fixes, MatchSettings::default());
+        let expected = if climbs { "AB BE EF FC CD" } else { "AB BC CD" };
+        assert_eq!(driven(&drawn, &run), expected);
+    }
+}
+
+#[test]
+fn no_row_waits_longer_than_the_lag_in_seconds() {
+    let drawn = crossing();
+    let drive = Drive::new(&drawn, 'A', 2000, 8.0, 2)
+        .to('B', "AB", 12.0)
+        .to('C', "BC", 9.0)
+        .to('E', "CE", 9.0);
+    let settings = MatchSettings {
+        lag_fixes: 4,
+        lag_s: Some(5.0),
+        ..MatchSettings::default()
+    };
+    let whole = run(&drawn, &drive.fixes, settings.clone());
+    for cut in 3..drive.fixes.len() {
+        let part = run(&drawn, &drive.fixes[..cut], settings.clone());
+        // Fixes come every 2 s: those of the last 5 s are the last three.
+        assert_eq!(part.steps[..cut - 3], whole.steps[..cut - 3], "cut {cut}");
+    }
+}
+
+#[test]
 fn stays_before_the_stop_line_while_the_light_is_red() {
     let drawn = draw(
         "

@@ -69,6 +69,7 @@ pub(super) fn observation(
     };
     Ok(Observation {
         accuracy_m: confidence_sigma_m(participant.pos_confidence.pos),
+        altitude_m: None,
         ..fix.observation(Origin::Rsm)?
     })
 }

@@ -70,6 +70,7 @@ fn reads_the_documented_record() {
             speed_mps: Some(12.5),
             heading_deg: Some(87.5),
             accuracy_m: None,
+            altitude_m: None,
             origin: Origin::Probe,
         }]
     );
