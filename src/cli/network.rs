@@ -9,7 +9,8 @@ use anyhow::Context;
 
 use super::UsageError;
 use crate::network::{
-    ImportReport, Network, RoadClass, SectionKind, SectionRules, SegmentFlags, compiled,
+    CountryCode, ImportOptions, ImportReport, Network, NetworkFormat, RoadClass, SectionKind,
+    SectionRules, SegmentFlags, compiled,
 };
 
 /// Options of `roadcast network`.
@@ -32,6 +33,10 @@ enum Verb {
         /// Also divide the segments into evaluation sections.
         #[arg(long, value_name = "STANDARD")]
         resplit: Option<Resplit>,
+        /// Whose law limits roads without a sign, like CN (OSM only); else the country that the
+        /// file names most.
+        #[arg(long, value_name = "CODE")]
+        country: Option<CountryCode>,
     },
     /// Show what a network, source or compiled, holds.
     Info {
@@ -51,7 +56,12 @@ enum Resplit {
 /// Runs the command.
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     match args.verb {
-        Verb::Build { from, out, resplit } => build(&from, &out, resplit)?,
+        Verb::Build {
+            from,
+            out,
+            resplit,
+            country,
+        } => build(&from, &out, resplit, ImportOptions { country })?,
         Verb::Info { file } => info(&file)?,
     }
     Ok(ExitCode::SUCCESS)
@@ -59,7 +69,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
 
 /// Reads the network a `--network` option names, source or compiled.
 pub(crate) fn open(path: &Path) -> anyhow::Result<(Network, ImportReport)> {
-    understand(path, read(path)?)
+    understand(path, read(path)?, ImportOptions::default())
 }
 
 fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
@@ -68,8 +78,12 @@ fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     Ok(std::fs::read(path).map_err(unreadable)?)
 }
 
-fn understand(path: &Path, bytes: Vec<u8>) -> anyhow::Result<(Network, ImportReport)> {
-    crate::network::load(&path.display().to_string(), bytes)
+fn understand(
+    path: &Path,
+    bytes: Vec<u8>,
+    options: ImportOptions,
+) -> anyhow::Result<(Network, ImportReport)> {
+    crate::network::load_with(&path.display().to_string(), bytes, options)
         .map_err(|error| UsageError(error.to_string()))
         .context("network")
 }
@@ -95,10 +109,15 @@ impl Steps {
     }
 }
 
-fn build(from: &Path, to: &Path, resplit: Option<Resplit>) -> anyhow::Result<()> {
+fn build(
+    from: &Path,
+    to: &Path,
+    resplit: Option<Resplit>,
+    options: ImportOptions,
+) -> anyhow::Result<()> {
     let mut steps = Steps(Vec::new());
     let source = steps.time("read", || read(from))?;
-    let (mut network, report) = steps.time("import", || understand(from, source))?;
+    let (mut network, report) = steps.time("import", || understand(from, source, options))?;
     if let Some(Resplit::Gbt33171) = resplit {
         let rules = SectionRules::default();
         network = steps.time("divide", || network.with_sections(&rules));
@@ -130,7 +149,9 @@ fn info(file: &Path) -> anyhow::Result<()> {
     let mut steps = Steps(Vec::new());
     let started = Instant::now();
     let bytes = steps.time("read", || read(file))?;
-    let (network, report) = steps.time("check", || understand(file, bytes))?;
+    let (network, report) = steps.time("check", || {
+        understand(file, bytes, ImportOptions::default())
+    })?;
     let load_ms = started.elapsed().as_secs_f64() * 1000.0;
     let mut out = std::io::stdout().lock();
     describe(&network, &report, &mut out)?;
@@ -169,13 +190,29 @@ fn describe(network: &Network, report: &ImportReport, out: &mut impl Write) -> s
             writeln!(out, "  {:<12} {km:.1} km", class.label())?;
         }
     }
-    let restricted_km = total_km(&|segment| segment.flags.contains(SegmentFlags::RESTRICTED));
-    writeln!(out, "restricted   {restricted_km:.1} km")?;
+    for (label, flag) in [
+        ("restricted ", SegmentFlags::RESTRICTED),
+        ("private    ", SegmentFlags::PRIVATE),
+        ("destination", SegmentFlags::DESTINATION),
+    ] {
+        let km = total_km(&|segment| segment.flags.contains(flag));
+        writeln!(out, "{label}  {km:.1} km")?;
+    }
+    let manoeuvres = network.prohibited_manoeuvre_count();
+    writeln!(out, "manoeuvres   {manoeuvres} prohibited")?;
     describe_sections(network, out)?;
     describe_tables(network, out)?;
     writeln!(out, "roads read   {}", report.roads_read)?;
+    if report.format == NetworkFormat::Osm {
+        writeln!(out, "  kept       {}", report.roads_kept)?;
+        writeln!(out, "restrictions {}", report.restrictions_read)?;
+        writeln!(out, "  kept       {}", report.restrictions_kept)?;
+    }
     for (cause, count) in report.omissions() {
         writeln!(out, "  left out   {count} {}", cause.label())?;
+    }
+    for (assumption, count) in report.assumptions() {
+        writeln!(out, "  assumed    {count} {}", assumption.label())?;
     }
     for note in &report.notes {
         writeln!(out, "  note       {note}")?;

@@ -106,7 +106,7 @@ impl Planner<'_> {
             }
             let segment = self.network.segment(id);
             let is_closed = self.jam_of[id.index()] != 0 && id != rejoin;
-            if is_closed || segment.flags.contains(SegmentFlags::RESTRICTED) {
+            if is_closed || !segment.flags.carries_through_traffic() {
                 return f32::INFINITY;
             }
             let is_minor = segment.class() >= RoadClass::Residential;

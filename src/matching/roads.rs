@@ -72,6 +72,11 @@ const RESTRICTED_WEIGHT: f32 = 0.03;
 /// next dead end and back.
 const U_TURN_PRIOR: f32 = -4.0;
 
+/// Share of the traffic of its class that a road draws which only those with leave, or those who
+/// stop there, may use; chosen.
+const PRIVATE_WEIGHT: f32 = 0.25;
+const DESTINATION_WEIGHT: f32 = 0.5;
+
 /// How likely a turn is against going straight on, by angle in steps of 45 degrees; chosen within
 /// the usual turning shares of urban junctions (60 to 70 % straight, 15 % each turn).
 const TURN_WEIGHT: [f32; 5] = [1.0, 0.6, 0.3, 0.15, 0.02];
@@ -170,6 +175,10 @@ fn way_of(segment: &Segment, id: SegmentId) -> u32 {
 fn class_weight(segment: &Segment) -> f32 {
     let share = if segment.flags.contains(SegmentFlags::RESTRICTED) {
         RESTRICTED_WEIGHT
+    } else if segment.flags.contains(SegmentFlags::PRIVATE) {
+        PRIVATE_WEIGHT
+    } else if segment.flags.contains(SegmentFlags::DESTINATION) {
+        DESTINATION_WEIGHT
     } else {
         1.0
     };

@@ -6,8 +6,10 @@ use sha2::{Digest, Sha256};
 
 use super::NetworkError;
 use super::index::SegmentIndex;
+use super::manoeuvres::Manoeuvres;
 use super::model::{
-    Junction, Movement, NONE, Network, NetworkVersion, RoadClass, Segment, SegmentFlags,
+    Junction, Movement, MovementFlags, NONE, Network, NetworkVersion, RoadClass, Segment,
+    SegmentFlags,
 };
 use super::sections::SectionTable;
 use crate::units::{JunctionId, LocalFrame, Point, Position, SegmentId};
@@ -45,6 +47,17 @@ pub struct SegmentDraft {
     pub name_en: Option<String>,
 }
 
+/// Whether a turn may be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TurnRule {
+    /// Always.
+    Open,
+    /// Not at certain times or not by everybody: vehicles are found there, routes avoid it.
+    AtTimes,
+    /// Never.
+    Forbidden,
+}
+
 /// Collects junctions, segments and movements and builds the network from them.
 #[derive(Debug)]
 pub struct NetworkBuilder {
@@ -53,6 +66,7 @@ pub struct NetworkBuilder {
     segments: Vec<Segment>,
     points: Vec<Point>,
     movements: Vec<Movement>,
+    manoeuvres: Vec<Vec<SegmentId>>,
     text_ids: BTreeMap<String, u32>,
     text: Vec<u8>,
     text_start: Vec<u32>,
@@ -76,6 +90,7 @@ impl NetworkBuilder {
             segments: Vec::new(),
             points: Vec::new(),
             movements: Vec::new(),
+            manoeuvres: Vec::new(),
             text_ids: BTreeMap::new(),
             text: Vec::new(),
             text_start: vec![0],
@@ -183,13 +198,31 @@ impl NetworkBuilder {
             from: from.0,
             to: to.0,
             length_m,
-            lanes: lanes.max(1),
+            lanes: u16::try_from(lanes.max(1)).unwrap_or(u16::MAX),
+            flags: MovementFlags::default(),
         });
+    }
+
+    /// Forbids to drive three or more segments one after the other. Sequences that no movements
+    /// follow are left out, as is what shorter ones forbid already.
+    pub fn forbid_manoeuvre(&mut self, sequence: Vec<SegmentId>) {
+        self.manoeuvres.push(sequence);
     }
 
     /// Permits every movement at every junction but those for which `banned` says yes; turning back
     /// into the twin is permitted only where nothing else leaves.
     pub fn connect_all(&mut self, banned: &mut impl FnMut(SegmentId, SegmentId) -> bool) {
+        self.connect_by(&mut |from, to| {
+            if banned(from, to) {
+                TurnRule::Forbidden
+            } else {
+                TurnRule::Open
+            }
+        });
+    }
+
+    /// As [`NetworkBuilder::connect_all`], for turns that `rule` tells apart.
+    pub fn connect_by(&mut self, rule: &mut impl FnMut(SegmentId, SegmentId) -> TurnRule) {
         self.find_twins();
         let starts = group_starts(
             self.junctions.len(),
@@ -203,12 +236,18 @@ impl NetworkBuilder {
             let only_back = exits.iter().all(|&exit| exit == segment.twin);
             for &exit in exits {
                 let turns_back = exit == segment.twin;
-                if (!turns_back || only_back) && !banned(SegmentId(id), SegmentId(exit)) {
+                if turns_back && !only_back {
+                    continue;
+                }
+                let rule = rule(SegmentId(id), SegmentId(exit));
+                if rule != TurnRule::Forbidden {
+                    let flags = MovementFlags::default();
                     self.movements.push(Movement {
                         from: id,
                         to: exit,
                         length_m: 0.0,
                         lanes: 1,
+                        flags: flags.with(MovementFlags::AT_TIMES, rule == TurnRule::AtTimes),
                     });
                 }
             }
@@ -327,12 +366,14 @@ impl NetworkBuilder {
             }
             same
         });
+        let manoeuvres = Manoeuvres::sequences(self.manoeuvres, &self.movements);
         Ok(assemble(Parts {
             frame: self.frame,
             segments: self.segments,
             points: self.points,
             junctions: self.junctions,
             movements: self.movements,
+            manoeuvres,
             text: self.text,
             text_start: self.text_start,
             region_count,
@@ -366,6 +407,8 @@ pub(super) struct Parts {
     pub(super) points: Vec<Point>,
     pub(super) junctions: Vec<Junction>,
     pub(super) movements: Vec<Movement>,
+    /// The segments of prohibited manoeuvres, each preceded by how many they are.
+    pub(super) manoeuvres: Vec<u32>,
     pub(super) text: Vec<u8>,
     pub(super) text_start: Vec<u32>,
     pub(super) region_count: u32,
@@ -384,6 +427,7 @@ impl Parts {
             bytemuck::cast_slice(&self.points),
             bytemuck::cast_slice(&self.junctions),
             bytemuck::cast_slice(&self.movements),
+            bytemuck::cast_slice(&self.manoeuvres),
             self.text.as_slice(),
             bytemuck::cast_slice(&self.text_start),
         ] {
@@ -406,6 +450,7 @@ fn assemble(parts: Parts) -> Network {
     let index = SegmentIndex::build(parts.segments.iter().map(|segment| {
         &parts.points[segment.first_point as usize..][..segment.point_count as usize]
     }));
+    let manoeuvres = Manoeuvres::new(parts.manoeuvres.clone(), &parts.movements, &out_start);
     Network {
         version: parts.version(),
         frame: parts.frame,
@@ -413,6 +458,7 @@ fn assemble(parts: Parts) -> Network {
         points: parts.points,
         junctions: parts.junctions,
         movements: parts.movements,
+        manoeuvres,
         out_start,
         into,
         into_start,

@@ -4,11 +4,12 @@
 //!    0  magic, 8 bytes                 80  origin: longitude, latitude, f64 degrees
 //!    8  format version, u32            96  region count, u32, and 4 zero bytes
 //!   12  section count, u32            104  bytes of each section, u64 each
-//!   16  network version, SHA-256      216  sections, each padded with zeros to 8 bytes:
-//!   48  check of the rest, SHA-256         segments, points, junctions, movements, texts,
-//!                                          text starts | movements out, movements in, their
-//!                                          order, index nodes, index leaves, import report,
-//!                                          starts of evaluation sections, their segments
+//!   16  network version, SHA-256      224  sections, each padded with zeros to 8 bytes:
+//!   48  check of the rest, SHA-256         segments, points, junctions, movements, prohibited
+//!                                          manoeuvres, texts, text starts | movements out,
+//!                                          movements in, their order, index nodes, index
+//!                                          leaves, import report, starts of evaluation
+//!                                          sections, their segments
 //! ```
 //!
 //! All numbers are little-endian. The network version is the hash of what the network holds (the
@@ -22,6 +23,7 @@ use sha2::{Digest, Sha256};
 use super::NetworkError;
 use super::builder::Parts;
 use super::index::SegmentIndex;
+use super::manoeuvres::Manoeuvres;
 use super::model::{NONE, Network, NetworkVersion, RoadClass, Segment};
 use super::report::ImportReport;
 use super::sections::SectionTable;
@@ -35,9 +37,9 @@ const _: () = assert!(
 /// The first bytes of every compiled network; the line ends betray a transfer as text.
 pub const MAGIC: [u8; 8] = *b"RCNET\r\n\x1a";
 /// The layout this build writes and reads.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
-const SECTIONS: usize = 14;
+const SECTIONS: usize = 15;
 const VERSION_AT: usize = 16;
 const CHECK_AT: usize = 48;
 const ORIGIN_AT: usize = 80;
@@ -45,7 +47,7 @@ const REGIONS_AT: usize = 96;
 const LENGTHS_AT: usize = 104;
 const HEADER_BYTES: usize = LENGTHS_AT + 8 * SECTIONS;
 /// The first section that the check and not the network version covers.
-const FIRST_DERIVED: usize = 6;
+const FIRST_DERIVED: usize = 7;
 
 /// Appends the compiled form of `network` to `out`, with the report of its import.
 pub fn write(network: &Network, report: &ImportReport, out: &mut Vec<u8>) {
@@ -56,6 +58,7 @@ pub fn write(network: &Network, report: &ImportReport, out: &mut Vec<u8>) {
         bytemuck::cast_slice(&network.points),
         bytemuck::cast_slice(&network.junctions),
         bytemuck::cast_slice(&network.movements),
+        bytemuck::cast_slice(network.manoeuvres.as_words()),
         &network.text,
         bytemuck::cast_slice(&network.text_start),
         bytemuck::cast_slice(&network.out_start),
@@ -108,7 +111,7 @@ pub fn read(bytes: &[u8]) -> Result<(Network, ImportReport), NetworkError> {
             return Err("the hash of the network differs: the file is damaged".to_owned());
         }
         validate(&parts)?;
-        let report = std::str::from_utf8(sections[11])
+        let report = std::str::from_utf8(sections[12])
             .map_err(|error| error.to_string())
             .and_then(ImportReport::from_text)?;
         let network = network(parts, version, &sections)?;
@@ -173,8 +176,9 @@ fn parts(header: &[u8], sections: &[&[u8]; SECTIONS]) -> Result<Parts, String> {
         points: array(sections[1], "points")?,
         junctions: array(sections[2], "junctions")?,
         movements: array(sections[3], "movements")?,
-        text: sections[4].to_vec(),
-        text_start: array(sections[5], "text starts")?,
+        manoeuvres: array(sections[4], "prohibited manoeuvres")?,
+        text: sections[5].to_vec(),
+        text_start: array(sections[6], "text starts")?,
         region_count: u32_at(header, REGIONS_AT),
     })
 }
@@ -244,6 +248,9 @@ fn validate(parts: &Parts) -> Result<(), String> {
     if !ascending {
         return Err("movements are out of order".into());
     }
+    if !Manoeuvres::are_sound(&parts.manoeuvres, &parts.movements) {
+        return Err("prohibited manoeuvres don't follow the movements".into());
+    }
     Ok(())
 }
 
@@ -274,9 +281,9 @@ fn network(
     version: NetworkVersion,
     sections: &[&[u8]; SECTIONS],
 ) -> Result<Network, String> {
-    let out_start: Vec<u32> = array(sections[6], "movements out")?;
-    let into_start: Vec<u32> = array(sections[7], "movements in")?;
-    let into: Vec<u32> = array(sections[8], "order of movements in")?;
+    let out_start: Vec<u32> = array(sections[7], "movements out")?;
+    let into_start: Vec<u32> = array(sections[8], "movements in")?;
+    let into: Vec<u32> = array(sections[9], "order of movements in")?;
     let (count, movements) = (parts.segments.len(), &parts.movements);
     let groups = |starts: &[u32]| {
         starts.len() == count + 1
@@ -306,11 +313,12 @@ fn network(
         }
     }
     let (nodes, leaves) = (
-        array(sections[9], "index nodes")?,
-        array(sections[10], "index leaves")?,
+        array(sections[10], "index nodes")?,
+        array(sections[11], "index leaves")?,
     );
     let index = SegmentIndex::from_parts(nodes, leaves, count)
         .ok_or("the spatial index does not fit the segments")?;
+    let manoeuvres = Manoeuvres::new(parts.manoeuvres, movements, &out_start);
     let mut network = Network {
         frame: parts.frame,
         version,
@@ -318,6 +326,7 @@ fn network(
         points: parts.points,
         junctions: parts.junctions,
         movements: parts.movements,
+        manoeuvres,
         out_start,
         into,
         into_start,
@@ -327,9 +336,9 @@ fn network(
         index,
         sections: SectionTable::default(),
     };
-    let members: Vec<u32> = array(sections[13], "segments of evaluation sections")?;
+    let members: Vec<u32> = array(sections[14], "segments of evaluation sections")?;
     network.sections = SectionTable::from_parts(
-        array(sections[12], "starts of evaluation sections")?,
+        array(sections[13], "starts of evaluation sections")?,
         members.into_iter().map(SegmentId).collect(),
         &network,
     )

@@ -8,6 +8,38 @@ use super::{ImportReport, Network, NetworkError, compiled, csv, osm, sumo};
 /// exhaust a server.
 const UNPACKED_BYTES_MAX: u64 = 4 << 30;
 
+/// A country by its two capital letters (ISO 3166-1 alpha-2), like `CN`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CountryCode(pub [u8; 2]);
+
+impl std::str::FromStr for CountryCode {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match *text.as_bytes() {
+            [a, b] if a.is_ascii_uppercase() && b.is_ascii_uppercase() => Ok(Self([a, b])),
+            _ => Err(format!(
+                "{text:?} is no country code of two capital letters"
+            )),
+        }
+    }
+}
+
+impl std::fmt::Display for CountryCode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0
+            .iter()
+            .try_for_each(|&letter| write!(f, "{}", char::from(letter)))
+    }
+}
+
+/// What an importer is told beside the file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ImportOptions {
+    /// Whose law limits roads without a sign (OSM only); else the country that the file names.
+    pub country: Option<CountryCode>,
+}
+
 /// Reads a network of any known format: compiled, CSV, SUMO net or OSM extract, each also
 /// gzip-compressed. `name` is shown in
 /// messages.
@@ -15,6 +47,18 @@ const UNPACKED_BYTES_MAX: u64 = 4 << 30;
 /// # Errors
 /// When the bytes are of no known format, break their format or hold no drivable road.
 pub fn load(name: &str, bytes: Vec<u8>) -> Result<(Network, ImportReport), NetworkError> {
+    load_with(name, bytes, ImportOptions::default())
+}
+
+/// Reads a network as [`load`] does, with `options`.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_with(
+    name: &str,
+    bytes: Vec<u8>,
+    options: ImportOptions,
+) -> Result<(Network, ImportReport), NetworkError> {
     let bytes = if bytes.starts_with(&[0x1f, 0x8b]) {
         unpack(name, &bytes)?
     } else {
@@ -24,7 +68,7 @@ pub fn load(name: &str, bytes: Vec<u8>) -> Result<(Network, ImportReport), Netwo
         return compiled::read(&bytes);
     }
     if is_osm(&bytes) {
-        return osm::read(name, &bytes);
+        return osm::read_with(name, &bytes, options);
     }
     let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
     if text.trim_ascii_start().starts_with(b"<") {

@@ -10,6 +10,7 @@ pub mod csv;
 mod directions;
 mod index;
 mod input;
+mod manoeuvres;
 mod model;
 pub mod osm;
 pub mod paths;
@@ -19,13 +20,15 @@ pub mod sumo;
 mod tables;
 mod tags;
 
-pub use builder::{NetworkBuilder, SegmentDraft};
+pub use builder::{NetworkBuilder, SegmentDraft, TurnRule};
+pub use manoeuvres::Stage;
 pub use model::{
-    Candidate, Junction, Movement, Network, NetworkVersion, RoadClass, Segment, SegmentFlags,
+    Candidate, Junction, Movement, MovementFlags, Network, NetworkVersion, RoadClass, Segment,
+    SegmentFlags,
 };
 
-pub use input::load;
-pub use report::{ImportReport, NetworkFormat, Omission};
+pub use input::{CountryCode, ImportOptions, load, load_with};
+pub use report::{Assumption, ImportReport, NetworkFormat, Omission, Part};
 pub use sections::{Section, SectionKind, SectionRules};
 pub use tables::{Table, TableSize};
 

@@ -96,10 +96,21 @@ impl SegmentFlags {
     pub const TUNNEL: Self = Self(4);
     /// Part of a roundabout.
     pub const ROUNDABOUT: Self = Self(8);
-    /// Not open to private cars (bus or taxi only).
+    /// Not open to private cars at all times: for buses or taxis only, or of reversing direction.
     pub const RESTRICTED: Self = Self(16);
     /// A traffic signal stands at its end.
     pub const SIGNAL: Self = Self(32);
+    /// Open to cars of those with leave alone: private grounds, roads that need a permit.
+    pub const PRIVATE: Self = Self(64);
+    /// Open to cars that begin or end their trip there: for residents and customers, parking
+    /// aisles, driveways.
+    pub const DESTINATION: Self = Self(128);
+
+    /// Whether a car may drive through on its way elsewhere: not over segments that are restricted,
+    /// private or for those who stop there.
+    pub const fn carries_through_traffic(self) -> bool {
+        self.0 & (Self::RESTRICTED.0 | Self::PRIVATE.0 | Self::DESTINATION.0) == 0
+    }
 
     /// Whether all bits of `other` are set.
     pub const fn contains(self, other: Self) -> bool {
@@ -190,7 +201,30 @@ pub struct Movement {
     /// Length in metres inside the junction; 0 where the source draws none.
     pub length_m: f32,
     /// Lanes that lead there; at least 1.
-    pub lanes: u32,
+    pub lanes: u16,
+    /// Yes-or-no facts.
+    pub flags: MovementFlags,
+}
+
+/// Yes-or-no facts of a movement, one bit each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+#[repr(transparent)]
+pub struct MovementFlags(pub u16);
+
+impl MovementFlags {
+    /// Forbidden at certain times or to some: possible, but nothing to advise.
+    pub const AT_TIMES: Self = Self(1);
+
+    /// Whether all bits of `other` are set.
+    pub const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Sets the bits of `other` when `on`.
+    #[must_use]
+    pub const fn with(self, other: Self, on: bool) -> Self {
+        if on { Self(self.0 | other.0) } else { self }
+    }
 }
 
 impl Movement {
@@ -257,6 +291,7 @@ pub struct Network {
     pub(crate) junctions: Vec<Junction>,
     /// Sorted by (from, to); `out_start[s]..out_start[s + 1]` leave segment `s`.
     pub(crate) movements: Vec<Movement>,
+    pub(crate) manoeuvres: super::manoeuvres::Manoeuvres,
     pub(crate) out_start: Vec<u32>,
     /// Indices into `movements`, grouped by the segment they enter.
     pub(crate) into: Vec<u32>,

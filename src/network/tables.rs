@@ -28,6 +28,8 @@ pub enum Table {
     Junctions,
     /// Permitted movements.
     Movements,
+    /// Prohibited manoeuvres over three or more segments; its items are the stages they take.
+    Manoeuvres,
     /// Names and ids, each once.
     Texts,
     /// Which movements leave and enter each segment.
@@ -40,11 +42,12 @@ pub enum Table {
 
 impl Table {
     /// Every table, those that come from the source first.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Segments,
         Self::Points,
         Self::Junctions,
         Self::Movements,
+        Self::Manoeuvres,
         Self::Texts,
         Self::Adjacency,
         Self::SpatialIndex,
@@ -58,6 +61,7 @@ impl Table {
             Self::Points => "points",
             Self::Junctions => "junctions",
             Self::Movements => "movements",
+            Self::Manoeuvres => "manoeuvres",
             Self::Texts => "texts",
             Self::Adjacency => "adjacency",
             Self::SpatialIndex => "spatial index",
@@ -75,6 +79,10 @@ impl Network {
                 Table::Points => sizes::<Point>(self.points.len()),
                 Table::Junctions => sizes::<Junction>(self.junctions.len()),
                 Table::Movements => sizes::<Movement>(self.movements.len()),
+                Table::Manoeuvres => (
+                    self.stage_count() - self.segment_count(),
+                    size_of_val(self.manoeuvres.as_words()),
+                ),
                 Table::Texts => (
                     self.text_start.len().saturating_sub(1),
                     self.text.len() + size_of_val(&*self.text_start),
@@ -110,6 +118,7 @@ impl Network {
             | Table::Points
             | Table::Junctions
             | Table::Movements
+            | Table::Manoeuvres
             | Table::Texts => return false,
             Table::Adjacency => {
                 let count = self.segments.len();

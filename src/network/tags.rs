@@ -26,7 +26,7 @@ pub(super) fn highway_class(value: &str) -> Result<HighwayClass, Omission> {
         "tertiary" => RoadClass::Tertiary,
         "unclassified" | "road" => RoadClass::Minor,
         "residential" | "living_street" => RoadClass::Residential,
-        "service" | "services" | "track" | "busway" | "bus_guideway" => RoadClass::Service,
+        "service" | "track" | "busway" | "bus_guideway" => RoadClass::Service,
         "construction" | "proposed" | "planned" | "abandoned" | "disused" | "razed" => {
             return Err(Omission::NotARoad);
         }

@@ -1,13 +1,24 @@
-//! Reads the blobs of an `.osm.pbf` into the ways, nodes and restrictions that driving needs.
+//! Picks out of an `.osm.pbf` the ways, nodes and restrictions that driving needs.
 //!
-//! The file is decoded twice, so that only the nodes of drivable ways are ever kept.
+//! The file is decoded twice, so that only the nodes of drivable ways are ever kept, and a third
+//! time, in part, where nobody says which country it shows.
 
-use osmpbf::{BlobDecode, BlobReader, Element, RelMemberType, Relation};
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 
-use super::road::{Road, Tags, road};
-use crate::network::NetworkError;
+use super::access::{self, Barrier};
+use super::limits::{Country, limits_of};
+use super::pbf::{Element, for_each};
+use super::restriction::{Restriction, restriction};
+use super::road::{Road, road};
+use super::speed::country_named;
+use super::tags::Tags;
 use crate::network::report::{ImportReport, Omission};
+use crate::network::{CountryCode, ImportOptions, NetworkError};
 use crate::units::Position;
+
+/// So many ways that name their country are enough to know it (chosen).
+const COUNTRY_WITNESSES: u32 = 1_000;
 
 /// One drivable way.
 pub(super) struct Way {
@@ -25,16 +36,7 @@ pub(super) struct Node {
     pub(super) position: Option<Position>,
     /// A traffic signal for those who drive along, and against, the way it is on.
     pub(super) signal: [bool; 2],
-}
-
-/// A turn restriction over one node.
-pub(super) struct Restriction {
-    pub(super) from: Vec<i64>,
-    /// OSM node id.
-    pub(super) via: i64,
-    pub(super) to: Vec<i64>,
-    pub(super) is_only: bool,
-    pub(super) is_u_turn: bool,
+    pub(super) barrier: Barrier,
 }
 
 /// What a file holds for driving.
@@ -49,59 +51,26 @@ pub(super) struct Extract {
 pub(super) fn extract(
     input: &str,
     bytes: &[u8],
+    options: ImportOptions,
     report: &mut ImportReport,
 ) -> Result<Extract, NetworkError> {
+    let country = country(input, bytes, options, report)?;
     let (mut ways, mut restrictions) = (Vec::new(), Vec::new());
-    for_each(input, bytes, &mut |element| match element {
-        Element::Way(way) => {
-            let tags = Tags(way.tags().collect());
-            if tags.get("highway").is_none() {
-                return;
-            }
-            report.roads_read += 1;
-            match road(&tags) {
-                Ok(road) => ways.push(Way {
-                    id: way.id(),
-                    nodes: way.refs().collect(),
-                    road,
-                }),
-                Err(cause) => report.omit(cause),
-            }
-        }
-        Element::Relation(relation) => restrictions.extend(restriction(&relation, report)),
-        Element::Node(_) | Element::DenseNode(_) => {}
-    })?;
-
-    let mut ids: Vec<i64> = ways
-        .iter()
-        .flat_map(|way| way.nodes.iter().copied())
-        .collect();
-    ids.sort_unstable();
-    ids.dedup();
-    let mut nodes: Vec<Node> = ids
-        .into_iter()
-        .map(|id| Node {
-            id,
-            position: None,
-            signal: [false; 2],
-        })
-        .collect();
     for_each(input, bytes, &mut |element| {
-        let (id, nano_lon, nano_lat) = match &element {
-            Element::Node(node) => (node.id(), node.nano_lon(), node.nano_lat()),
-            Element::DenseNode(node) => (node.id(), node.nano_lon(), node.nano_lat()),
-            Element::Way(_) | Element::Relation(_) => return,
-        };
-        if let Ok(index) = nodes.binary_search_by_key(&id, |node| node.id) {
-            let position = Position::new(nano_lon as f64 / 1e9, nano_lat as f64 / 1e9);
-            nodes[index].position = Some(position).filter(|position| position.is_valid());
-            nodes[index].signal = match &element {
-                Element::Node(node) => signal(&Tags(node.tags().collect())),
-                Element::DenseNode(node) => signal(&Tags(node.tags().collect())),
-                Element::Way(_) | Element::Relation(_) => [false; 2],
-            };
+        match element {
+            Element::Way { id, nodes, tags } => match way(&tags, country, report) {
+                Some(Ok(road)) => ways.push(Way { id, nodes, road }),
+                Some(Err(cause)) => report.omit(cause),
+                None => {}
+            },
+            Element::Relation { members, tags } => {
+                restrictions.extend(restriction(&tags, &members, report));
+            }
+            Element::Node { .. } => {}
         }
+        ControlFlow::Continue(())
     })?;
+    let nodes = nodes(input, bytes, &ways)?;
     Ok(Extract {
         ways,
         nodes,
@@ -109,40 +78,108 @@ pub(super) fn extract(
     })
 }
 
-/// Calls `found` with every element of the file, in its order.
-fn for_each(
+/// Reads a way; `None` when it is neither road nor ferry.
+fn way(
+    tags: &Tags<'_>,
+    country: Option<&'static Country>,
+    report: &mut ImportReport,
+) -> Option<Result<Road, Omission>> {
+    let is_ferry = tags.is_any(&["route"], &["ferry", "shuttle_train"]);
+    if tags.get("highway").is_some() {
+        report.roads_read += 1;
+        Some(road(tags, country))
+    } else if is_ferry {
+        report.roads_read += 1;
+        Some(Err(Omission::Ferry))
+    } else {
+        None
+    }
+}
+
+/// The country that is given, else the one that most ways name.
+fn country(
     input: &str,
     bytes: &[u8],
-    found: &mut impl FnMut(Element<'_>),
-) -> Result<(), NetworkError> {
-    for (index, blob) in BlobReader::new(bytes).enumerate() {
-        let malformed = |problem: String| NetworkError::Malformed {
-            input: input.to_owned(),
-            place: format!("blob {index}"),
-            problem,
-        };
-        let blob = blob.map_err(|error| malformed(error.to_string()))?;
-        match blob
-            .decode()
-            .map_err(|error| malformed(error.to_string()))?
-        {
-            BlobDecode::OsmHeader(header) => {
-                let known = ["OsmSchema-V0.6", "DenseNodes"];
-                let mut features = header.required_features().iter();
-                if let Some(feature) = features.find(|feature| !known.contains(&feature.as_str())) {
-                    return Err(malformed(format!("needs the unknown feature {feature:?}")));
-                }
-            }
-            BlobDecode::OsmData(block) => {
-                if index == 0 {
-                    return Err(malformed("data comes before the header".into()));
-                }
-                block.for_each_element(&mut *found);
-            }
-            BlobDecode::Unknown(_) => {}
+    options: ImportOptions,
+    report: &mut ImportReport,
+) -> Result<Option<&'static Country>, NetworkError> {
+    let code = match options.country {
+        Some(code) => Some(code),
+        None => most_named(input, bytes)?,
+    };
+    let known = code.and_then(limits_of);
+    report.notes.push(match (code, known) {
+        (Some(code), Some(_)) => format!("roads without a sign have the limits of {code}"),
+        (Some(code), None) => {
+            format!(
+                "the limits of {code} aren't known: roads without a sign have those of their class"
+            )
         }
-    }
-    Ok(())
+        (None, _) => {
+            "no country is named: roads without a sign have the limits of their class".into()
+        }
+    });
+    Ok(known)
+}
+
+fn most_named(input: &str, bytes: &[u8]) -> Result<Option<CountryCode>, NetworkError> {
+    let mut named: BTreeMap<CountryCode, u32> = BTreeMap::new();
+    let mut left = COUNTRY_WITNESSES;
+    for_each(input, bytes, &mut |element| {
+        if let Element::Way { tags, .. } = element
+            && let Some(code) = country_named(&tags)
+        {
+            *named.entry(code).or_default() += 1;
+            left -= 1;
+        }
+        if left == 0 {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    })?;
+    // The first in the alphabet of equally many.
+    let most = named
+        .iter()
+        .max_by_key(|&(code, &count)| (count, std::cmp::Reverse(code)));
+    Ok(most.map(|(&code, _)| code))
+}
+
+/// The nodes of the ways, sorted by id.
+fn nodes(input: &str, bytes: &[u8], ways: &[Way]) -> Result<Vec<Node>, NetworkError> {
+    let mut ids: Vec<i64> = ways
+        .iter()
+        .flat_map(|way| way.nodes.iter().copied())
+        .collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let unknown = |id| Node {
+        id,
+        position: None,
+        signal: [false; 2],
+        barrier: Barrier::Open,
+    };
+    let mut nodes: Vec<Node> = ids.into_iter().map(unknown).collect();
+    for_each(input, bytes, &mut |element| {
+        if let Element::Node {
+            id,
+            lon_deg,
+            lat_deg,
+            tags,
+        } = element
+            && let Ok(index) = nodes.binary_search_by_key(&id, |node| node.id)
+        {
+            let position = Position::new(lon_deg, lat_deg);
+            nodes[index] = Node {
+                id,
+                position: Some(position).filter(|position| position.is_valid()),
+                signal: signal(&tags),
+                barrier: access::of_node(&tags),
+            };
+        }
+        ControlFlow::Continue(())
+    })?;
+    Ok(nodes)
 }
 
 /// Whom a node's traffic signal stops (OSM wiki, Key:traffic_signals:direction).
@@ -155,56 +192,4 @@ fn signal(tags: &Tags<'_>) -> [bool; 2] {
         Some("backward") => [false, true],
         _ => [true; 2],
     }
-}
-
-/// Reads a turn restriction (OSM wiki, Relation:restriction); `None` for other relations and for
-/// those that don't bind cars.
-fn restriction(relation: &Relation<'_>, report: &mut ImportReport) -> Option<Restriction> {
-    let tags = Tags(relation.tags().collect());
-    if tags.get("type") != Some("restriction") {
-        return None;
-    }
-    let binds_cars = tags.get("except").is_none_or(|except| {
-        !except
-            .split(';')
-            .any(|mode| matches!(mode.trim(), "motorcar" | "motor_vehicle"))
-    });
-    let keys = [
-        "restriction:motorcar",
-        "restriction:motor_vehicle",
-        "restriction",
-    ];
-    let kind = keys.iter().find_map(|key| tags.get(key));
-    let timed = ["restriction:conditional", "day_on", "hour_on"]
-        .iter()
-        .any(|key| tags.get(key).is_some());
-    if timed {
-        report.omit(Omission::RestrictionTime);
-        return None;
-    }
-    let kind = kind.filter(|_| binds_cars)?;
-    let (mut from, mut to, mut via) = (Vec::new(), Vec::new(), Vec::new());
-    let mut is_over_way = false;
-    for member in relation.members() {
-        match (member.role().unwrap_or_default(), member.member_type) {
-            ("from", RelMemberType::Way) => from.push(member.member_id),
-            ("to", RelMemberType::Way) => to.push(member.member_id),
-            ("via", RelMemberType::Node) => via.push(member.member_id),
-            ("via", _) => is_over_way = true,
-            _ => {}
-        }
-    }
-    let is_only = kind.starts_with("only_");
-    let is_known = is_only || kind.starts_with("no_");
-    if !is_known || is_over_way || via.len() != 1 || from.is_empty() || to.is_empty() {
-        report.omit(Omission::RestrictionShape);
-        return None;
-    }
-    Some(Restriction {
-        from,
-        via: via[0],
-        to,
-        is_only,
-        is_u_turn: kind == "no_u_turn",
-    })
 }

@@ -1,21 +1,30 @@
 //! Reads OpenStreetMap extracts (`.osm.pbf`).
 //!
-//! Ways for motor vehicles are split where they meet; each stretch is one segment in each direction
-//! it is driven. Node pairs are counted along the way's digitised order over the nodes that the
-//! extract has. Turn restrictions over nodes are obeyed; those over ways or at certain times are
-//! counted and left out.
+//! Ways for motor vehicles are split where they meet and where a barrier closes them; each stretch
+//! is one segment in each direction it is driven. Node pairs are counted along the way's digitised
+//! order over the nodes that the extract has. Turn restrictions over nodes become movements that
+//! are missing, those over ways prohibited manoeuvres. What holds at certain times only can't be
+//! held by a network without a clock: docs/osm.md says what becomes of it, the report counts it.
 
+mod access;
+mod conditional;
 mod extract;
+mod limits;
+mod pbf;
+mod restriction;
 mod road;
+mod speed;
+mod tags;
 mod turns;
 
+use self::access::Barrier;
 use self::extract::{Extract, Node, Way};
 use self::road::Direction;
 use self::turns::{Stretch, TurnRules};
-use super::NetworkError;
 use super::builder::{NetworkBuilder, SegmentDraft, middle_of};
 use super::model::{NONE, Network, SegmentFlags};
-use super::report::{ImportReport, NetworkFormat, Omission};
+use super::report::{Assumption, ImportReport, NetworkFormat, Omission};
+use super::{ImportOptions, NetworkError};
 use crate::units::{JunctionId, Position};
 
 /// A signal this near before a junction, metres along the road, is the junction's (chosen: stop
@@ -25,10 +34,23 @@ const SIGNAL_REACH_M: f64 = 40.0;
 /// Reads a network from the bytes of an `.osm.pbf`; `input` names it in messages.
 ///
 /// # Errors
-/// When a blob is broken or cut short (the message says which), or no drivable way is left.
+/// When a blob is broken or cut short (the message says which, and the element), or no drivable
+/// way is left.
 pub fn read(input: &str, bytes: &[u8]) -> Result<(Network, ImportReport), NetworkError> {
+    read_with(input, bytes, ImportOptions::default())
+}
+
+/// Reads a network as [`read`] does, with `options`.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_with(
+    input: &str,
+    bytes: &[u8],
+    options: ImportOptions,
+) -> Result<(Network, ImportReport), NetworkError> {
     let mut report = ImportReport::new(NetworkFormat::Osm);
-    let mut extract = extract::extract(input, bytes, &mut report)?;
+    let mut extract = extract::extract(input, bytes, options, &mut report)?;
     keep_known_nodes(&mut extract, &mut report);
     let positions = extract
         .ways
@@ -39,28 +61,38 @@ pub fn read(input: &str, bytes: &[u8]) -> Result<(Network, ImportReport), Networ
             input: input.to_owned(),
         });
     };
-    let splits = splits(&extract);
-    let signals = signals(&extract, &splits);
+    let joints = Joints::new(&extract, &mut report);
+    let signals = signals(&extract, &joints);
     let mut assembly = Assembly {
         builder: NetworkBuilder::new(middle),
         junctions: vec![NONE; extract.nodes.len()],
         nodes: &extract.nodes,
+        joints: &joints,
         signals: &signals,
         stretches: Vec::new(),
     };
     for way in &extract.ways {
-        for piece in pieces(way, &splits) {
-            assembly.add(way, piece, &mut report)?;
-        }
+        assembly.add_way(way, &mut report)?;
     }
     let Assembly {
         mut builder,
         stretches,
         ..
     } = assembly;
-    let rules = TurnRules::new(extract.restrictions, &stretches);
-    builder
-        .connect_all(&mut |from, to| rules.forbid(stretches[from.index()], stretches[to.index()]));
+    if stretches.is_empty() {
+        return Err(NetworkError::Empty {
+            input: input.to_owned(),
+        });
+    }
+    let node_of = |id: i64| {
+        let index = extract.nodes.binary_search_by_key(&id, |node| node.id);
+        index.ok().map(|index| joints.roots[index])
+    };
+    let mut rules = TurnRules::new(extract.restrictions, &stretches, &node_of, &mut report);
+    for manoeuvre in rules.take_manoeuvres() {
+        builder.forbid_manoeuvre(manoeuvre);
+    }
+    builder.connect_by(&mut |from, to| rules.rule(from, to));
     let network = builder.build()?;
     Ok((network, report))
 }
@@ -91,18 +123,93 @@ fn positions<'a>(nodes: &'a [Node], indices: &'a [i64]) -> impl Iterator<Item = 
         .filter_map(|&index| nodes[index as usize].position)
 }
 
-/// Whether ways are split at each node: where a way ends, and where nodes are used twice.
-fn splits(extract: &Extract) -> Vec<bool> {
-    let mut uses = vec![0u8; extract.nodes.len()];
-    for way in &extract.ways {
-        let last = way.nodes.len() - 1;
-        for (place, &node) in way.nodes.iter().enumerate() {
-            let weight = if place == 0 || place == last { 2 } else { 1 };
-            let uses = &mut uses[node as usize];
-            *uses = uses.saturating_add(weight);
+/// How ways meet at nodes.
+struct Joints {
+    /// Where ways are split: where one ends, where they meet, and at closed barriers.
+    splits: Vec<bool>,
+    /// Barriers that close the road. Nodes where more than two stretches meet are left open: the
+    /// barrier is on one of them and the data doesn't say on which.
+    closed: Vec<Barrier>,
+    /// The node that stands for each: nodes that only stretches of no length part are one place.
+    roots: Vec<u32>,
+}
+
+impl Joints {
+    fn new(extract: &Extract, report: &mut ImportReport) -> Self {
+        let count = extract.nodes.len();
+        let (mut arms, mut splits) = (vec![0u8; count], vec![false; count]);
+        for way in &extract.ways {
+            let last = way.nodes.len() - 1;
+            for (place, &node) in way.nodes.iter().enumerate() {
+                let is_end = place == 0 || place == last;
+                let node = node as usize;
+                arms[node] = arms[node].saturating_add(if is_end { 1 } else { 2 });
+                splits[node] |= is_end || arms[node] > 2;
+            }
+        }
+        let mut closed = vec![Barrier::Open; count];
+        for (index, node) in extract.nodes.iter().enumerate() {
+            if node.barrier == Barrier::Open {
+                continue;
+            }
+            if arms[index] > 2 {
+                report.assume(Assumption::BarrierAtJunction);
+            } else if arms[index] == 2 {
+                report.assume(Assumption::ClosedBarrier);
+                closed[index] = node.barrier;
+                splits[index] = true;
+            }
+        }
+        let mut joints = Self {
+            splits,
+            closed,
+            roots: (0..count as u32).collect(),
+        };
+        joints.unite(extract);
+        joints
+    }
+
+    /// Makes one place of nodes that a stretch of no length connects.
+    fn unite(&mut self, extract: &Extract) {
+        let mut pairs = Vec::new();
+        for way in &extract.ways {
+            for piece in pieces(way, &self.splits) {
+                let places = &way.nodes[piece];
+                let (first, last) = (places[0] as usize, places[places.len() - 1] as usize);
+                let is_open = [first, last]
+                    .iter()
+                    .all(|&end| self.closed[end] == Barrier::Open);
+                if first != last && is_open && length_m(&extract.nodes, places) <= 0.0 {
+                    pairs.push((first as u32, last as u32));
+                }
+            }
+        }
+        for (a, b) in pairs {
+            let (a, b) = (self.root(a), self.root(b));
+            self.roots[a.max(b) as usize] = a.min(b);
+        }
+        for node in 0..self.roots.len() as u32 {
+            self.roots[node as usize] = self.root(node);
         }
     }
-    uses.into_iter().map(|uses| uses >= 2).collect()
+
+    fn root(&self, node: u32) -> u32 {
+        let mut at = node;
+        while self.roots[at as usize] != at {
+            at = self.roots[at as usize];
+        }
+        at
+    }
+}
+
+fn length_m(nodes: &[Node], places: &[i64]) -> f64 {
+    let mut last: Option<Position> = None;
+    let mut length_m = 0.0;
+    for position in positions(nodes, places) {
+        length_m += last.map_or(0.0, |last| last.distance_to(position).value());
+        last = Some(position);
+    }
+    length_m
 }
 
 /// The stretches of a way between split nodes, as ranges of places that share their ends.
@@ -117,14 +224,14 @@ fn pieces<'a>(
 }
 
 /// Which nodes are signalised: those tagged so, and junctions right behind a tagged node.
-fn signals(extract: &Extract, splits: &[bool]) -> Vec<bool> {
+fn signals(extract: &Extract, joints: &Joints) -> Vec<bool> {
     let mut signals: Vec<bool> = extract
         .nodes
         .iter()
         .map(|node| node.signal[0] || node.signal[1])
         .collect();
     for way in &extract.ways {
-        for piece in pieces(way, splits) {
+        for piece in pieces(way, &joints.splits) {
             let along = &way.nodes[piece];
             let against: Vec<i64> = along.iter().rev().copied().collect();
             for (side, nodes) in [(0, along), (1, &against)] {
@@ -141,6 +248,10 @@ fn signals(extract: &Extract, splits: &[bool]) -> Vec<bool> {
                 }
             }
         }
+    }
+    for node in 0..signals.len() {
+        let is_signalised = signals[node];
+        signals[joints.roots[node] as usize] |= is_signalised;
     }
     signals
 }
@@ -167,12 +278,28 @@ struct Assembly<'a> {
     /// The junction at each node, [`NONE`] before it is needed.
     junctions: Vec<u32>,
     nodes: &'a [Node],
+    joints: &'a Joints,
     signals: &'a [bool],
     /// One for each segment, in id order.
     stretches: Vec<Stretch>,
 }
 
 impl Assembly<'_> {
+    fn add_way(&mut self, way: &Way, report: &mut ImportReport) -> Result<(), NetworkError> {
+        let before = self.stretches.len();
+        let joints = self.joints;
+        for piece in pieces(way, &joints.splits) {
+            self.add(way, piece, report)?;
+        }
+        if self.stretches.len() > before {
+            report.roads_kept += 1;
+            way.road.count(report);
+        } else {
+            report.omit(Omission::NoGeometry);
+        }
+        Ok(())
+    }
+
     fn add(
         &mut self,
         way: &Way,
@@ -181,11 +308,7 @@ impl Assembly<'_> {
     ) -> Result<(), NetworkError> {
         let pair = *piece.start() as u32;
         let places = &way.nodes[piece];
-        let mut shape: Vec<Position> = positions(self.nodes, places).collect();
-        let length_m: f64 = shape
-            .windows(2)
-            .map(|pair| pair[0].distance_to(pair[1]).value())
-            .sum();
+        let length_m = length_m(self.nodes, places);
         let (Some(&first), Some(&last)) = (places.first(), places.last()) else {
             return Ok(());
         };
@@ -193,57 +316,68 @@ impl Assembly<'_> {
             report.omit(Omission::NoLength);
             return Ok(());
         }
-        let (from, to) = (self.junction(first), self.junction(last));
-        for (source_dir, direction) in [(1, way.road.along), (-1, way.road.against)] {
-            let Some(direction) = direction else {
+        let sides = [way.road.along, way.road.against];
+        let is_for_buses = sides
+            .iter()
+            .flatten()
+            .all(|side| side.access.contains(SegmentFlags::RESTRICTED));
+        let [first, last] = [first, last].map(|node| self.joints.roots[node as usize]);
+        let junctions = [first, last].map(|node| self.junction(node, is_for_buses));
+        let mut shape: Vec<Position> = positions(self.nodes, places).collect();
+        for (source_dir, side) in [1, -1].into_iter().zip(sides) {
+            let Some(side) = side else {
                 continue;
             };
-            let (from, to, first, last) = if source_dir > 0 {
-                (from, to, first, last)
-            } else {
+            let (mut ends, mut nodes) = (junctions, [first, last]);
+            if source_dir < 0 {
                 shape.reverse();
-                (to, from, last, first)
-            };
-            let mut draft = draft(way, direction, shape.clone(), length_m as f32);
-            (draft.from, draft.to) = (from, to);
+                ends.reverse();
+                nodes.reverse();
+            }
+            let mut draft = draft(way, side, shape.clone(), length_m as f32);
+            [draft.from, draft.to] = ends;
             (draft.source_dir, draft.source_pair) = (source_dir, pair);
             self.builder.add_segment(draft)?;
             self.stretches.push(Stretch {
                 way: way.id,
                 pair,
-                from_node: self.nodes[first as usize].id,
-                to_node: self.nodes[last as usize].id,
+                from_node: nodes[0],
+                to_node: nodes[1],
             });
         }
         Ok(())
     }
 
-    fn junction(&mut self, node: i64) -> JunctionId {
-        let slot = &mut self.junctions[node as usize];
-        if *slot == NONE {
-            let position = self.nodes[node as usize].position.unwrap_or_default();
-            *slot = self
-                .builder
-                .add_junction(position, self.signals[node as usize])
-                .0;
+    /// The junction at a node. At a closed barrier each road has its own, where it ends.
+    fn junction(&mut self, node: u32, is_for_buses: bool) -> JunctionId {
+        let is_closed = match self.joints.closed[node as usize] {
+            Barrier::Open => false,
+            Barrier::Buses => !is_for_buses,
+            Barrier::Closed => true,
+        };
+        if !is_closed && self.junctions[node as usize] != NONE {
+            return JunctionId(self.junctions[node as usize]);
         }
-        JunctionId(*slot)
+        let position = self.nodes[node as usize].position.unwrap_or_default();
+        let is_signalised = self.signals[node as usize];
+        let junction = self.builder.add_junction(position, is_signalised);
+        if !is_closed {
+            self.junctions[node as usize] = junction.0;
+        }
+        junction
     }
 }
 
-fn draft(way: &Way, direction: Direction, shape: Vec<Position>, length_m: f32) -> SegmentDraft {
+fn draft(way: &Way, side: Direction, shape: Vec<Position>, length_m: f32) -> SegmentDraft {
     SegmentDraft {
         from: JunctionId(0),
         to: JunctionId(0),
         shape,
         length_m: Some(length_m),
         class: way.road.class,
-        limit_mps: direction.limit_mps,
-        lanes: direction.lanes,
-        flags: way
-            .road
-            .flags
-            .with(SegmentFlags::RESTRICTED, direction.is_restricted),
+        limit_mps: side.limit_mps,
+        lanes: side.lanes,
+        flags: SegmentFlags(way.road.flags.0 | side.access.0),
         layer: way.road.layer,
         source_id: way.id.to_string(),
         source_dir: 1,

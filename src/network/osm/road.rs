@@ -1,39 +1,23 @@
-//! What the tags of an OSM way say about driving on it (OSM wiki, Key:access, Key:oneway,
-//! Key:lanes, Key:maxspeed).
+//! What the tags of an OSM way say about driving on it (OSM wiki, Key:oneway, Key:lanes,
+//! Key:layer, Key:name).
 
+use super::access::{self, Access};
+use super::conditional::{Holds, clauses};
+use super::limits::{Country, Setting};
+use super::speed::{LimitSource, is_urban, limit_mps};
+use super::tags::Tags;
 use crate::network::model::{RoadClass, SegmentFlags};
-use crate::network::report::Omission;
-use crate::network::tags::highway_class;
-
-/// The tags of one element.
-pub(super) struct Tags<'a>(pub(super) Vec<(&'a str, &'a str)>);
-
-impl<'a> Tags<'a> {
-    pub(super) fn get(&self, key: &str) -> Option<&'a str> {
-        self.0
-            .iter()
-            .find(|(name, _)| *name == key)
-            .map(|&(_, value)| value)
-    }
-
-    fn is_any(&self, keys: &[&str], values: &[&str]) -> bool {
-        keys.iter()
-            .filter_map(|key| self.get(key))
-            .any(|value| values.contains(&value))
-    }
-
-    fn is_set(&self, key: &str) -> bool {
-        self.get(key).is_some_and(|value| value != "no")
-    }
-}
+use crate::network::report::{Assumption, ImportReport, Omission};
+use crate::network::tags::{HighwayClass, highway_class};
 
 /// Driving along or against the digitised order of a way.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Direction {
-    /// Open to buses or taxis alone.
-    pub(super) is_restricted: bool,
+    /// Who may drive here, as flags.
+    pub(super) access: SegmentFlags,
     pub(super) lanes: Option<u8>,
     pub(super) limit_mps: Option<f32>,
+    pub(super) limit_source: LimitSource,
 }
 
 /// One drivable way.
@@ -47,171 +31,303 @@ pub(super) struct Road {
     pub(super) against: Option<Direction>,
     pub(super) name: Option<String>,
     pub(super) name_en: Option<String>,
+    /// What was assumed of it.
+    pub(super) assumptions: Vec<Assumption>,
+}
+
+impl Road {
+    /// Counts what was assumed of a road that is kept.
+    pub(super) fn count(&self, report: &mut ImportReport) {
+        for &assumption in &self.assumptions {
+            report.assume(assumption);
+        }
+        let sides = [self.along, self.against];
+        if sides
+            .iter()
+            .flatten()
+            .any(|side| side.limit_source == LimitSource::Law)
+        {
+            report.assume(Assumption::LimitByLaw);
+        }
+        if sides
+            .iter()
+            .flatten()
+            .any(|side| side.limit_source == LimitSource::Class)
+        {
+            report.assume(Assumption::LimitByClass);
+        }
+        let with = |flag| {
+            sides
+                .iter()
+                .flatten()
+                .any(|side| side.access.contains(flag))
+        };
+        for (flag, assumption) in [
+            (SegmentFlags::PRIVATE, Assumption::PrivateRoad),
+            (SegmentFlags::DESTINATION, Assumption::DestinationRoad),
+        ] {
+            if with(flag) {
+                report.assume(assumption);
+            }
+        }
+    }
 }
 
 /// Reads the tags of a way that has a `highway` tag, or says why it is left out.
-pub(super) fn road(tags: &Tags<'_>) -> Result<Road, Omission> {
-    let highway = highway_class(tags.get("highway").unwrap_or_default())?;
-    if tags.get("area") == Some("yes") {
-        return Err(Omission::NotARoad);
-    }
-    let is_restricted = match access(tags) {
-        Access::Open => highway.is_busway,
-        Access::Restricted => true,
-        Access::Closed => return Err(Omission::NoAccess),
-    };
+pub(super) fn road(tags: &Tags<'_>, country: Option<&'static Country>) -> Result<Road, Omission> {
+    let highway = class_of(tags)?;
+    let mut assumptions = Vec::new();
     let is_roundabout = tags.is_any(&["junction"], &["roundabout", "circular"]);
-    let (along, against) = directions(tags, highway.class == RoadClass::Motorway || is_roundabout)?;
-    let both = along && against;
-    let direction = |suffix: &str, is_open: bool, is_contraflow: bool| {
-        (is_open || is_contraflow).then(|| Direction {
-            is_restricted: is_restricted || !is_open,
-            lanes: if is_open {
-                lanes(tags, suffix, both)
-            } else {
-                Some(1)
-            },
-            limit_mps: limit_mps(tags, suffix),
-        })
-    };
+    let oneway = Oneway::read(tags, highway, is_roundabout, &mut assumptions);
+    let (along, against) = oneway.open();
     // A bus lane against the traffic of a one-way street.
     let contraflow = tags.is_any(&["oneway:bus", "oneway:psv"], &["no"])
         || tags.is_any(
             &["busway", "busway:left", "busway:right"],
             &["opposite_lane"],
         );
-    let flags = SegmentFlags::default()
-        .with(SegmentFlags::LINK, highway.is_link)
-        .with(SegmentFlags::BRIDGE, tags.is_set("bridge"))
-        .with(SegmentFlags::TUNNEL, tags.is_set("tunnel"))
-        .with(SegmentFlags::ROUNDABOUT, is_roundabout);
-    let text = |keys: [&str; 3]| {
-        let first = keys.iter().find_map(|key| tags.get(key));
-        first.filter(|text| !text.is_empty()).map(str::to_owned)
+    let lanes = Lanes::read(tags, along && against);
+    let setting = Setting {
+        class: highway.class,
+        is_urban: is_urban(tags),
+        is_living_street: tags.get("highway") == Some("living_street"),
+        is_link: highway.is_link,
+        is_motorroad: tags.get("motorroad") == Some("yes"),
+        is_unmarked: tags.get("lane_markings") == Some("no")
+            || along && against && lanes.total == Some(1),
+    };
+    let side = |suffix: &str, is_open: bool, lanes: Option<u8>| {
+        let access = access_flags(tags, suffix, highway.is_busway)?;
+        if !is_open && !contraflow {
+            return None;
+        }
+        let (limit_mps, limit_source) = limit_mps(tags, suffix, setting, country);
+        Some(Direction {
+            access: if is_open {
+                access.with(SegmentFlags::RESTRICTED, oneway == Oneway::Reversible)
+            } else {
+                SegmentFlags::RESTRICTED
+            },
+            lanes: if is_open { lanes } else { Some(1) },
+            limit_mps,
+            limit_source,
+        })
+    };
+    let (along, against) = (
+        side(":forward", along, lanes.along),
+        side(":backward", against, lanes.against),
+    );
+    if along.is_none() && against.is_none() {
+        return Err(Omission::NoAccess);
+    }
+    note_conditions(tags, &mut assumptions);
+    let text = |keys: &[&str]| {
+        let mut said = keys.iter().filter_map(|key| tags.get(key)).map(str::trim);
+        said.find(|text| !text.is_empty()).map(str::to_owned)
     };
     Ok(Road {
         class: highway.class,
-        flags,
+        flags: SegmentFlags::default()
+            .with(SegmentFlags::LINK, highway.is_link)
+            .with(SegmentFlags::BRIDGE, tags.is_set("bridge"))
+            .with(SegmentFlags::TUNNEL, tags.is_set("tunnel"))
+            .with(SegmentFlags::ROUNDABOUT, is_roundabout),
         layer: layer(tags),
-        along: direction(":forward", along, contraflow),
-        against: direction(":backward", against, contraflow),
-        name: text(["name", "name:zh", "ref"]),
-        name_en: text(["name:en", "int_name", "name:latin"]),
+        along,
+        against,
+        name: text(&[
+            "name",
+            "name:zh",
+            "name:zh-Hans",
+            "official_name",
+            "loc_name",
+            "ref",
+        ]),
+        name_en: text(&[
+            "name:en",
+            "int_name",
+            "name:latin",
+            "name:zh_pinyin",
+            "int_ref",
+        ]),
+        assumptions,
     })
 }
 
-enum Access {
-    Open,
-    Restricted,
-    Closed,
-}
-
-const DENIED: [&str; 9] = [
-    "no",
-    "private",
-    "agricultural",
-    "forestry",
-    "emergency",
-    "military",
-    "bus",
-    "psv",
-    "official",
-];
-
-/// The most particular key decides (OSM wiki, Key:access, transport mode hierarchy).
-fn access(tags: &Tags<'_>) -> Access {
-    let said = ["motorcar", "motor_vehicle", "vehicle", "access"]
-        .iter()
-        .find_map(|key| tags.get(key));
-    if said.is_none_or(|value| !DENIED.contains(&value)) {
-        return Access::Open;
-    }
-    let public = ["bus", "psv", "taxi", "tourist_bus", "access"];
-    if tags.is_any(&public, &["yes", "designated", "official", "bus", "psv"]) {
-        Access::Restricted
-    } else {
-        Access::Closed
-    }
-}
-
-/// Whether cars drive along and against the digitised order.
-fn directions(tags: &Tags<'_>, is_implied_oneway: bool) -> Result<(bool, bool), Omission> {
-    let said = ["oneway:motorcar", "oneway:motor_vehicle", "oneway"]
-        .iter()
-        .find_map(|key| tags.get(key));
-    match said {
-        Some("yes" | "true" | "1") => Ok((true, false)),
-        Some("-1" | "reverse") => Ok((false, true)),
-        Some("reversible") => Err(Omission::Reversible),
-        Some("no" | "false" | "0" | "alternating") => Ok((true, true)),
-        _ => Ok((true, !is_implied_oneway)),
-    }
-}
-
-/// Lanes in the direction of `suffix`: its own tag, else a fair share of all.
-fn lanes(tags: &Tags<'_>, suffix: &str, both: bool) -> Option<u8> {
-    let read = |key: &str| {
-        let first = tags.get(key)?.split(';').next()?.trim();
-        let lanes = first
-            .parse::<f32>()
-            .ok()
-            .filter(|&lanes| (1.0..64.0).contains(&lanes))?;
-        Some(lanes as u8)
-    };
-    read(&format!("lanes{suffix}")).or_else(|| {
-        let share = if both { 2 } else { 1 };
-        read("lanes").map(|lanes| (lanes / share).max(1))
-    })
-}
-
-fn limit_mps(tags: &Tags<'_>, suffix: &str) -> Option<f32> {
-    let said = tags
-        .get(&format!("maxspeed{suffix}"))
-        .or_else(|| tags.get("maxspeed"))
-        .or_else(|| tags.get("maxspeed:type"))?;
-    speed_mps(said)
-}
-
-/// Reads a `maxspeed`: a number in km/h or with its unit, or a place like `CN:urban`. The limits
-/// of places are those of the Chinese Road Traffic Safety Law regulations, art. 45 and 78, which
-/// most countries come near.
-pub(super) fn speed_mps(text: &str) -> Option<f32> {
-    let text = text.trim();
-    let zone = text.split_once(':').map_or(text, |(_, zone)| zone);
-    let kmh = match zone {
-        "walk" => 7.0,
-        "living_street" => 20.0,
-        "urban" => 50.0,
-        "rural" => 70.0,
-        "trunk" => 100.0,
-        "motorway" => 120.0,
-        _ => {
-            let number = zone
-                .strip_prefix("zone")
-                .unwrap_or(zone)
-                .trim_start_matches(':');
-            let first = number
-                .split([';', '|', ','])
-                .next()
-                .unwrap_or_default()
-                .trim();
-            let digits = first.trim_end_matches(|c: char| !c.is_ascii_digit());
-            let value = digits.parse::<f32>().ok()?;
-            let unit_kmh = match first[digits.len()..].trim() {
-                "" | "km/h" | "kmh" | "kph" => 1.0,
-                "mph" => 1.609_344,
-                "knots" => 1.852,
-                _ => return None,
-            };
-            value * unit_kmh
+/// The class of a way; paths that let cars in by name are drivable too.
+fn class_of(tags: &Tags<'_>) -> Result<HighwayClass, Omission> {
+    let value = tags.get("highway").unwrap_or_default();
+    let class = match value {
+        "pedestrian" | "footway" | "cycleway" | "path" if access::admits_cars_by_name(tags) => {
+            highway_class("service")
         }
-    };
-    Some(kmh / 3.6).filter(|limit| (1.0..=70.0).contains(limit))
+        "services" | "rest_area" => Err(Omission::Area),
+        _ => highway_class(value),
+    }?;
+    if tags.get("area") == Some("yes") {
+        return Err(Omission::Area);
+    }
+    Ok(class)
 }
 
-/// The stated layer, else one up on bridges and one down in tunnels (OSM wiki, Key:layer).
+/// Who may drive along (or against) a way, as flags; `None` for nobody.
+fn access_flags(tags: &Tags<'_>, suffix: &str, is_busway: bool) -> Option<SegmentFlags> {
+    let service = match tags.get("service") {
+        Some("parking_aisle" | "driveway" | "drive-through") => Access::Destination,
+        Some("emergency_access") => Access::Private,
+        Some("bus" | "busbay") => Access::Restricted,
+        _ if is_busway => Access::Restricted,
+        _ => Access::Open,
+    };
+    let flags = SegmentFlags::default();
+    match access::of_way(tags, suffix).max(service) {
+        Access::Open => Some(flags),
+        Access::Destination => Some(SegmentFlags::DESTINATION),
+        Access::Private => Some(SegmentFlags::PRIVATE),
+        Access::Restricted => Some(SegmentFlags::RESTRICTED),
+        Access::Closed => None,
+    }
+}
+
+/// Which ways a road is driven.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Oneway {
+    Both,
+    Along,
+    Against,
+    /// One or the other, by the hour.
+    Reversible,
+}
+
+impl Oneway {
+    fn read(
+        tags: &Tags<'_>,
+        highway: HighwayClass,
+        is_roundabout: bool,
+        assumptions: &mut Vec<Assumption>,
+    ) -> Self {
+        let keys = [
+            "oneway:motorcar",
+            "oneway:motor_vehicle",
+            "oneway:vehicle",
+            "oneway",
+        ];
+        match tags.first(&keys) {
+            Some("yes" | "true" | "1") => return Self::Along,
+            Some("-1" | "reverse") => return Self::Against,
+            Some("reversible") => {
+                assumptions.push(Assumption::ReversibleRoad);
+                return Self::Reversible;
+            }
+            // Alternating: both directions in turn, within minutes.
+            Some("no" | "false" | "0" | "alternating") => return Self::Both,
+            Some(_) => assumptions.push(Assumption::UnknownOneway),
+            None => {}
+        }
+        if highway.class == RoadClass::Motorway && highway.is_link {
+            assumptions.push(Assumption::OnewayLink);
+        }
+        if highway.class == RoadClass::Motorway || is_roundabout {
+            Self::Along
+        } else {
+            Self::Both
+        }
+    }
+
+    /// Whether cars drive along and against the digitised order.
+    fn open(self) -> (bool, bool) {
+        match self {
+            Self::Both | Self::Reversible => (true, true),
+            Self::Along => (true, false),
+            Self::Against => (false, true),
+        }
+    }
+}
+
+/// Counts what holds at certain times only: the network keeps what holds otherwise.
+fn note_conditions(tags: &Tags<'_>, assumptions: &mut Vec<Assumption>) {
+    if access::is_timed(tags) {
+        assumptions.push(Assumption::TimedAccess);
+    }
+    for (keys, assumption) in [
+        (
+            &[
+                "maxspeed:conditional",
+                "maxspeed:forward:conditional",
+                "maxspeed:backward:conditional",
+                "maxspeed:variable",
+            ][..],
+            Assumption::TimedLimit,
+        ),
+        (
+            &["oneway:conditional", "oneway:motor_vehicle:conditional"],
+            Assumption::TimedOneway,
+        ),
+        (&["lanes:conditional"], Assumption::TimedLanes),
+    ] {
+        let is_timed = keys.iter().filter_map(|key| tags.get(key)).any(|text| {
+            !text.contains('@') && text != "no"
+                || clauses(text).any(|(_, holds)| holds == Holds::Sometimes)
+        });
+        if is_timed {
+            assumptions.push(assumption);
+        }
+    }
+}
+
+/// Lanes along, against and in all (OSM wiki, Key:lanes).
+struct Lanes {
+    along: Option<u8>,
+    against: Option<u8>,
+    total: Option<u8>,
+}
+
+impl Lanes {
+    /// Each direction's own tag, else what the other leaves of all, else a fair share; the lane
+    /// for turning left from both sides belongs to neither.
+    fn read(tags: &Tags<'_>, both: bool) -> Self {
+        let number = |key: &str| {
+            let first = tags.get(key)?.split(';').next()?.trim();
+            let lanes = first.parse::<f32>().ok()?;
+            (1.0..64.0).contains(&lanes).then_some(lanes as u8)
+        };
+        let marked = |key: &str| {
+            let count = tags.get(key)?.split('|').count();
+            u8::try_from(count).ok().filter(|&count| count < 64)
+        };
+        let total = number("lanes");
+        let middle = number("lanes:both_ways").unwrap_or(0);
+        let forward = number("lanes:forward").or_else(|| marked("turn:lanes:forward"));
+        let backward = number("lanes:backward").or_else(|| marked("turn:lanes:backward"));
+        if !both {
+            let all = total.or_else(|| marked("turn:lanes"));
+            return Self {
+                along: forward.or(all),
+                against: backward.or(all),
+                total,
+            };
+        }
+        let left_by = |other: Option<u8>| {
+            let left = total?.saturating_sub(middle).saturating_sub(other?);
+            Some(left.max(1))
+        };
+        let share = total.map(|total| (total.saturating_sub(middle) / 2).max(1));
+        Self {
+            along: forward.or_else(|| left_by(backward)).or(share),
+            against: backward.or_else(|| left_by(forward)).or(share),
+            total,
+        }
+    }
+}
+
+/// The stated layer, else one up on bridges and one down in tunnels (OSM wiki, Key:layer). A
+/// passage through a building lies on the ground.
 fn layer(tags: &Tags<'_>) -> i8 {
-    let implied = match (tags.is_set("bridge"), tags.is_set("tunnel")) {
+    let is_passage = tags.is_any(
+        &["tunnel"],
+        &["building_passage", "covered", "avalanche_protector"],
+    );
+    let implied = match (tags.is_set("bridge"), tags.is_set("tunnel") && !is_passage) {
         (true, _) => 1,
         (_, true) => -1,
         _ => 0,
@@ -226,7 +342,7 @@ mod tests {
     use super::*;
 
     fn check(tags: &[(&'static str, &'static str)]) -> Result<Road, Omission> {
-        road(&Tags(tags.to_vec()))
+        road(&Tags(tags.to_vec()), None)
     }
 
     fn open(tags: &[(&'static str, &'static str)]) -> (bool, bool) {
@@ -254,8 +370,18 @@ mod tests {
             open(&[("highway", "tertiary"), ("junction", "roundabout")]),
             (true, false)
         );
-        let reversible = check(&[("highway", "primary"), ("oneway", "reversible")]);
-        assert_eq!(reversible, Err(Omission::Reversible));
+        let car = [
+            ("highway", "primary"),
+            ("oneway", "yes"),
+            ("oneway:motorcar", "no"),
+        ];
+        assert_eq!(open(&car), (true, true));
+        let backward = [("highway", "primary"), ("motor_vehicle:backward", "no")];
+        assert_eq!(open(&backward), (true, false));
+        let reversible = check(&[("highway", "primary"), ("oneway", "reversible")]).unwrap();
+        let open = [reversible.along, reversible.against].map(|side| side.unwrap().access);
+        assert_eq!(open, [SegmentFlags::RESTRICTED; 2]);
+        assert_eq!(reversible.assumptions, [Assumption::ReversibleRoad]);
     }
 
     #[test]
@@ -264,9 +390,18 @@ mod tests {
         assert_eq!(closed(&[("highway", "footway")]), Omission::NotForVehicles);
         assert_eq!(closed(&[("highway", "construction")]), Omission::NotARoad);
         assert_eq!(
-            closed(&[("highway", "service"), ("access", "private")]),
+            closed(&[("highway", "service"), ("access", "no")]),
             Omission::NoAccess
         );
+        assert_eq!(closed(&[("highway", "services")]), Omission::Area);
+        let access =
+            |tags: &[(&'static str, &'static str)]| check(tags).unwrap().along.unwrap().access;
+        let private = [("highway", "service"), ("access", "private")];
+        assert_eq!(access(&private), SegmentFlags::PRIVATE);
+        let aisle = [("highway", "service"), ("service", "parking_aisle")];
+        assert_eq!(access(&aisle), SegmentFlags::DESTINATION);
+        let zone = [("highway", "pedestrian"), ("motor_vehicle", "destination")];
+        assert_eq!(access(&zone), SegmentFlags::DESTINATION);
         assert_eq!(
             open(&[
                 ("highway", "service"),
@@ -281,7 +416,13 @@ mod tests {
             ("bus", "yes"),
             ("oneway", "yes"),
         ]);
-        assert!(bus.unwrap().along.unwrap().is_restricted);
+        assert!(
+            bus.unwrap()
+                .along
+                .unwrap()
+                .access
+                .contains(SegmentFlags::RESTRICTED)
+        );
         let contraflow = check(&[
             ("highway", "primary"),
             ("oneway", "yes"),
@@ -289,7 +430,8 @@ mod tests {
         ])
         .unwrap();
         assert!(
-            !contraflow.along.unwrap().is_restricted && contraflow.against.unwrap().is_restricted
+            contraflow.along.unwrap().access == SegmentFlags::default()
+                && contraflow.against.unwrap().access == SegmentFlags::RESTRICTED
         );
     }
 
@@ -318,28 +460,31 @@ mod tests {
         ];
         assert_eq!(lanes(&split), (Some(2), Some(1)));
         assert_eq!(
+            lanes(&[
+                ("highway", "primary"),
+                ("lanes", "3"),
+                ("lanes:forward", "2")
+            ]),
+            (Some(2), Some(1))
+        );
+        assert_eq!(
+            lanes(&[
+                ("highway", "primary"),
+                ("lanes", "5"),
+                ("lanes:both_ways", "1")
+            ]),
+            (Some(2), Some(2))
+        );
+        let marked = [
+            ("highway", "primary"),
+            ("oneway", "yes"),
+            ("turn:lanes", "left|through|"),
+        ];
+        assert_eq!(lanes(&marked), (Some(3), None));
+        assert_eq!(
             lanes(&[("highway", "primary"), ("lanes", "many")]),
             (None, None)
         );
-    }
-
-    #[test]
-    fn reads_speeds_in_km_h() {
-        for (text, kmh) in [
-            ("50", 50.0),
-            ("30 mph", 48.28),
-            ("60;40", 60.0),
-            ("CN:urban", 50.0),
-            ("DE:zone:30", 30.0),
-            ("DE:zone30", 30.0),
-            ("RU:living_street", 20.0),
-        ] {
-            let read_kmh = speed_mps(text).unwrap() * 3.6;
-            assert!((read_kmh - kmh).abs() < 0.01, "{text}: {read_kmh}");
-        }
-        for text in ["none", "signals", "", "fast", "1000", "50 leagues", "-5"] {
-            assert_eq!(speed_mps(text), None, "{text}");
-        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 use super::*;
+use crate::network::Part;
 use crate::network::model::RoadClass;
+use crate::units::SegmentId;
 use std::collections::{BTreeMap, BTreeSet};
 
 fn shared(name: &str) -> Option<Vec<u8>> {
@@ -74,11 +76,22 @@ fn reads_monaco() {
 
 #[test]
 fn true_routes_are_movements_of_the_network() {
-    for (extract, routes) in [
-        ("networks/poa.osm.pbf", "traces/poa_routes.jsonl.gz"),
+    // Two routes turn back where a track and a footpath meet the road; turning back is a movement
+    // only where nothing else leaves.
+    let back = [
+        "\"hei0003\" turns back on 187145017",
+        "\"hei0006\" turns back on 29993772",
+    ];
+    for (extract, routes, expected) in [
+        (
+            "networks/poa.osm.pbf",
+            "traces/poa_routes.jsonl.gz",
+            &[][..],
+        ),
         (
             "networks/heidelberg.osm.pbf",
             "traces/heidelberg_routes.jsonl.gz",
+            &back,
         ),
     ] {
         let (Some(bytes), Some(routes)) = (shared(extract), shared(routes)) else {
@@ -99,44 +112,101 @@ fn true_routes_are_movements_of_the_network() {
                 );
             }
         }
-        let (mut missing, mut pairs, mut unconnected, mut steps) = (BTreeSet::new(), 0, 0, 0);
-        let text = gunzip(&routes);
-        for line in text.lines() {
+        let mut exceptions = BTreeSet::new();
+        for line in gunzip(&routes).lines() {
             let route: serde_json::Value = serde_json::from_str(line).unwrap();
-            let mut last = None;
+            let mut driven: Vec<SegmentId> = Vec::new();
             for pair in route["segs"].as_array().unwrap() {
-                pairs += 1;
                 let key = (
                     pair[0].to_string(),
                     pair[1].as_i64().unwrap() as i8,
                     pair[2].as_u64().unwrap() as u32,
                 );
-                let Some(&id) = known.get(&key) else {
-                    missing.insert(key);
-                    last = None;
-                    continue;
+                let id = known.get(&key).copied().map(SegmentId);
+                assert!(
+                    id.is_some(),
+                    "{extract}: {key:?} of {} is missing",
+                    route["trace_id"]
+                );
+                driven.extend(id.filter(|id| driven.last() != Some(id)));
+            }
+            for pair in driven.windows(2).filter(|pair| !network.permits(pair)) {
+                let facts = network.segment(pair[0]);
+                let turns_back = facts.twin() == Some(pair[1]);
+                let what = if turns_back {
+                    "turns back on"
+                } else {
+                    "may not leave"
                 };
-                if let Some(last) = last.filter(|&last| last != id) {
-                    steps += 1;
-                    let from = crate::units::SegmentId(last);
-                    if !network
-                        .movements_from(from)
-                        .iter()
-                        .any(|movement| movement.to().0 == id)
-                    {
-                        unconnected += 1;
-                    }
-                }
-                last = Some(id);
+                exceptions.insert(format!(
+                    "{} {what} {}",
+                    route["trace_id"],
+                    network.source_id(pair[0])
+                ));
+            }
+            let after_turns = driven.split(|id| {
+                network
+                    .segment(*id)
+                    .twin()
+                    .is_some_and(|twin| driven.contains(&twin))
+            });
+            for part in after_turns {
+                assert!(
+                    network.permits(part),
+                    "{extract}: {} breaks a rule",
+                    route["trace_id"]
+                );
             }
         }
-        // Some routes use roads closed to the public, which are left out, and few turns that
-        // restrictions forbid.
+        let exceptions: Vec<&str> = exceptions.iter().map(String::as_str).collect();
+        assert_eq!(exceptions, expected, "{extract}");
+    }
+}
+
+/// Every way with a `highway` tag, every ferry and every restriction is kept or left out for a
+/// named reason.
+#[test]
+fn every_way_and_restriction_is_accounted_for() {
+    for (name, ways, restrictions) in [
+        ("heidelberg", 25_359 + 6, 476),
+        ("poa", 15_886, 0),
+        ("monaco", 2_927 + 1, 27),
+    ] {
+        let Some(bytes) = shared(&format!("networks/{name}.osm.pbf")) else {
+            return;
+        };
+        let (network, report) = read(name, &bytes).unwrap();
         println!(
-            "{extract}: {} of {pairs} pairs and {unconnected} of {steps} turns missing",
-            missing.len()
+            "{name}: {} segments, {} of {} ways kept",
+            network.segment_count(),
+            report.roads_kept,
+            report.roads_read
         );
-        assert!(missing.len() * 100 <= pairs && unconnected * 200 <= steps);
+        println!(
+            "  {} of {} restrictions kept",
+            report.restrictions_kept, report.restrictions_read
+        );
+        for (cause, count) in report.omissions() {
+            println!("  left out {count} {}", cause.label());
+        }
+        for (assumption, count) in report.assumptions() {
+            println!("  assumed {count} {}", assumption.label());
+        }
+        println!("  {}", report.notes.join("; "));
+        assert_eq!(
+            (report.roads_read, report.restrictions_read),
+            (ways, restrictions)
+        );
+        assert_eq!(report.roads_kept + report.omitted_of(Part::Road), ways);
+        assert_eq!(
+            report.restrictions_kept + report.omitted_of(Part::Restriction),
+            restrictions
+        );
+        let kept: BTreeSet<&str> = network
+            .segment_ids()
+            .map(|id| network.source_id(id))
+            .collect();
+        assert_eq!(kept.len() as u64, report.roads_kept);
     }
 }
 

@@ -1,4 +1,5 @@
-//! Time-dependent shortest paths over segments and movements, for diversions.
+//! Time-dependent shortest paths over segments and movements, for diversions. Prohibited manoeuvres
+//! are obeyed: the search runs over [`Stage`]s.
 //!
 //! Label-setting search in the order of arrival (Dreyfus 1969, An appraisal of some shortest-path
 //! algorithms), directed by the straight-line lower bound (A*, Hart, Nilsson and Raphael 1968). It
@@ -12,7 +13,8 @@ use std::collections::BinaryHeap;
 
 pub use alternatives::AlternativeSettings;
 
-use super::model::{NONE, Network, SegmentFlags};
+use super::manoeuvres::Stage;
+use super::model::{Movement, MovementFlags, NONE, Network, SegmentFlags};
 use crate::units::{Point, SegmentId, Timestamp};
 
 /// Bounds of one search.
@@ -25,7 +27,9 @@ pub struct PathLimits {
     /// No vehicle is taken to come nearer to the end faster than this, m/s: travel times below it
     /// are raised to it, which keeps the search exact. Larger searches more, smaller distorts.
     pub speed_mps_max: f32,
-    /// Whether segments for buses and taxis alone may be used; those at either end always may.
+    /// Whether segments for buses and taxis alone, and turns that are forbidden at times, may be
+    /// used; the last segment always may. Private roads and those for who stops there are used
+    /// where the trip begins or ends on one, in any case.
     pub with_restricted: bool,
 }
 
@@ -78,14 +82,14 @@ struct Label {
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     bound_s: f64,
-    segment: u32,
+    stage: u32,
 }
 
 impl Ord for Entry {
     /// The heap gives its greatest first: the smallest bound, then the smallest id.
     fn cmp(&self, other: &Self) -> Ordering {
         let by_bound = other.bound_s.total_cmp(&self.bound_s);
-        by_bound.then(other.segment.cmp(&self.segment))
+        by_bound.then(other.stage.cmp(&self.stage))
     }
 }
 
@@ -150,7 +154,7 @@ impl<'n> Router<'n> {
     pub fn with_scratch(network: &'n Network, mut scratch: SearchScratch) -> Self {
         scratch
             .labels
-            .resize(network.segment_count(), Label::default());
+            .resize(network.stage_count(), Label::default());
         scratch.penalty.clear();
         scratch.penalty.resize(network.segment_count(), 1.0);
         Self {
@@ -217,23 +221,25 @@ impl<'n> Router<'n> {
             network,
             depart,
             limits,
+            to,
         };
         let penalty = std::mem::take(&mut self.scratch.penalty);
         let penalised = |id: SegmentId, at: Timestamp| travel_time_s(id, at) * penalty[id.index()];
         let first_s = step.first_s(from, &penalised);
         if let Some(cost_s) = first_s.filter(|&cost_s| cost_s <= horizon_s) {
-            self.reach(from.0, NONE, cost_s, bound_s(from, cost_s));
+            self.reach(network.stage_on(from), NONE, cost_s, bound_s(from, cost_s));
         }
-        let mut found = false;
+        let mut found = None;
         while let Some(entry) = self.scratch.queue.pop() {
-            let label = &mut self.scratch.labels[entry.segment as usize];
+            let label = &mut self.scratch.labels[entry.stage as usize];
             if label.settled == self.scratch.round {
                 continue;
             }
             label.settled = self.scratch.round;
             let cost_s = label.cost_s;
-            if entry.segment == to.0 {
-                found = true;
+            let here = network.segment_at(Stage(entry.stage));
+            if here == to {
+                found = Some(Stage(entry.stage));
                 break;
             }
             if self.expansions >= limits.expansions_max {
@@ -241,24 +247,18 @@ impl<'n> Router<'n> {
                 break;
             }
             self.expansions += 1;
-            let here = SegmentId(entry.segment);
-            for movement in network.movements_from(here) {
-                let next = movement.to();
-                let restricted = network
-                    .segment(next)
-                    .flags
-                    .contains(SegmentFlags::RESTRICTED);
-                if restricted && !limits.with_restricted && next != to {
+            for (movement, next) in network.steps_from(Stage(entry.stage)) {
+                if !step.is_open(here, movement) {
                     continue;
                 }
                 let next_s = step.next_s(here, cost_s, movement, &penalised);
                 if let Some(next_s) = next_s.filter(|&next_s| next_s <= horizon_s) {
-                    self.reach(next.0, here.0, next_s, bound_s(next, next_s));
+                    self.reach(next, entry.stage, next_s, bound_s(movement.to(), next_s));
                 }
             }
         }
         self.scratch.penalty = penalty;
-        found.then(|| self.trace(to))
+        found.map(|stage| self.trace(stage))
     }
 
     fn begin(&mut self) {
@@ -272,11 +272,11 @@ impl<'n> Router<'n> {
         }
     }
 
-    /// Keeps a way to the end of `segment` if it is the fastest so far, or as fast as the fastest
-    /// and from a smaller segment.
-    fn reach(&mut self, segment: u32, parent: u32, cost_s: f64, bound_s: f64) {
+    /// Keeps a way to the end of a stage's segment if it is the fastest so far, or as fast as the
+    /// fastest and from a smaller stage.
+    fn reach(&mut self, stage: Stage, parent: u32, cost_s: f64, bound_s: f64) {
         let round = self.scratch.round;
-        let label = &mut self.scratch.labels[segment as usize];
+        let label = &mut self.scratch.labels[stage.index()];
         if label.settled == round {
             return;
         }
@@ -291,20 +291,16 @@ impl<'n> Router<'n> {
             }
         }
         (label.cost_s, label.parent, label.round) = (cost_s, parent, round);
-        self.scratch.queue.push(Entry { bound_s, segment });
+        let stage = stage.0;
+        self.scratch.queue.push(Entry { bound_s, stage });
     }
 
-    fn trace(&self, to: SegmentId) -> Vec<SegmentId> {
-        let mut segments = vec![to];
-        let mut at = to.0;
-        while let Some(label) = self
-            .scratch
-            .labels
-            .get(at as usize)
-            .filter(|label| label.parent != NONE)
-        {
+    fn trace(&self, last: Stage) -> Vec<SegmentId> {
+        let mut segments = Vec::new();
+        let mut at = last.0;
+        while let Some(label) = self.scratch.labels.get(at as usize) {
+            segments.push(self.network.segment_at(Stage(at)));
             at = label.parent;
-            segments.push(SegmentId(at));
         }
         segments.reverse();
         segments
@@ -322,6 +318,7 @@ impl<'n> Router<'n> {
             network: self.network,
             depart,
             limits,
+            to: *segments.last()?,
         };
         let first = *segments.first()?;
         let mut cost_s = step.first_s(first, travel_time_s)?;
@@ -346,9 +343,26 @@ struct Step<'n> {
     network: &'n Network,
     depart: Timestamp,
     limits: PathLimits,
+    /// Where the path ends.
+    to: SegmentId,
 }
 
 impl Step<'_> {
+    /// Whether a car on its way from `here` may make a movement.
+    fn is_open(&self, here: SegmentId, movement: &Movement) -> bool {
+        let flags = |id: SegmentId| self.network.segment(id).flags;
+        let next = movement.to();
+        let is_restricted = movement.flags.contains(MovementFlags::AT_TIMES)
+            || flags(next).contains(SegmentFlags::RESTRICTED) && next != self.to;
+        if is_restricted && !self.limits.with_restricted {
+            return false;
+        }
+        // Out of and into private grounds, never across them.
+        let stops_there = SegmentFlags(SegmentFlags::PRIVATE.0 | SegmentFlags::DESTINATION.0);
+        let is_through = |id: SegmentId| flags(id).0 & stops_there.0 == 0;
+        is_through(next) || !is_through(here) || !is_through(self.to)
+    }
+
     fn first_s(
         &self,
         from: SegmentId,
@@ -361,7 +375,7 @@ impl Step<'_> {
         &self,
         here: SegmentId,
         cost_s: f64,
-        movement: &super::Movement,
+        movement: &Movement,
         travel_time_s: &impl Fn(SegmentId, Timestamp) -> f32,
     ) -> Option<f64> {
         let next = movement.to();
