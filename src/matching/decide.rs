@@ -25,14 +25,14 @@ pub(crate) fn likeliest_place(
         let (place, agreement) = hypothesis.place_before(fixes_ago);
         let weight = hypothesis.log_weight.exp();
         total += weight;
-        if place.segment != NONE {
-            *slot = (roads.road(place.segment).way, place, weight * agreement);
+        if place.stage != NONE {
+            *slot = (roads.road(place.stage).way, place, weight * agreement);
         }
     }
     let sum_where = |same: &dyn Fn(u32, u32) -> bool| -> f32 {
         places
             .iter()
-            .filter(|(way, place, _)| same(*way, place.segment))
+            .filter(|(way, place, _)| *way != NONE && same(*way, place.stage))
             .map(|(_, _, weight)| weight)
             .sum()
     };
@@ -40,7 +40,8 @@ pub(crate) fn likeliest_place(
     let mut best: Option<(Place, f32, f32)> = None;
     for &(way, place, _) in places.iter().filter(|(way, _, _)| *way != NONE) {
         let on_road = sum_where(&|other, _| other == way);
-        let on_segment = sum_where(&|_, other| other == place.segment);
+        let segment = roads.road(place.stage).segment;
+        let on_segment = sum_where(&|_, other| roads.road(other).segment == segment);
         if best.is_none_or(|(_, road, segment)| (on_road, on_segment) > (road, segment)) {
             best = Some((place, on_road, on_segment));
         }

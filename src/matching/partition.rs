@@ -367,7 +367,7 @@ impl Commit<'_> {
             position: MatchedPosition {
                 subject: track.subject,
                 observed_at: pending.at,
-                segment: SegmentId(place.segment),
+                segment: SegmentId(self.matcher.roads.road(place.stage).segment),
                 offset_m: place.offset_m,
                 likelihood,
                 speed_mps: pending.speed_mps,

@@ -1,7 +1,7 @@
 //! The network as the matcher walks it: straight pieces with their directions, exits with their
 //! lengths and prior costs, bounding circles for quick refusal.
 
-use crate::network::{Network, RoadClass, Segment, SegmentFlags};
+use crate::network::{Network, RoadClass, Segment, SegmentFlags, Stage};
 use crate::units::{Point, SegmentId, heading_difference_deg};
 
 /// Marks "no segment".
@@ -19,9 +19,12 @@ pub(crate) struct Piece {
     pub(crate) length_m: f32,
 }
 
-/// One segment.
+/// One segment, or one stage of it: what may follow can depend on what was driven before
+/// ([`Stage`]). Stages below the segment count are the segments.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Road {
+    /// The segment it is; several stages may share one.
+    pub(crate) segment: u32,
     /// Middle and radius of a circle around its geometry.
     pub(crate) middle: Point,
     pub(crate) radius_m: f32,
@@ -51,7 +54,7 @@ pub(crate) struct Exit {
     pub(crate) prior: f32,
 }
 
-/// All segments of one network.
+/// All stages of one network.
 #[derive(Debug)]
 pub(crate) struct Roads {
     roads: Vec<Road>,
@@ -83,17 +86,19 @@ const TURN_WEIGHT: [f32; 5] = [1.0, 0.6, 0.3, 0.15, 0.02];
 
 impl Roads {
     pub(crate) fn new(network: &Network) -> Self {
-        let mut roads = Vec::with_capacity(network.segment_count());
+        let mut roads = Vec::with_capacity(network.stage_count());
         let mut pieces = Vec::new();
         let mut exits = Vec::with_capacity(network.movements().len());
-        for id in network.segment_ids() {
+        for stage in (0..network.stage_count() as u32).map(Stage) {
+            let id = network.segment_at(stage);
             let segment = network.segment(id);
             let first_piece = pieces.len() as u32;
             push_pieces(network.shape(id), segment.length_m, &mut pieces);
             let first_exit = exits.len() as u32;
-            push_exits(network, id, &mut exits);
+            push_exits(network, stage, &mut exits);
             let (middle, radius_m) = circle_around(network.shape(id));
             roads.push(Road {
+                segment: id.0,
                 middle,
                 radius_m,
                 length_m: segment.length_m,
@@ -222,8 +227,8 @@ fn push_pieces(shape: &[Point], stated_m: f32, pieces: &mut Vec<Piece>) {
     }
 }
 
-fn push_exits(network: &Network, id: SegmentId, exits: &mut Vec<Exit>) {
-    let movements = network.movements_from(id);
+fn push_exits(network: &Network, stage: Stage, exits: &mut Vec<Exit>) {
+    let id = network.segment_at(stage);
     let arriving_deg = end_heading_deg(network.shape(id), false);
     let twin = network.segment(id).twin();
     let weight_of = |to: SegmentId| {
@@ -236,9 +241,12 @@ fn push_exits(network: &Network, id: SegmentId, exits: &mut Vec<Exit>) {
         };
         TURN_WEIGHT[step.min(TURN_WEIGHT.len() - 1)] * class_weight(network.segment(to))
     };
-    let total: f32 = movements.iter().map(|exit| weight_of(exit.to())).sum();
-    exits.extend(movements.iter().map(|movement| Exit {
-        to: movement.to().0,
+    let total: f32 = network
+        .steps_from(stage)
+        .map(|(movement, _)| weight_of(movement.to()))
+        .sum();
+    exits.extend(network.steps_from(stage).map(|(movement, next)| Exit {
+        to: next.0,
         junction_m: movement.length_m,
         prior: (weight_of(movement.to()) / total).ln()
             + if Some(movement.to()) == twin {

@@ -32,7 +32,7 @@ pub(crate) struct Router {
 
 #[derive(Clone, Copy, Debug)]
 struct Label {
-    segment: u32,
+    stage: u32,
     before: u32,
     junction_m: f32,
 }
@@ -49,24 +49,25 @@ impl Router {
         limit_m: f32,
     ) -> Option<Place> {
         self.clear();
-        if from.segment == to.segment && to.offset_m >= from.offset_m - BACKWARD_M {
+        let is_same = roads.road(from.stage).segment == roads.road(to.stage).segment;
+        if is_same && to.offset_m >= from.offset_m - BACKWARD_M {
             let end_m = to.offset_m.max(from.offset_m);
-            self.push(from.segment, from.offset_m, end_m);
+            self.push(roads, from.stage, from.offset_m, end_m);
             return Some(Place {
-                segment: from.segment,
+                stage: from.stage,
                 offset_m: end_m,
             });
         }
         if self.search(roads, from, to, limit_m) {
             return Some(to);
         }
-        let road = roads.road(from.segment);
-        if road.twin == to.segment && road.twin != NONE {
+        let road = roads.road(from.stage);
+        if road.twin == roads.road(to.stage).segment {
             return self.turn_back(roads, from, to);
         }
         if self.search(roads, to, from, OVERSHOOT_M) {
             self.clear();
-            self.push(from.segment, from.offset_m, from.offset_m);
+            self.push(roads, from.stage, from.offset_m, from.offset_m);
             return Some(from);
         }
         None
@@ -78,9 +79,9 @@ impl Router {
         self.junction_m = 0.0;
     }
 
-    fn push(&mut self, segment: u32, from_m: f32, to_m: f32) {
+    fn push(&mut self, roads: &Roads, stage: u32, from_m: f32, to_m: f32) {
         self.pieces.push(RoutePiece {
-            segment: SegmentId(segment),
+            segment: SegmentId(roads.road(stage).segment),
             from_m,
             to_m,
         });
@@ -88,44 +89,45 @@ impl Router {
 
     /// On to where it turned, and back on the opposite segment.
     fn turn_back(&mut self, roads: &Roads, from: Place, to: Place) -> Option<Place> {
-        let here_m = roads.road(from.segment).length_m;
-        let there_m = roads.road(to.segment).length_m;
+        let here_m = roads.road(from.stage).length_m;
+        let there_m = roads.road(to.stage).length_m;
         // The same place on the opposite segment, whose length may differ a little.
         let mirrored_m = (1.0 - to.offset_m / there_m) * here_m;
         let turn_m = mirrored_m.clamp(from.offset_m, here_m);
         let back_m = ((1.0 - turn_m / here_m) * there_m).clamp(0.0, to.offset_m);
-        self.push(from.segment, from.offset_m, turn_m);
-        self.push(to.segment, back_m, to.offset_m);
+        self.push(roads, from.stage, from.offset_m, turn_m);
+        self.push(roads, to.stage, back_m, to.offset_m);
         Some(to)
     }
 
     /// Shortest path over the movements, by distance to the start of each segment.
     fn search(&mut self, roads: &Roads, from: Place, to: Place, limit_m: f32) -> bool {
         self.begin(roads);
-        let target = roads.start(roads.road(to.segment));
-        let home = roads.road(from.segment);
+        let target_road = roads.road(to.stage);
+        let target = roads.start(target_road);
+        let home = roads.road(from.stage);
         let end_m = home.length_m - from.offset_m;
-        self.push_exits(roads, from.segment, NONE, end_m, limit_m);
+        self.push_exits(roads, from.stage, NONE, end_m, limit_m);
         let mut visited_count = 0;
         while let Some(Reverse((start_bits, label))) = self.frontier.pop() {
-            let segment = self.labels[label as usize].segment;
-            if self.visited[segment as usize] == self.visit {
+            let stage = self.labels[label as usize].stage;
+            if self.visited[stage as usize] == self.visit {
                 continue;
             }
-            self.visited[segment as usize] = self.visit;
+            self.visited[stage as usize] = self.visit;
             let start_m = f32::from_bits(start_bits);
-            if segment == to.segment {
+            if roads.road(stage).segment == target_road.segment {
                 self.unwind(roads, from, to, label);
                 return true;
             }
             visited_count += 1;
-            let road = roads.road(segment);
+            let road = roads.road(stage);
             let end_m = start_m + road.length_m;
             let left_m = roads.end(road).distance_m(target);
             // Stated lengths may be shorter than drawn ones: half the straight line is a bound
             // that holds for any sensible source.
             if end_m + 0.5 * left_m <= limit_m && visited_count < MAX_VISITED {
-                self.push_exits(roads, segment, label, end_m, limit_m);
+                self.push_exits(roads, stage, label, end_m, limit_m);
             }
         }
         false
@@ -145,8 +147,8 @@ impl Router {
         }
     }
 
-    fn push_exits(&mut self, roads: &Roads, segment: u32, label: u32, end_m: f32, limit_m: f32) {
-        for exit in roads.exits(roads.road(segment)) {
+    fn push_exits(&mut self, roads: &Roads, stage: u32, label: u32, end_m: f32, limit_m: f32) {
+        for exit in roads.exits(roads.road(stage)) {
             let start_m = end_m + exit.junction_m;
             if start_m > limit_m || self.visited[exit.to as usize] == self.visit {
                 continue;
@@ -154,7 +156,7 @@ impl Router {
             self.frontier
                 .push(Reverse((start_m.to_bits(), self.labels.len() as u32)));
             self.labels.push(Label {
-                segment: exit.to,
+                stage: exit.to,
                 before: label,
                 junction_m: exit.junction_m,
             });
@@ -162,18 +164,19 @@ impl Router {
     }
 
     fn unwind(&mut self, roads: &Roads, from: Place, to: Place, last: u32) {
-        self.push(to.segment, 0.0, to.offset_m);
+        self.push(roads, to.stage, 0.0, to.offset_m);
         let mut label = self.labels[last as usize];
         self.junction_m = label.junction_m;
         while label.before != NONE {
             label = self.labels[label.before as usize];
             self.junction_m += label.junction_m;
-            self.push(label.segment, 0.0, roads.road(label.segment).length_m);
+            self.push(roads, label.stage, 0.0, roads.road(label.stage).length_m);
         }
         self.push(
-            from.segment,
+            roads,
+            from.stage,
             from.offset_m,
-            roads.road(from.segment).length_m,
+            roads.road(from.stage).length_m,
         );
         self.pieces.reverse();
     }

@@ -11,7 +11,7 @@ use crate::screening::LastSeen;
 use crate::units::{Point, SourceId, SubjectId, Timestamp};
 
 /// Layout of the bytes; raised whenever it changes.
-const SNAPSHOT_VERSION: u32 = 3;
+const SNAPSHOT_VERSION: u32 = 4;
 
 impl Partition {
     /// Appends all tracks to `out`.

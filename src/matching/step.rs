@@ -197,7 +197,7 @@ impl Search {
         fix: &Fix,
     ) {
         let belief = &prediction.belief;
-        let home = prediction.parent.segment;
+        let home = prediction.parent.stage;
         let reach_m = (belief.mean[0] + REACH_SIGMAS * belief.s_var().sqrt() + REACH_SLACK_M)
             .min(MAX_REACH_M);
         let road = roads.road(home);
@@ -221,18 +221,18 @@ impl Search {
         self.visited[home as usize] = self.visit;
         self.push_exits(roads, road, road.length_m, 0.0, fix, reach_m);
         let mut visited_count = 0;
-        while let Some(Reverse((start_bits, segment, label))) = self.frontier.pop() {
-            if self.visited[segment as usize] == self.visit {
+        while let Some(Reverse((start_bits, stage, label))) = self.frontier.pop() {
+            if self.visited[stage as usize] == self.visit {
                 continue;
             }
-            self.visited[segment as usize] = self.visit;
+            self.visited[stage as usize] = self.visit;
             visited_count += 1;
             let start_m = f32::from_bits(start_bits);
             let prior = self.priors[label as usize];
-            let road = roads.road(segment);
+            let road = roads.road(stage);
             let clearance_m = road.clearance_m(fix.point);
-            if clearance_m <= fix.radius_m && self.admits(segment) {
-                self.consider(roads, settings, prediction, fix, segment, start_m, prior);
+            if clearance_m <= fix.radius_m && self.admits(road.segment) {
+                self.consider(roads, settings, prediction, fix, stage, start_m, prior);
             }
             let can_return = clearance_m <= fix.radius_m + (reach_m - start_m);
             if can_return && visited_count < MAX_VISITED {
@@ -280,11 +280,11 @@ impl Search {
         settings: &MatchSettings,
         prediction: &Prediction<'_>,
         fix: &Fix,
-        segment: u32,
+        stage: u32,
         start_m: f32,
         prior: f32,
     ) -> bool {
-        let road = roads.road(segment);
+        let road = roads.road(stage);
         let pieces = roads.pieces(road);
         let mut ahead = prediction.belief;
         ahead.mean[0] -= start_m;
@@ -325,7 +325,7 @@ impl Search {
             + heading_likelihood
             + settings.exit_prior * prior;
         if log_weight >= self.best - PRUNE {
-            let mut candidate = prediction.parent.moved_to(segment, belief, log_weight);
+            let mut candidate = prediction.parent.moved_to(stage, belief, log_weight);
             if let Some(altitude_m) = fix.altitude_m {
                 let ground = &mut candidate.ground;
                 candidate.log_weight += ground.observe(altitude_m, road.layer, fix.elapsed_s);
@@ -342,7 +342,7 @@ impl Search {
             self.best_surprise = surprise;
         }
         let mut known = self.candidates.iter_mut();
-        match known.find(|other| other.segment == candidate.segment) {
+        match known.find(|other| other.stage == candidate.stage) {
             Some(other) => merge(roads, other, candidate, credit),
             None => self.candidates.push(candidate),
         }
@@ -357,7 +357,7 @@ impl Search {
         parent: &Hypothesis,
         fix: &Fix,
     ) {
-        let is_new = parent.segment == NONE;
+        let is_new = parent.stage == NONE;
         let log_weight = if is_new { 0.0 } else { RESEED_PRIOR };
         let mut seeds = std::mem::take(&mut self.seeds);
         seeds.clear();
@@ -388,7 +388,7 @@ impl Search {
         self.candidates.sort_unstable_by(|a, b| {
             b.log_weight
                 .total_cmp(&a.log_weight)
-                .then(a.segment.cmp(&b.segment))
+                .then(a.stage.cmp(&b.stage))
         });
         let best = self.candidates[0].log_weight;
         let mut count = 0;
@@ -420,9 +420,9 @@ fn merge(roads: &Roads, kept: &mut Hypothesis, mut other: Hypothesis, credit: f3
         std::mem::swap(kept, &mut other);
     }
     let share = (other.log_weight - kept.log_weight).exp();
-    let way_of = |place: Place| match place.segment {
+    let way_of = |place: Place| match place.stage {
         NONE => NONE,
-        segment => roads.road(segment).way,
+        stage => roads.road(stage).way,
     };
     for age in 0..kept.history.len() {
         let agrees = way_of(kept.history[age]) == way_of(other.history[age]);

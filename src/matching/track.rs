@@ -13,17 +13,17 @@ use crate::units::{Point, SourceId, SubjectId, Timestamp};
 /// Most observations a track keeps before their positions are committed.
 pub(crate) const MAX_PENDING: usize = MAX_LAG_FIXES as usize + 1;
 
-/// A segment (or [`NONE`]) and metres from its start.
+/// A stage of a segment (or [`NONE`]) and metres from its start.
 #[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
 #[repr(C)]
 pub(crate) struct Place {
-    pub(crate) segment: u32,
+    pub(crate) stage: u32,
     pub(crate) offset_m: f32,
 }
 
 impl Place {
     pub(crate) const NOWHERE: Self = Self {
-        segment: NONE,
+        stage: NONE,
         offset_m: 0.0,
     };
 }
@@ -34,11 +34,11 @@ impl Place {
 pub(crate) struct Hypothesis {
     pub(crate) belief: Belief,
     pub(crate) log_weight: f32,
-    pub(crate) segment: u32,
+    pub(crate) stage: u32,
     pub(crate) ground: Ground,
     /// Where it was at the fixes before the newest, newest first.
     pub(crate) history: [Place; MAX_LAG_FIXES as usize],
-    /// How likely the roads of `history` are given that it is now on `segment`: the ways it can
+    /// How likely the roads of `history` are given that it is now on `stage`: the ways it can
     /// have come that were less likely count too.
     pub(crate) agreement: [f32; MAX_LAG_FIXES as usize],
 }
@@ -50,18 +50,18 @@ impl Hypothesis {
             cov: [0.0; 10],
         },
         log_weight: f32::NEG_INFINITY,
-        segment: NONE,
+        stage: NONE,
         ground: Ground::UNKNOWN,
         history: [Place::NOWHERE; MAX_LAG_FIXES as usize],
         agreement: [1.0; MAX_LAG_FIXES as usize],
     };
 
-    /// What becomes of it one fix later, on `segment`.
-    pub(crate) fn moved_to(&self, segment: u32, belief: Belief, log_weight: f32) -> Self {
+    /// What becomes of it one fix later, on `stage`.
+    pub(crate) fn moved_to(&self, stage: u32, belief: Belief, log_weight: f32) -> Self {
         let mut next = Self {
             belief,
             log_weight,
-            segment,
+            stage,
             ..*self
         };
         let last = self.history.len() - 1;
@@ -75,7 +75,7 @@ impl Hypothesis {
     /// Where it is at the newest fix.
     pub(crate) fn place(&self) -> Place {
         Place {
-            segment: self.segment,
+            stage: self.stage,
             offset_m: self.belief.mean[0],
         }
     }

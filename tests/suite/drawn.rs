@@ -28,7 +28,7 @@ pub(crate) struct Drawn {
 /// Draws a network. Lower-case junctions have signals. Ways are written `A-B-C` (both directions)
 /// or `A>B>C` (one way), with the class after a blank where it is not secondary (`A-B service`,
 /// `A>B trunk_link`, `A>B trunk+1` on the first level up) and the name after the class; `banned` lists forbidden turns as `ABC` (from AB
-/// into BC).
+/// into BC) and manoeuvres over more segments as `ABCD`.
 pub(crate) fn draw(map: &str, ways: &[&str], banned: &[&str]) -> Drawn {
     let origin = Position::new(114.3055, 30.5931);
     let frame = LocalFrame::new(origin);
@@ -95,7 +95,13 @@ pub(crate) fn draw(map: &str, ways: &[&str], banned: &[&str]) -> Drawn {
             }
         }
     }
-    let bans: Vec<(SegmentId, SegmentId)> = banned
+    let (turns, manoeuvres): (Vec<&str>, Vec<&str>) =
+        banned.iter().partition(|banned| banned.len() == 3);
+    for marks in manoeuvres {
+        let steps = (1..marks.len()).map(|end| segments[&marks[end - 1..=end]]);
+        builder.forbid_manoeuvre(steps.collect());
+    }
+    let bans: Vec<(SegmentId, SegmentId)> = turns
         .iter()
         .map(|turn| (segments[&turn[..2]], segments[&turn[1..]]))
         .collect();

@@ -188,6 +188,37 @@ fn follows_a_turn() {
 }
 
 #[test]
+fn obeys_a_restriction_over_a_road_between() {
+    let draw_it = |banned: &[&str]| {
+        draw(
+            "
+A----B----C----D
+     |    |
+     E----F",
+            &["A-B-C-D", "B-E-F-C"],
+            banned,
+        )
+    };
+    // Fixes so far apart that the street between them is a guess.
+    let route = |drawn: &Drawn| {
+        let drive = Drive::new(drawn, 'A', 12_000, 5.0, 1)
+            .to('B', "AB", 10.0)
+            .to('C', "BC", 10.0)
+            .to('D', "CD", 10.0);
+        let settings = MatchSettings {
+            use_kinematics: false,
+            search_radius_m: 40.0,
+            ..MatchSettings::default()
+        };
+        let run = run(drawn, &drive.fixes, settings);
+        driven(drawn, &run)
+    };
+    assert_eq!(route(&draw_it(&[])), "AB BC CD");
+    let obeyed = route(&draw_it(&["ABCD"]));
+    assert!(!obeyed.contains("AB BC CD"), "{obeyed}");
+}
+
+#[test]
 fn altitude_tells_the_viaduct_from_the_street_below() {
     let drawn = draw(
         "
