@@ -17,6 +17,7 @@ pub use raw::{
 
 use crate::engine::FrontSettings;
 use crate::matching::AreaDraft;
+use crate::screening::FleetSettings;
 use crate::state::Calendar;
 use crate::units::{Datum, Metres, Position};
 use crate::wire::its0117::Delimiter;
@@ -306,6 +307,11 @@ pub fn resolve(raw: RawConfig) -> Result<Config, ConfigError> {
         front: FrontSettings {
             lateness_ms: raw.engine.lateness_ms,
             future_ms_max,
+            fleet: FleetSettings {
+                silent_after_ms: raw.engine.device_silent_s * 1000,
+                skew_ms_max: raw.engine.device_skew_ms_max,
+                messages_per_minute_max: raw.engine.device_messages_per_minute_max,
+            },
         },
         calendar: Calendar {
             utc_offset_s: raw.state.utc_offset_s,
@@ -347,6 +353,7 @@ fn check_ranges(raw: &RawConfig, problems: &mut Problems) {
         16 << 20,
     );
     problems.range("engine.records_max", raw.engine.records_max, 1, 1_000_000);
+    check_device_ranges(&raw.engine, problems);
     problems.range("matching.sigma_m", raw.matching.sigma_m, 0.5, 100.0);
     problems.range("matching.lag_fixes", raw.matching.lag_fixes, 0, 4);
     problems.range(
@@ -394,6 +401,16 @@ fn check_ranges(raw: &RawConfig, problems: &mut Problems) {
         1,
         1440,
     );
+}
+
+fn check_device_ranges(engine: &RawEngine, problems: &mut Problems) {
+    let silent_s = engine.device_silent_s;
+    problems.range("engine.device_silent_s", silent_s, 10, 86_400);
+    let skew_ms = engine.device_skew_ms_max;
+    problems.range("engine.device_skew_ms_max", skew_ms, 100, 3_600_000);
+    let messages = engine.device_messages_per_minute_max;
+    let key = "engine.device_messages_per_minute_max";
+    problems.range(key, messages, 1, 1_000_000);
 }
 
 fn resolve_rsu(rsu: &RawRsu, problems: &mut Problems) -> RsuTarget {

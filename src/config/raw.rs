@@ -158,6 +158,13 @@ pub struct RawEngine {
     pub payload_bytes_max: usize,
     /// Most records in one message, 1..=1000000. Default 65536.
     pub records_max: usize,
+    /// A roadside unit not heard for so long is silent, s, 10..=86400. Default 180.
+    pub device_silent_s: i64,
+    /// A unit's clock off by more is skewed and its times are corrected, ms, 100..=3600000. Default
+    /// 1000.
+    pub device_skew_ms_max: i64,
+    /// A unit that sends more messages in a minute floods, 1..=1000000. Default 6000.
+    pub device_messages_per_minute_max: u64,
 }
 
 impl Default for RawEngine {
@@ -168,6 +175,9 @@ impl Default for RawEngine {
             future_ms_max: 10_000,
             payload_bytes_max: 1 << 20,
             records_max: 1 << 16,
+            device_silent_s: 180,
+            device_skew_ms_max: 1_000,
+            device_messages_per_minute_max: 6_000,
         }
     }
 }

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use super::{PARTITION_COUNT, SnapshotError};
 use crate::matching::Areas;
 use crate::observation::{
-    Decoded, DetectorReading, Observation, RawMessage, RejectCounts, RejectReason,
+    Decoded, DetectorReading, Observation, RawMessage, Reading, RejectCounts, RejectReason,
 };
+use crate::screening::{Fleet, FleetSettings};
 use crate::state::MINUTE_MS;
 use crate::units::{Interval, SourceId, SubjectId, Timestamp};
 use crate::wire::{DecoderTable, filter_matches};
@@ -31,6 +32,8 @@ pub struct FrontSettings {
     /// How far an observation may lie ahead of `now`, ms; `None` where `now` itself follows the
     /// observations (replays of files, the event clock).
     pub future_ms_max: Option<i64>,
+    /// When roadside units are silent, skewed or flooding.
+    pub fleet: FleetSettings,
 }
 
 impl Default for FrontSettings {
@@ -40,6 +43,7 @@ impl Default for FrontSettings {
         Self {
             lateness_ms: 5_000,
             future_ms_max: Some(10_000),
+            fleet: FleetSettings::default(),
         }
     }
 }
@@ -79,7 +83,9 @@ pub struct Front {
     detectors: Vec<DetectorReading>,
     received: u64,
     rejected: RejectCounts,
+    /// Detector readings and reports of devices accepted.
     detector_count: u64,
+    fleet: Fleet,
     areas: Arc<Areas>,
     /// Numbers of the areas that take the message at hand.
     areas_of_topic: Vec<u32>,
@@ -90,6 +96,7 @@ impl Front {
     pub fn new(decoder: DecoderTable, settings: FrontSettings) -> Self {
         Self {
             decoder,
+            fleet: Fleet::new(settings.fleet),
             settings,
             decoded: Decoded::default(),
             open_from: None,
@@ -122,7 +129,9 @@ impl Front {
             return;
         }
         let mut decoded = std::mem::take(&mut self.decoded);
-        self.decoder.decode(message, &mut decoded);
+        let device = self.decoder.decode(message, &mut decoded);
+        self.take_readings(&decoded.readings);
+        let correction_ms = self.correction_ms(message, device);
         self.received += decoded.rejected.total();
         self.rejected.merge(&decoded.rejected);
         self.areas_of_topic.clear();
@@ -133,16 +142,43 @@ impl Front {
         for &observation in &decoded.observations {
             let area = self.areas.source_of(&self.areas_of_topic, &observation);
             let source = area.unwrap_or(message.source);
+            let observation = Observation {
+                observed_at: observation.observed_at.plus_millis(correction_ms),
+                ..observation
+            };
             self.route(now, source, observation, out);
         }
-        for reading in decoded.detectors.drain(..) {
+        for mut reading in decoded.detectors.drain(..) {
+            reading.start = reading.start.plus_millis(correction_ms);
+            reading.end = reading.end.plus_millis(correction_ms);
             self.accept_detector(now, reading, out);
         }
-        // No room has a use for the other readings yet: they count as what they are.
-        let unused = decoded.readings.len() as u64;
-        self.received += unused;
-        self.rejected.add(RejectReason::UnsupportedKind, unused);
         self.decoded = decoded;
+    }
+
+    /// Devices' reports go to the fleet. No room has a use for the other readings yet: they count as
+    /// what they are.
+    fn take_readings(&mut self, readings: &[Reading]) {
+        self.received += readings.len() as u64;
+        for reading in readings {
+            if let Reading::Device(report) = reading {
+                self.fleet.report(report);
+                self.detector_count += 1;
+            } else {
+                self.rejected.add(RejectReason::UnsupportedKind, 1);
+            }
+        }
+    }
+
+    /// Counts a message of `device`, and says what to add to the times it gives.
+    fn correction_ms(&mut self, message: &RawMessage, device: Option<&str>) -> i64 {
+        match device {
+            Some(device) if !self.fleet.is_empty() => {
+                self.fleet.heard(message.received_at, device);
+                self.fleet.correction_ms(device)
+            }
+            _ => 0,
+        }
     }
 
     fn route(
@@ -242,7 +278,12 @@ impl Front {
         self.received
     }
 
-    /// Detector readings accepted so far.
+    /// The roadside units that have told about themselves.
+    pub fn fleet(&self) -> &Fleet {
+        &self.fleet
+    }
+
+    /// Detector readings and reports of devices accepted so far.
     pub fn detector_count(&self) -> u64 {
         self.detector_count
     }
@@ -262,7 +303,8 @@ impl Front {
         self.open_from
     }
 
-    /// Appends what must survive a restart: watermark, counts and waiting detector readings.
+    /// Appends what must survive a restart: watermark, counts, waiting detector readings and
+    /// devices.
     pub fn snapshot(&self, out: &mut Vec<u8>) {
         out.push(SNAPSHOT_VERSION);
         let times = [
@@ -282,6 +324,7 @@ impl Front {
         for reading in &self.detectors {
             put_reading(reading, out);
         }
+        self.fleet.snapshot(out);
     }
 
     /// Takes back what [`Front::snapshot`] wrote.
@@ -310,11 +353,13 @@ impl Front {
             let reading = cursor.reading()?;
             self.detectors.push(reading);
         }
+        let restored = self.fleet.restore(&mut cursor.bytes);
+        restored.ok_or_else(|| cursor.broken("the devices are broken".into()))?;
         Ok(())
     }
 }
 
-const SNAPSHOT_VERSION: u8 = 1;
+const SNAPSHOT_VERSION: u8 = 2;
 
 fn put_reading(reading: &DetectorReading, out: &mut Vec<u8>) {
     out.extend_from_slice(&reading.start.as_millis().to_le_bytes());

@@ -184,6 +184,15 @@ pub const DEFINITIONS: &[Definition] = &[
         "Engine time minus the end of the last closed minute.",
     ),
     metric(
+        "roadcast_devices",
+        Kind::Gauge,
+        &[(
+            "state",
+            LabelValues::Words(&["known", "silent", "skewed", "flooding"]),
+        )],
+        "Roadside units that have told about themselves, and those of them with something wrong.",
+    ),
+    metric(
         "roadcast_vehicles_tracked",
         Kind::Gauge,
         &[],

@@ -1,8 +1,12 @@
 //! Plausibility of one source: duplicates, order, rate caps and implausible jumps of one subject.
 //!
-//! Pure functions on the small [`LastSeen`] that each track keeps; it owns no memory of its own and
-//! does not look at the road. Limits follow the trust rules of the project: speed up to 70 m/s and
+//! Pure functions on the small [`LastSeen`] that each track keeps, and the [`Fleet`] of roadside
+//! units with their clocks and rates. It does not look at the road. Limits follow the trust rules of the project: speed up to 70 m/s and
 //! 12 messages a second a pseudonym.
+
+mod fleet;
+
+pub use fleet::{DEVICES_MAX, DeviceStatus, Fleet, FleetSettings};
 
 use crate::observation::RejectReason;
 use crate::units::{Point, Timestamp};

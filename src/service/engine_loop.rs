@@ -17,6 +17,7 @@ use crate::ingest::{AckToken, Batch, Ingest, Received};
 use crate::metrics::{Metrics, Stage};
 use crate::observation::RawMessage;
 use crate::publish::OutMessage;
+use crate::publish::format::device_message;
 use crate::publish::mqtt::Publisher;
 use crate::replay::pipeline::{Parts, Pipeline, PipelineSettings};
 use crate::replay::recording::{
@@ -91,6 +92,8 @@ pub(super) struct EngineLoop {
     stop: Arc<AtomicBool>,
     silence_ms: i64,
     measured_at: Instant,
+    /// The minute in which the roadside units were last told of.
+    devices_minute: i64,
 }
 
 impl EngineLoop {
@@ -142,6 +145,7 @@ impl EngineLoop {
             stop,
             silence_ms,
             measured_at,
+            devices_minute: i64::MIN,
         })
     }
 
@@ -157,6 +161,7 @@ impl EngineLoop {
             if self.measured_at.elapsed() >= MEASURE_EVERY {
                 self.measured_at = Instant::now();
                 self.measure();
+                self.tell_devices();
             }
         }
         self.ingest.stop_reading();
@@ -277,6 +282,34 @@ impl EngineLoop {
                 .append(now, Arc::new(vec![tick]), AckToken::default())?;
         }
         Ok(())
+    }
+
+    /// Publishes, once a minute, how each roadside unit was last heard.
+    fn tell_devices(&mut self) {
+        let now = self.clock.now();
+        let minute = now.as_secs().div_euclid(60);
+        if minute == self.devices_minute {
+            return;
+        }
+        self.devices_minute = minute;
+        let (mut known, mut silent, mut skewed, mut flooding) = (0.0, 0.0, 0.0, 0.0);
+        for status in self.pipeline.front().fleet().statuses(now) {
+            known += 1.0;
+            silent += f64::from(u8::from(status.is_silent));
+            skewed += f64::from(u8::from(status.is_skewed));
+            flooding += f64::from(u8::from(status.is_flooding));
+            if let Some(publisher) = &self.publisher {
+                publisher.publish(device_message(&status));
+            }
+        }
+        for (state, count) in [
+            ("known", known),
+            ("silent", silent),
+            ("skewed", skewed),
+            ("flooding", flooding),
+        ] {
+            self.metrics.gauge("roadcast_devices", &[state], count);
+        }
     }
 
     fn measure(&mut self) {

@@ -173,25 +173,41 @@ impl DecoderTable {
             .find(|route| filter_matches(&route.filter, topic))
     }
 
-    /// Replaces `out` by what `message` says. Never fails, never panics: what is refused is
-    /// counted in `out.rejected`.
-    pub fn decode(&self, message: &RawMessage, out: &mut Decoded) {
+    /// Replaces `out` by what `message` says, and returns the device that its topic names. Never
+    /// fails, never panics: what is refused is counted in `out.rejected`.
+    pub fn decode<'a>(&self, message: &'a RawMessage, out: &mut Decoded) -> Option<&'a str> {
         out.clear();
         match self.route_of(&message.topic) {
-            None => out.rejected.add(RejectReason::UnknownTopic, 1),
-            Some(_) if message.payload.len() > self.limits.payload_bytes_max => {
-                out.rejected.add(RejectReason::Oversized, 1);
+            None => {
+                out.rejected.add(RejectReason::UnknownTopic, 1);
+                None
             }
             Some(route) => {
-                let context = Context {
-                    received_at: message.received_at,
-                    device: filter_capture(&route.filter, &message.topic),
-                    records_max: self.limits.records_max,
-                };
-                decode(route.format, &message.payload, &context, out);
-                to_wgs84(route.datum, out);
+                let device = filter_capture(&route.filter, &message.topic);
+                self.decode_routed(route, device, message, out);
+                device
             }
         }
+    }
+
+    fn decode_routed(
+        &self,
+        route: &Route,
+        device: Option<&str>,
+        message: &RawMessage,
+        out: &mut Decoded,
+    ) {
+        if message.payload.len() > self.limits.payload_bytes_max {
+            out.rejected.add(RejectReason::Oversized, 1);
+            return;
+        }
+        let context = Context {
+            received_at: message.received_at,
+            device,
+            records_max: self.limits.records_max,
+        };
+        decode(route.format, &message.payload, &context, out);
+        to_wgs84(route.datum, out);
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod area;
 mod datum;
+mod devices;
 mod drawn;
 mod forecast;
 mod guide;

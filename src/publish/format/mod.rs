@@ -4,6 +4,7 @@
 //! into quadkey tiles. It sends nothing. `docs/topics.md` and `docs/schemas/` describe the same
 //! for readers outside; a test holds the schemas against the types here.
 
+mod device;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod forecast;
@@ -15,6 +16,7 @@ mod state;
 mod status;
 mod tiles;
 
+pub use device::{DeviceAlert, DeviceMessage, device_message};
 pub use forecast::{ForecastTileMessage, SegmentForecastEntry, forecast_messages};
 pub use guidance::{
     DiversionEntry, EvidenceEntry, GuidanceMessage, GuidanceTopics, JamEntry, KindLabel, PlaceEntry,

@@ -2,11 +2,12 @@
 
 use schemars::Schema;
 
-use super::{ForecastTileMessage, GuidanceMessage, StateTileMessage, StatusMessage};
+use super::{DeviceMessage, ForecastTileMessage, GuidanceMessage, StateTileMessage, StatusMessage};
 
 /// File name and schema of every message, as kept in `docs/schemas/`.
-pub fn schemas() -> [(&'static str, Schema); 4] {
+pub fn schemas() -> [(&'static str, Schema); 5] {
     [
+        ("device.schema.json", schemars::schema_for!(DeviceMessage)),
         (
             "forecast.schema.json",
             schemars::schema_for!(ForecastTileMessage),
