@@ -110,6 +110,8 @@ pub struct Config {
     pub areas: Vec<AreaDraft>,
     /// Roadside units that are told of jams.
     pub rsus: Vec<RsuTarget>,
+    /// In which datum guidance goes out over MQTT.
+    pub publish_datum: Datum,
     /// Where HTTP listens.
     pub bind: std::net::SocketAddr,
 }
@@ -285,9 +287,15 @@ pub fn resolve(raw: RawConfig) -> Result<Config, ConfigError> {
         .iter()
         .map(|rsu| resolve_rsu(rsu, &mut problems))
         .collect();
-    let (Some(clock), Some(protocol), Some(broker), Some(bind), true) =
-        (clock, protocol, broker, bind, problems.0.is_empty())
-    else {
+    let publish_datum = problems.take("publish.datum", parse_datum(&raw.publish.datum));
+    let (Some(clock), Some(protocol), Some(broker), Some(bind), Some(publish_datum), true) = (
+        clock,
+        protocol,
+        broker,
+        bind,
+        publish_datum,
+        problems.0.is_empty(),
+    ) else {
         return Err(ConfigError::Invalid(problems.0));
     };
     let future_ms_max = (clock == ClockMode::Wall).then_some(raw.engine.future_ms_max);
@@ -319,6 +327,7 @@ pub fn resolve(raw: RawConfig) -> Result<Config, ConfigError> {
         },
         areas,
         rsus,
+        publish_datum,
         bind,
         raw,
     })

@@ -264,6 +264,9 @@ pub struct RawPublish {
     pub enabled: bool,
     /// Zoom of the quadkey tiles, 8..=18. Default 14.
     pub tile_zoom: u8,
+    /// Datum of the positions in guidance over MQTT: `wgs84`, `cgcs2000`, `gcj02` or `bd09`. Default
+    /// `wgs84`.
+    pub datum: String,
     /// Distinct road users needed before a measured value is published as measured, 1..=100.
     /// Default 5.
     pub subjects_min: u32,
@@ -298,6 +301,7 @@ impl Default for RawPublish {
         Self {
             enabled: true,
             tile_zoom: 14,
+            datum: default_datum(),
             subjects_min: 5,
             outbox_messages_max: 100_000,
             rsus: Vec::new(),

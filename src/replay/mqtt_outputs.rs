@@ -10,7 +10,7 @@ use crate::publish::format::{
 };
 use crate::publish::mqtt::Publisher;
 use crate::state::StateBatch;
-use crate::units::Timestamp;
+use crate::units::{Datum, Timestamp};
 
 /// Encodes outputs and hands them to a publisher.
 #[derive(Debug)]
@@ -37,6 +37,15 @@ impl MqttOutputs {
             tiles,
             privacy,
             topics: GuidanceTopics::default(),
+        }
+    }
+
+    /// The same with the positions of guidance in `datum`.
+    #[must_use]
+    pub fn in_datum(self, datum: Datum) -> Self {
+        Self {
+            topics: GuidanceTopics::in_datum(datum),
+            ..self
         }
     }
 

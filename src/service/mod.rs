@@ -130,8 +130,10 @@ impl Service {
         let ingest = ingest::spawn(ingest_settings(&config, &clock), &runtime);
         let ingest_stats = ingest.stats.clone();
         let zoom = config.raw.publish.tile_zoom;
-        let mqtt =
-            publisher.map(|publisher| MqttOutputs::new(publisher, network.clone(), zoom, privacy));
+        let mqtt = publisher.map(|publisher| {
+            MqttOutputs::new(publisher, network.clone(), zoom, privacy)
+                .in_datum(config.publish_datum)
+        });
         let sink = sink::ServiceSink {
             network: network.clone(),
             mqtt,

@@ -9,7 +9,7 @@ use super::{Privacy, TOPIC_ROOT, TileTable, guidance_id};
 use crate::guide::{Diversion, Evidence, Guidance, GuidanceKind, JamWarning};
 use crate::network::Network;
 use crate::publish::OutMessage;
-use crate::units::{SegmentId, Timestamp};
+use crate::units::{Datum, Position, SegmentId, Timestamp};
 
 /// One piece of advice.
 ///
@@ -51,6 +51,22 @@ pub struct GuidanceMessage {
     pub diversion: Option<DiversionEntry>,
 }
 
+impl GuidanceMessage {
+    /// Brings every position from WGS-84 to `datum`.
+    fn move_to(&mut self, datum: Datum) {
+        if datum.is_wgs84() {
+            return;
+        }
+        if let Some(jam) = &mut self.jam {
+            jam.head.move_to(datum);
+            jam.tail.move_to(datum);
+        }
+        if let Some(diversion) = &mut self.diversion {
+            diversion.decision.move_to(datum);
+        }
+    }
+}
+
 /// What kind of advice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -81,9 +97,9 @@ pub struct PlaceEntry {
     pub source_id: String,
     /// Metres from the start of the segment.
     pub offset_m: f32,
-    /// Longitude, WGS-84, degrees.
+    /// Longitude, degrees, WGS-84 unless `publish.datum` says otherwise.
     pub lon_deg: f64,
-    /// Latitude, WGS-84, degrees.
+    /// Latitude, degrees, WGS-84 unless `publish.datum` says otherwise.
     pub lat_deg: f64,
     /// The road's name in its own language.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -203,10 +219,20 @@ pub enum EvidenceEntry {
 /// the jam has moved on to another tile.
 #[derive(Debug, Default)]
 pub struct GuidanceTopics {
+    /// In which datum positions go out; topics keep the WGS-84 tile.
+    datum: Datum,
     live: BTreeMap<u64, (String, Timestamp)>,
 }
 
 impl GuidanceTopics {
+    /// Topics without advice, for consumers whose maps are in `datum`.
+    pub fn in_datum(datum: Datum) -> Self {
+        Self {
+            datum,
+            ..Self::default()
+        }
+    }
+
     /// The message for a new, changed or withdrawn piece of advice; `None` when something is
     /// withdrawn that never was published, or that is of another network version.
     pub fn message(
@@ -223,7 +249,8 @@ impl GuidanceTopics {
         if guidance.network != tiles.network() || network.version() != tiles.network() {
             return None;
         }
-        let message = guidance_entry(network, privacy, guidance);
+        let mut message = guidance_entry(network, privacy, guidance);
+        message.move_to(self.datum);
         let place = match &guidance.kind {
             GuidanceKind::Jam(jam) => jam.head.0,
             GuidanceKind::Diversion(diversion) => diversion.decision,
@@ -395,9 +422,20 @@ fn evidence_entry(privacy: Privacy, evidence: &Evidence) -> EvidenceEntry {
     }
 }
 
+impl PlaceEntry {
+    fn move_to(&mut self, datum: Datum) {
+        let there = datum.from_wgs84(Position::new(self.lon_deg, self.lat_deg));
+        (self.lon_deg, self.lat_deg) = (micro(there.lon_deg), micro(there.lat_deg));
+    }
+}
+
+/// Degrees with 6 decimals.
+fn micro(degrees: f64) -> f64 {
+    (degrees * 1e6).round() / 1e6
+}
+
 fn place(network: &Network, segment: SegmentId, offset_m: f32) -> PlaceEntry {
     let position = network.position_at(segment, offset_m);
-    let micro = |degrees: f64| (degrees * 1e6).round() / 1e6;
     PlaceEntry {
         segment: segment.0,
         source_id: network.source_id(segment).to_owned(),
@@ -425,6 +463,26 @@ mod tests {
 
     fn parse(message: &OutMessage) -> GuidanceMessage {
         serde_json::from_slice(&message.payload).expect("the documented type")
+    }
+
+    #[test]
+    fn a_consumer_with_shifted_maps_gets_shifted_positions_under_the_same_topic() {
+        let network = fixture::network();
+        let tiles = TileTable::new(&network, 14);
+        let jam = fixture::jam(&network);
+        let tell = |datum| {
+            let mut topics = GuidanceTopics::in_datum(datum);
+            let message = topics.message(&network, &tiles, Privacy::default(), &jam);
+            message.expect("a new jam is published")
+        };
+        let (plain, shifted) = (tell(Datum::Wgs84), tell(Datum::Gcj02));
+        assert_eq!(plain.topic, shifted.topic);
+        let head = |message| {
+            let head = parse(message).jam.expect("a jam").head;
+            Position::new(head.lon_deg, head.lat_deg)
+        };
+        let expected = Datum::Gcj02.from_wgs84(head(&plain));
+        assert!(head(&shifted).distance_to(expected).value() < 0.2);
     }
 
     #[test]
