@@ -53,11 +53,8 @@ fn message(topic: &str, payload: Vec<u8>) -> RawMessage {
 fn table() -> DecoderTable {
     let route = |filter: &str, format| Route::new(filter, format);
     let routes = vec![
-        route("V2X.RSU.BSM.UP", Format::CsaeUper { envelope: true }),
-        route(
-            "roadcast/v1/+/+/csae/up",
-            Format::CsaeUper { envelope: false },
-        ),
+        route("V2X.RSU.BSM.UP", Format::csae_uper(true)),
+        route("roadcast/v1/+/+/csae/up", Format::csae_uper(false)),
         route("roadcast/v1/+/+/batch/up", Format::NativeProtobuf),
         route("roadcast/v1/vehicle/+/probe/up", Format::NativeJson),
     ];

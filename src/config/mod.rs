@@ -21,7 +21,7 @@ use crate::screening::FleetSettings;
 use crate::state::Calendar;
 use crate::units::{Datum, Metres, Position};
 use crate::wire::its0117::Delimiter;
-use crate::wire::{DecodeLimits, DecoderTable, Route};
+use crate::wire::{DecodeLimits, DecoderTable, Dialect, Format, Route};
 
 /// Prefix of environment variables that set a key: `ROADCAST__MQTT__URL` sets `mqtt.url`.
 pub const ENVIRONMENT_PREFIX: &str = "ROADCAST__";
@@ -83,6 +83,8 @@ pub struct RsuTarget {
     pub datum: Datum,
     /// How its topics are written.
     pub delimiter: Delimiter,
+    /// Release of T/CSAE 53 that it speaks.
+    pub dialect: Dialect,
 }
 
 /// The configuration as the rooms use it.
@@ -254,11 +256,7 @@ pub fn resolve(raw: RawConfig) -> Result<Config, ConfigError> {
     );
     let mut routes = Vec::new();
     for route in &raw.mqtt.routes {
-        let format = route
-            .format
-            .parse()
-            .map_err(|error: crate::wire::UnknownFormat| error.to_string());
-        let format = problems.take("mqtt.routes", format);
+        let format = problems.take("mqtt.routes", resolve_format(route));
         let datum = problems.take("mqtt.routes.datum", parse_datum(&route.datum));
         if let (Some(format), Some(datum)) = (format, datum) {
             routes.push(Route::new(&route.filter, format).in_datum(datum));
@@ -422,6 +420,23 @@ fn check_device_ranges(engine: &RawEngine, problems: &mut Problems) {
     problems.range(key, messages, 1, 1_000_000);
 }
 
+/// The format of `route` in the dialect of its source.
+fn resolve_format(route: &raw::RawRoute) -> Result<Format, String> {
+    let format: Format = route
+        .format
+        .parse()
+        .map_err(|error: crate::wire::UnknownFormat| error.to_string())?;
+    let Some(dialect) = &route.dialect else {
+        return Ok(format);
+    };
+    let dialect = dialect
+        .parse()
+        .map_err(|error: crate::wire::UnknownDialect| error.to_string())?;
+    format
+        .in_dialect(dialect)
+        .ok_or_else(|| format!("{:?}: `{format}` has no dialects", route.filter))
+}
+
 fn resolve_rsu(rsu: &RawRsu, problems: &mut Problems) -> RsuTarget {
     if rsu.id.is_empty() || rsu.id.len() > 8 {
         problems.0.push(format!(
@@ -439,9 +454,16 @@ fn resolve_rsu(rsu: &RawRsu, problems: &mut Problems) -> RsuTarget {
     let datum = problems.take("publish.rsus.datum", parse_datum(&rsu.datum));
     let delimiter = problems.take("publish.rsus.delimiter", rsu.delimiter.parse());
     problems.range("publish.rsus.radius_m", rsu.radius_m, 10.0, 10_000.0);
+    let dialect = rsu
+        .dialect
+        .parse()
+        .map_err(|error: crate::wire::UnknownDialect| error.to_string());
+    let dialect = problems.take("publish.rsus.dialect", dialect);
     RsuTarget {
         id: rsu.id.clone(),
         position,
+        // With a problem the configuration is refused whole.
+        dialect: dialect.unwrap_or(Dialect::Csae2019),
         radius: Metres(rsu.radius_m),
         datum: datum.unwrap_or_default(),
         delimiter: delimiter.unwrap_or_default(),

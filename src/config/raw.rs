@@ -96,6 +96,11 @@ pub struct RawRoute {
     /// Datum of the positions: `wgs84`, `cgcs2000`, `gcj02` or `bd09`. Default `wgs84`.
     #[serde(default = "default_datum")]
     pub datum: String,
+    /// Release of T/CSAE 53 that the source speaks, `2019` or `2020`; only with the `csae-uper`
+    /// formats. It is never guessed: RSI and MAP of the releases do not tell themselves apart.
+    /// Default 2019.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dialect: Option<String>,
     /// Quality of service to subscribe with, 0 or 1. Default 1.
     #[serde(default = "default_qos")]
     pub qos: u8,
@@ -119,6 +124,7 @@ impl Default for RawMqtt {
             filter: filter.into(),
             format: format.into(),
             datum: default_datum(),
+            dialect: None,
             qos: 1,
         };
         Self {
@@ -294,6 +300,13 @@ pub struct RawRsu {
     /// How its topics are written, `.` or `/`. Default `.`.
     #[serde(default = "default_delimiter")]
     pub delimiter: String,
+    /// Release of T/CSAE 53 that it speaks, `2019` or `2020`. Default 2019.
+    #[serde(default = "default_dialect")]
+    pub dialect: String,
+}
+
+fn default_dialect() -> String {
+    "2019".into()
 }
 
 impl Default for RawPublish {

@@ -1,4 +1,4 @@
-//! Congestion for roadside units: jam warnings as T/CSAE 53-2019 RSI in UPER.
+//! Congestion for roadside units: jam warnings as T/CSAE 53 RSI in UPER.
 //!
 //! A unit gets the jams that reach into its radius, once a minute while they last. The message is
 //! not retained: it says itself until when it holds, and a unit that missed one gets the next.
@@ -13,10 +13,10 @@ use crate::config::RsuTarget;
 use crate::guide::{Guidance, GuidanceKind, JamWarning};
 use crate::network::Network;
 use crate::units::{Metres, Point, Position, Timestamp};
-use crate::wire::csae::{CongestionEvent, EventSource, encode_rsi_congestion};
+use crate::wire::csae::{CongestionEvent, EventSource, RsiHead, encode_rsi_congestion};
 use crate::wire::its0117::{Kind, Topic};
 
-/// Most events one RSI carries (2019 release, `RTEList`); the worst jams go first.
+/// Most events one RSI carries (`RTEList`); the worst jams go first.
 const EVENTS_MAX: usize = 8;
 
 /// Half width told for a congested carriageway, metres (chosen: two lanes of 3.5 m).
@@ -148,11 +148,15 @@ impl Unit {
         for (byte, of_id) in id.iter_mut().zip(self.target.id.bytes()) {
             *byte = of_id;
         }
-        let count = self.message_count;
-        let position = datum.from_wgs84(self.target.position);
-        match encode_rsi_congestion(id, count, issued_at, position, &events) {
+        let head = RsiHead {
+            rsu_id: id,
+            message_count: self.message_count,
+            issued_at,
+            reference: datum.from_wgs84(self.target.position),
+        };
+        match encode_rsi_congestion(self.target.dialect, head, &events) {
             Ok(frame) => {
-                self.message_count = (count + 1) % 128;
+                self.message_count = (self.message_count + 1) % 128;
                 Some(OutMessage {
                     topic: self.topic.clone(),
                     payload: frame.into(),
@@ -216,6 +220,7 @@ mod tests {
     use crate::publish::format::fixture;
     use crate::units::Datum;
     use crate::units::Metres;
+    use crate::wire::Dialect;
     use crate::wire::asn1::csae2019::{MessageFrame, decode_frame};
     use crate::wire::its0117::Delimiter;
 
@@ -226,6 +231,7 @@ mod tests {
             radius: Metres(300.0),
             datum: Datum::Wgs84,
             delimiter: Delimiter::Dot,
+            dialect: Dialect::Csae2019,
         }
     }
 

@@ -166,6 +166,7 @@ fn configure(
             radius_m: RSU_REACH_M,
             datum: "wgs84".into(),
             delimiter: ".".into(),
+            dialect: "2019".into(),
         })
         .collect();
     Ok(config::resolve(raw)?)

@@ -27,6 +27,7 @@ mod table;
 mod topic;
 mod tree;
 
+pub use asn1::{Dialect, UnknownDialect};
 pub use context::Context;
 pub use record::{ProbeRecord, SPEED_MPS_MAX, VehicleName};
 pub use subject::{SubjectHasher, subject_id};

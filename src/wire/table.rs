@@ -11,7 +11,7 @@ use crate::units::Datum;
 use super::context::Context;
 use super::topic::{filter_capture, filter_matches, without_share};
 use super::{
-    csae, gtfs_realtime, huawei, its0117, json, jtt808, openv2x, orange, protobuf, records,
+    Dialect, csae, gtfs_realtime, huawei, its0117, json, jtt808, openv2x, orange, protobuf, records,
 };
 
 /// How the payloads of a route are encoded.
@@ -21,8 +21,10 @@ pub enum Format {
     NativeJson,
     /// The native columnar batch in protobuf (`protobuf`).
     NativeProtobuf,
-    /// T/CSAE 53-2019 message frames in UPER (`csae-uper`).
+    /// T/CSAE 53 message frames in UPER (`csae-uper`).
     CsaeUper {
+        /// The release of the message set that the source speaks.
+        dialect: Dialect,
         /// Whether frames come in the RSU-to-centre envelope (`csae-uper-envelope`).
         envelope: bool,
     },
@@ -44,12 +46,13 @@ pub enum Format {
 }
 
 impl Format {
-    /// Every format, in the order of their labels in the documentation.
+    /// Every format, in the order of their labels in the documentation; T/CSAE 53 in its 2019
+    /// release.
     pub const ALL: [Self; 11] = [
         Self::NativeJson,
         Self::NativeProtobuf,
-        Self::CsaeUper { envelope: false },
-        Self::CsaeUper { envelope: true },
+        Self::csae_uper(false),
+        Self::csae_uper(true),
         Self::NativeRecords,
         Self::Huawei,
         Self::OpenV2x,
@@ -59,13 +62,31 @@ impl Format {
         Self::GtfsRealtime,
     ];
 
+    /// T/CSAE 53 message frames in the 2019 release, bare or in the envelope.
+    pub const fn csae_uper(envelope: bool) -> Self {
+        Self::CsaeUper {
+            dialect: Dialect::Csae2019,
+            envelope,
+        }
+    }
+
+    /// The same format in another release of its message set; `None` where it has no releases.
+    pub const fn in_dialect(self, dialect: Dialect) -> Option<Self> {
+        match self {
+            Self::CsaeUper { envelope, .. } => Some(Self::CsaeUper { dialect, envelope }),
+            _ => None,
+        }
+    }
+
     /// The word for this format in configuration, on the command line and in metrics.
     pub const fn label(self) -> &'static str {
         match self {
             Self::NativeJson => "json",
             Self::NativeProtobuf => "protobuf",
-            Self::CsaeUper { envelope: false } => "csae-uper",
-            Self::CsaeUper { envelope: true } => "csae-uper-envelope",
+            Self::CsaeUper {
+                envelope: false, ..
+            } => "csae-uper",
+            Self::CsaeUper { envelope: true, .. } => "csae-uper-envelope",
             Self::NativeRecords => "json-records",
             Self::Huawei => "huawei",
             Self::OpenV2x => "openv2x",
@@ -218,10 +239,14 @@ pub fn decode(format: Format, payload: &[u8], context: &Context<'_>, out: &mut D
     match format {
         Format::NativeJson => json::decode(payload, records_max, out),
         Format::NativeProtobuf => protobuf::decode(payload, records_max, out),
-        Format::CsaeUper { envelope: false } => {
-            csae::decode(payload, received_at, records_max, out);
-        }
-        Format::CsaeUper { envelope: true } => csae::decode_enveloped(payload, records_max, out),
+        Format::CsaeUper {
+            dialect,
+            envelope: false,
+        } => csae::decode(payload, dialect, received_at, records_max, out),
+        Format::CsaeUper {
+            dialect,
+            envelope: true,
+        } => csae::decode_enveloped(payload, dialect, records_max, out),
         Format::NativeRecords => records::decode(payload, context, out),
         Format::Huawei => huawei::decode(payload, context, out),
         Format::OpenV2x => openv2x::decode(payload, context, out),

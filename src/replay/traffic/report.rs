@@ -52,8 +52,8 @@ pub fn default_routes() -> Vec<Route> {
     vec![
         route("roadcast/v1/vehicle/+/probe/up", Format::NativeJson),
         route("roadcast/v1/rsu/+/probe/up", Format::NativeJson),
-        route(BSM_TOPIC, Format::CsaeUper { envelope: true }),
-        route(RSM_TOPIC, Format::CsaeUper { envelope: true }),
+        route(BSM_TOPIC, Format::csae_uper(true)),
+        route(RSM_TOPIC, Format::csae_uper(true)),
     ]
 }
 

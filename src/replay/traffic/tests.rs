@@ -84,7 +84,8 @@ fn a_unit_never_puts_more_than_16_cars_in_one_frame() {
         let envelope = crate::wire::csae::Envelope::parse(&report.payload).unwrap();
         for frame in envelope.frames {
             let mut decoded = Decoded::default();
-            crate::wire::csae::decode(frame, report.at, 1_000, &mut decoded);
+            let dialect = crate::wire::Dialect::Csae2019;
+            crate::wire::csae::decode(frame, dialect, report.at, 1_000, &mut decoded);
             assert!((1..=PARTICIPANTS_MAX).contains(&decoded.observations.len()));
             frames += 1;
         }

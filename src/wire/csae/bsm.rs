@@ -6,6 +6,7 @@ use crate::wire::asn1::csae2019::{
     BasicSafetyMessage, BrakeSystemStatus, MessageFrame, TransmissionState, VehicleClassification,
     encode_frame,
 };
+use crate::wire::asn1::uper;
 use crate::wire::record::Fix;
 use crate::wire::subject::subject_id;
 
@@ -43,12 +44,12 @@ pub struct BsmRecord {
 
 /// What `message` says of its sender.
 pub(super) fn observation(
-    message: &BasicSafetyMessage,
+    message: &uper::Bsm,
     received_at: Timestamp,
 ) -> Result<Observation, RejectReason> {
     let fix = Fix {
         observed_ms: resolve_second_mark(message.sec_mark, received_at)?.as_millis(),
-        subject: subject_id(message.id.as_ref()),
+        subject: subject_id(&message.id),
         position: Steps::from(&message.pos).known()?.position(),
         speed_mps: speed_mps(message.speed),
         heading_deg: heading_deg(message.heading),
@@ -58,8 +59,8 @@ pub(super) fn observation(
         .as_ref()
         .and_then(ellipse_sigma_m)
         .or_else(|| {
-            let confidence = message.pos_confidence.as_ref()?;
-            confidence_sigma_m(confidence.pos)
+            let confidence = message.pos_confidence?;
+            confidence_sigma_m(confidence)
         });
     Ok(Observation {
         accuracy_m,
@@ -67,8 +68,8 @@ pub(super) fn observation(
     })
 }
 
-/// Writes `record` as one UPER message frame. Values beyond their range are clamped; a position
-/// that is none leaves as unknown.
+/// Writes `record` as one UPER message frame, which is the same in both dialects. Values beyond
+/// their range are clamped; a position that is none leaves as unknown.
 pub fn encode_bsm(record: &BsmRecord) -> Vec<u8> {
     let message = BasicSafetyMessage {
         msg_cnt: record.message_count % 128,

@@ -2,7 +2,7 @@
 //! `rsuId[8] | timestamp i64 LE, ms UTC | (BSM only) count u8 | { length u16 LE | frame }*`.
 
 use crate::units::Timestamp;
-use crate::wire::asn1::csae2019::FrameError;
+use crate::wire::asn1::FrameError;
 
 /// Bytes of the id and the timestamp.
 const HEADER_BYTES: usize = 16;

@@ -2,7 +2,7 @@
 
 use crate::observation::RejectReason;
 use crate::units::Position;
-use crate::wire::asn1::csae2019::{
+use crate::wire::asn1::csae::{
     AccelerationSet4Way, Position3D, PositionConfidence, PositionLl24B, PositionLl28B,
     PositionLl32B, PositionLl36B, PositionLl44B, PositionLl48B, PositionLlmD64b, PositionOffsetLl,
     PositionOffsetLlv, PositionalAccuracy, VehicleSize,
@@ -111,9 +111,9 @@ pub(super) fn position_3d(position: Position) -> Position3D {
 /// Where an offset from `reference` leads.
 pub(super) fn resolve_offset(
     reference: &Position3D,
-    offset: &PositionOffsetLlv,
+    offset: &PositionOffsetLl,
 ) -> Result<Position, RejectReason> {
-    let (lon, lat) = match &offset.offset_ll {
+    let (lon, lat) = match offset {
         PositionOffsetLl::PositionLl1(o) => (i32::from(o.lon), i32::from(o.lat)),
         PositionOffsetLl::PositionLl2(o) => (i32::from(o.lon), i32::from(o.lat)),
         PositionOffsetLl::PositionLl3(o) => (i32::from(o.lon), i32::from(o.lat)),

@@ -1,12 +1,11 @@
 //! Roadside information: congestion told to roadside units.
 
-use rasn::types::Ia5String;
+use encoding_rs::GBK;
+use rasn::types::{Ia5String, OctetString};
 
 use crate::units::{Position, Timestamp};
-use crate::wire::asn1::csae2019::{
-    Description, EncodeError, EventSource, MessageFrame, ReferencePath, RoadSideInformation,
-    RsiTimeDetails, RteData, encode_frame,
-};
+use crate::wire::asn1::csae::{Description, EventSource, PositionOffsetLlv, RsiTimeDetails};
+use crate::wire::asn1::{Dialect, EncodeError, csae2019, csae2020};
 
 use super::calendar::minute_of_the_year;
 use super::quantity::{offset_from, position_3d};
@@ -14,10 +13,10 @@ use super::quantity::{offset_from, position_3d};
 /// Congestion among the event types of GB/T 29100.
 pub const CONGESTION_EVENT_TYPE: u16 = 707;
 
-/// Most points of one path (2019 release).
+/// Most points of one path (`PathPointList`).
 const PATH_POINTS_MAX: usize = 32;
 
-/// Most characters of a description.
+/// Most octets of a description.
 const DESCRIPTION_MAX: usize = 512;
 
 /// One congested stretch, for senders.
@@ -38,7 +37,7 @@ pub struct CongestionEvent<'a> {
     pub paths: &'a [Vec<Position>],
     /// Half width of every path, metres, in steps of 0.1.
     pub path_radius_m: f64,
-    /// ASCII text of up to 512 characters; other text does not leave.
+    /// Text of up to 512 octets, in ASCII or else in GBK; text that is neither does not leave.
     pub description: Option<&'a str>,
     /// Since when, to the minute.
     pub start: Timestamp,
@@ -48,62 +47,119 @@ pub struct CongestionEvent<'a> {
     pub confidence: Option<f64>,
 }
 
-/// Writes `events` (1 to 8) as the roadside information of the unit `rsu_id` standing at
-/// `reference`, as one UPER message frame. `message_count` is taken modulo 128.
+/// Who tells what, where and when: the same for all events of one message.
+#[derive(Clone, Copy, Debug)]
+pub struct RsiHead {
+    /// The unit that tells.
+    pub rsu_id: [u8; 8],
+    /// Counts the unit's messages; taken modulo 128.
+    pub message_count: u8,
+    /// When it tells, to the minute.
+    pub issued_at: Timestamp,
+    /// Where the unit stands.
+    pub reference: Position,
+}
+
+/// Writes `events` (1 to 8) as roadside information, as one UPER message frame of `dialect`.
 ///
 /// # Errors
 ///
-/// When there are no events or paths, or more than eight of either.
+/// When there are no events or paths, more than eight of either, or, in the 2020 release, a path of
+/// a single point.
 pub fn encode_rsi_congestion(
-    rsu_id: [u8; 8],
-    message_count: u8,
-    issued_at: Timestamp,
-    reference: Position,
+    dialect: Dialect,
+    head: RsiHead,
     events: &[CongestionEvent<'_>],
 ) -> Result<Vec<u8>, EncodeError> {
-    let events = events.iter().map(|event| rte(reference, event)).collect();
-    encode_frame(&MessageFrame::RsiFrame(RoadSideInformation {
-        msg_cnt: message_count % 128,
-        moy: Some(minute_of_the_year(issued_at)),
-        id: rsu_id.into(),
-        ref_pos: position_3d(reference),
-        rtes: Some(events),
-        rtss: None,
-    }))
+    let bytes = match dialect {
+        Dialect::Csae2019 => frame_2019(head, events)?,
+        Dialect::Csae2020 => frame_2020(head, events)?,
+    };
+    Ok(bytes)
 }
 
-fn rte(reference: Position, event: &CongestionEvent<'_>) -> RteData {
-    let paths = event.paths.iter().map(|path| ReferencePath {
-        active_path: thinned(path)
+/// The releases have the same members here under different bounds, so in different types.
+macro_rules! congestion_frame {
+    ($name:ident, $release:ident) => {
+        fn $name(head: RsiHead, events: &[CongestionEvent<'_>]) -> Result<Vec<u8>, EncodeError> {
+            let rte = |event: &CongestionEvent<'_>| $release::RteData {
+                rte_id: event.event_id,
+                event_type: CONGESTION_EVENT_TYPE,
+                event_source: event.source,
+                event_pos: Some(offset_from(head.reference, event.position)),
+                event_radius: Some(radius_steps(event.radius_m)),
+                description: event.description.and_then(description),
+                time_details: Some(time_details(event)),
+                priority: Some([event.priority.min(7) << 5].into()),
+                reference_paths: Some(
+                    paths(head.reference, event)
+                        .map(|active_path| $release::ReferencePath {
+                            active_path,
+                            path_radius: radius_steps(event.path_radius_m),
+                        })
+                        .collect(),
+                ),
+                reference_links: None,
+                event_confidence: event
+                    .confidence
+                    .map(|share| (share.clamp(0.0, 1.0) * 200.0).round() as u8),
+            };
+            $release::encode_frame(&$release::MessageFrame::RsiFrame(
+                $release::RoadSideInformation {
+                    msg_cnt: head.message_count % 128,
+                    moy: Some(minute_of_the_year(head.issued_at)),
+                    id: head.rsu_id.into(),
+                    ref_pos: position_3d(head.reference),
+                    rtes: Some(events.iter().map(rte).collect()),
+                    rtss: None,
+                },
+            ))
+        }
+    };
+}
+
+congestion_frame!(frame_2019, csae2019);
+congestion_frame!(frame_2020, csae2020);
+
+fn paths(
+    reference: Position,
+    event: &CongestionEvent<'_>,
+) -> impl Iterator<Item = Vec<PositionOffsetLlv>> {
+    event.paths.iter().map(move |path| {
+        thinned(path)
             .map(|point| offset_from(reference, point))
-            .collect(),
-        path_radius: radius_steps(event.path_radius_m),
-    });
-    let description = event
-        .description
-        .filter(|text| !text.is_empty())
-        .and_then(|text| text.get(..text.len().min(DESCRIPTION_MAX)))
-        .and_then(|text| Ia5String::from_iso646_bytes(text.as_bytes()).ok())
-        .map(Description::TextString);
-    RteData {
-        rte_id: event.event_id,
-        event_type: CONGESTION_EVENT_TYPE,
-        event_source: event.source,
-        event_pos: Some(offset_from(reference, event.position)),
-        event_radius: Some(radius_steps(event.radius_m)),
-        description,
-        time_details: Some(RsiTimeDetails {
-            start_time: Some(minute_of_the_year(event.start)),
-            end_time: Some(minute_of_the_year(event.end)),
-            end_time_confidence: None,
-        }),
-        priority: Some([event.priority.min(7) << 5].into()),
-        reference_paths: Some(paths.collect()),
-        reference_links: None,
-        event_confidence: event
-            .confidence
-            .map(|share| (share.clamp(0.0, 1.0) * 200.0).round() as u8),
+            .collect()
+    })
+}
+
+fn time_details(event: &CongestionEvent<'_>) -> RsiTimeDetails {
+    RsiTimeDetails {
+        start_time: Some(minute_of_the_year(event.start)),
+        end_time: Some(minute_of_the_year(event.end)),
+        end_time_confidence: None,
     }
+}
+
+/// `text` as far as it fits; `None` when empty or written in neither ASCII nor GBK.
+fn description(text: &str) -> Option<Description> {
+    if text.is_ascii() {
+        let fitting = text.get(..text.len().min(DESCRIPTION_MAX))?;
+        let fitting = Ia5String::from_iso646_bytes(fitting.as_bytes()).ok()?;
+        return (!text.is_empty()).then_some(Description::TextString(fitting));
+    }
+    let mut octets = Vec::new();
+    for character in text.chars() {
+        let mut utf8 = [0; 4];
+        let (encoded, _, unmappable) = GBK.encode(character.encode_utf8(&mut utf8));
+        if unmappable {
+            return None;
+        }
+        if octets.len() + encoded.len() > DESCRIPTION_MAX {
+            break;
+        }
+        octets.extend_from_slice(&encoded);
+    }
+    Some(Description::TextGb2312(OctetString::from(octets)))
 }
 
 /// Steps of 0.1 m.

@@ -2,10 +2,12 @@
 
 use crate::observation::{Observation, Origin, RejectReason};
 use crate::units::{Position, SubjectId, Timestamp};
+use crate::wire::asn1::EncodeError;
 use crate::wire::asn1::csae2019::{
-    EncodeError, MessageFrame, ParticipantData, ParticipantType, PositionConfidence,
-    PositionConfidenceSet, RoadsideSafetyMessage, SourceType, encode_frame,
+    MessageFrame, ParticipantData, ParticipantType, PositionConfidence, PositionConfidenceSet,
+    RoadsideSafetyMessage, SourceType, encode_frame,
 };
+use crate::wire::asn1::uper;
 use crate::wire::record::Fix;
 use crate::wire::subject::SubjectHasher;
 
@@ -19,7 +21,7 @@ use super::quantity::{
 pub const PARTICIPANTS_MAX: usize = 16;
 
 /// Kind of road user, for senders.
-pub use crate::wire::asn1::csae2019::ParticipantType as ParticipantKind;
+pub use crate::wire::asn1::csae::ParticipantType as ParticipantKind;
 
 /// One road user as a roadside unit perceives it, for senders.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -52,8 +54,8 @@ pub fn rsm_subject(rsu_id: [u8; 8], participant_id: u16) -> SubjectId {
 
 /// What `message` says of `participant`.
 pub(super) fn observation(
-    message: &RoadsideSafetyMessage,
-    participant: &ParticipantData,
+    message: &uper::Rsm,
+    participant: &uper::Participant,
     received_at: Timestamp,
 ) -> Result<Observation, RejectReason> {
     match participant.ptc_type {
@@ -62,20 +64,20 @@ pub(super) fn observation(
     }
     let fix = Fix {
         observed_ms: resolve_second_mark(participant.sec_mark, received_at)?.as_millis(),
-        subject: rsm_subject(*message.id, participant.ptc_id),
+        subject: rsm_subject(message.id, participant.ptc_id),
         position: resolve_offset(&message.ref_pos, &participant.pos)?,
         speed_mps: speed_mps(participant.speed),
         heading_deg: heading_deg(participant.heading),
     };
     Ok(Observation {
-        accuracy_m: confidence_sigma_m(participant.pos_confidence.pos),
+        accuracy_m: confidence_sigma_m(participant.pos_confidence),
         altitude_m: None,
         ..fix.observation(Origin::Rsm)?
     })
 }
 
 /// Writes `participants` (1 to 16) as the unit `rsu_id` standing at `reference` perceives them, as
-/// one UPER message frame. `message_count` is taken modulo 128; values beyond their range are
+/// one UPER message frame, which is the same in both dialects. `message_count` is taken modulo 128; values beyond their range are
 /// clamped.
 ///
 /// # Errors

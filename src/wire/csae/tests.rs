@@ -3,12 +3,18 @@ use proptest::prelude::*;
 use super::*;
 use crate::observation::Origin;
 use crate::units::Position;
-use crate::wire::asn1::csae2019::{Description, decode_frame as decode_one};
+use crate::wire::asn1::csae2019::{Description, MessageFrame, decode_frame as decode_one};
 use crate::wire::subject_id;
 
 fn decoded(payload: &[u8], received_at: Timestamp) -> Decoded {
     let mut out = Decoded::default();
-    decode(payload, received_at, usize::MAX, &mut out);
+    decode(
+        payload,
+        Dialect::Csae2019,
+        received_at,
+        usize::MAX,
+        &mut out,
+    );
     out
 }
 
@@ -114,7 +120,7 @@ fn only_motor_vehicles_of_an_rsm_are_observations() {
     assert_eq!(out.rejected.get(RejectReason::UnsupportedKind), 3);
 
     let mut limited = Decoded::default();
-    decode(&frame, at, 1, &mut limited);
+    decode(&frame, Dialect::Csae2020, at, 1, &mut limited);
     assert_eq!(limited.rejected.get(RejectReason::TooManyRecords), 1);
 }
 
@@ -145,13 +151,20 @@ fn congestion_leaves_as_an_rsi_event() {
         end: Timestamp::from_secs(1_764_000_600),
         confidence: Some(0.8),
     };
-    let issued_at = Timestamp::from_secs(1_764_000_030);
-    let frame =
-        encode_rsi_congestion(RSU, 9, issued_at, HERE, std::slice::from_ref(&event)).unwrap();
+    let head = RsiHead {
+        rsu_id: RSU,
+        message_count: 9,
+        issued_at: Timestamp::from_secs(1_764_000_030),
+        reference: HERE,
+    };
+    let write = |dialect, event: &CongestionEvent<'_>| {
+        encode_rsi_congestion(dialect, head, std::slice::from_ref(event))
+    };
+    let frame = write(Dialect::Csae2019, &event).unwrap();
     let MessageFrame::RsiFrame(rsi) = decode_one(&frame).unwrap() else {
         panic!("not an RSI");
     };
-    assert_eq!(rsi.moy, Some(minute_of_the_year(issued_at)));
+    assert_eq!(rsi.moy, Some(minute_of_the_year(head.issued_at)));
     let rte = &rsi.rtes.unwrap()[0];
     assert_eq!((rte.event_type, rte.event_radius), (707, Some(500)));
     assert_eq!(rte.priority.as_ref().unwrap()[..], [0b1010_0000]);
@@ -162,7 +175,7 @@ fn congestion_leaves_as_an_rsi_event() {
     let path = &rte.reference_paths.as_ref().unwrap()[0];
     assert_eq!((path.active_path.len(), path.path_radius), (32, 75));
     let ends = [&path.active_path[0], &path.active_path[31]]
-        .map(|point| quantity::resolve_offset(&rsi.ref_pos, point).unwrap());
+        .map(|point| quantity::resolve_offset(&rsi.ref_pos, &point.offset_ll).unwrap());
     assert!(ends[0].distance_to(line[0]).value() < 0.02);
     assert!(ends[1].distance_to(line[79]).value() < 0.02);
 
@@ -170,14 +183,21 @@ fn congestion_leaves_as_an_rsi_event() {
         description: Some("前方拥堵"),
         ..event.clone()
     };
-    assert!(encode_rsi_congestion(RSU, 9, issued_at, HERE, &[chinese]).is_ok());
+    let shown = write(Dialect::Csae2020, &chinese).unwrap();
+    let shown = crate::wire::asn1::json::from_frame(Dialect::Csae2020, &shown).unwrap();
+    assert_eq!(
+        shown["decoded"]["/rtes/0/description/textGB2312"],
+        "前方拥堵"
+    );
     let nowhere = CongestionEvent {
         paths: &[],
         ..event
     };
-    assert!(encode_rsi_congestion(RSU, 9, issued_at, HERE, &[nowhere]).is_err());
+    for dialect in Dialect::ALL {
+        assert!(write(dialect, &nowhere).is_err());
+    }
     assert_eq!(
-        decoded(&frame, issued_at)
+        decoded(&frame, head.issued_at)
             .rejected
             .get(RejectReason::UnsupportedKind),
         1
@@ -196,7 +216,7 @@ fn envelopes_hold_frames_of_either_form() {
         assert_eq!((envelope.rsu_id, envelope.sent_at), (RSU, at));
         assert_eq!(envelope.frames, *frames);
         let mut out = Decoded::default();
-        decode_enveloped(&payload, usize::MAX, &mut out);
+        decode_enveloped(&payload, Dialect::Csae2019, usize::MAX, &mut out);
         assert_eq!(out.observations.len(), records);
 
         payload.push(0);
@@ -267,8 +287,8 @@ proptest! {
         envelope[at] = byte;
         for payload in [&bytes, &frame, &envelope] {
             let mut out = Decoded::default();
-            decode(payload, now, 100, &mut out);
-            decode_enveloped(payload, 100, &mut out);
+            decode(payload, Dialect::Csae2019, now, 100, &mut out);
+            decode_enveloped(payload, Dialect::Csae2020, 100, &mut out);
             prop_assert!(out.observations.len() as u64 + out.rejected.total() > 0);
         }
     }
