@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod codec;
 mod demo;
 mod load;
 mod matching;
@@ -47,6 +48,10 @@ enum Command {
     Match(matching::Args),
     /// Train a forecasting model.
     Train(train::Args),
+    /// Show message frames, hexadecimal lines on standard input, as lines of JSON.
+    Decode(codec::Args),
+    /// Write lines of JSON on standard input, as `decode` shows them, as hexadecimal lines.
+    Encode(codec::Args),
 }
 
 /// Parses the command line and runs it.
@@ -75,6 +80,8 @@ pub fn main() -> ExitCode {
         Command::Network(args) => network::run(args),
         Command::Match(args) => matching::run(args),
         Command::Train(args) => train::run(args),
+        Command::Decode(args) => codec::decode(&args),
+        Command::Encode(args) => codec::encode(&args),
     };
     match result {
         Ok(code) => code,

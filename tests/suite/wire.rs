@@ -30,11 +30,11 @@ fn bytes(hex: &str) -> Vec<u8> {
 
 /// Name and bytes of every recorded frame.
 fn vectors(folder: &Path) -> Vec<(String, Vec<u8>)> {
-    let table = fs::read_to_string(folder.join("vectors.tsv")).unwrap();
+    let table = fs::read_to_string(folder.join("vectors.tsv")).expect("the table can be read");
     let rows = table.lines().map(|line| {
         let mut columns = line.split('\t');
-        let name = columns.next().unwrap().to_owned();
-        (name, bytes(columns.next().unwrap()))
+        let name = columns.next().expect("a name").to_owned();
+        (name, bytes(columns.next().expect("a frame")))
     });
     rows.collect()
 }
@@ -184,14 +184,14 @@ fn piped(command: &str, envelope: bool, input: &str) -> String {
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
-        .unwrap();
+        .expect("roadcast starts");
     // The lines are few enough for the pipes: nothing has to be read meanwhile.
-    let mut stdin = child.stdin.take().unwrap();
-    stdin.write_all(input.as_bytes()).unwrap();
+    let mut stdin = child.stdin.take().expect("a pipe");
+    stdin.write_all(input.as_bytes()).expect("roadcast reads");
     drop(stdin);
-    let output = child.wait_with_output().unwrap();
+    let output = child.wait_with_output().expect("roadcast ends");
     assert!(output.status.success(), "{command}: {}", output.status);
-    String::from_utf8(output.stdout).unwrap()
+    String::from_utf8(output.stdout).expect("UTF-8")
 }
 
 #[test]

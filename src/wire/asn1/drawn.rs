@@ -200,7 +200,7 @@ impl rasn::Decoder for Draw<'_> {
         tag: Tag,
         constraints: &Constraints,
     ) -> Result<Option<D>, DecodeError> {
-        if self.choice() % 2 == 0 {
+        if self.choice().is_multiple_of(2) {
             return Ok(None);
         }
         Ok(Some(D::decode_with_tag_and_constraints(

@@ -77,8 +77,8 @@ pub(super) fn observation(
 }
 
 /// Writes `participants` (1 to 16) as the unit `rsu_id` standing at `reference` perceives them, as
-/// one UPER message frame, which is the same in both dialects. `message_count` is taken modulo 128; values beyond their range are
-/// clamped.
+/// one UPER message frame, which is the same in both dialects. `message_count` is taken modulo 128;
+/// values beyond their range are clamped.
 ///
 /// # Errors
 ///
