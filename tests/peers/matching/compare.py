@@ -1,7 +1,9 @@
 """Compares `roadcast match` with Valhalla's Meili; writes a Markdown table.
 
   compare.py --bin target/release/roadcast --data ../shared/data --scorer ../shared/score/score_match.py
-             --out docs/matching-accuracy.md [--fixes 1000000] [--peer-fixes 1000000]
+             --out docs/matching-accuracy.md [--fixes 1000000] [--peer-fixes 1000000] [--only-peer]
+
+Scores of Meili are kept under --work for the next run: only roadcast changes from day to day.
 """
 import argparse
 import csv
@@ -75,7 +77,10 @@ class Comparison:
 
     def traces(self, city, sigma_m, interval_s):
         out = f"{self.work}/{city}_s{sigma_m}_{interval_s}s.csv"
-        subsample(f"{self.args.data}/traces/{city}_s{sigma_m}.csv.gz", interval_s, out)
+        if not os.path.exists(out):
+            source = f"{self.args.data}/traces/{city}_s{sigma_m}.csv.gz"
+            subsample(source, interval_s, f"{out}.{os.getpid()}")
+            os.replace(f"{out}.{os.getpid()}", out)
         return out
 
     def match(self, matcher, city, sigma_m, traces, rows, routes):
@@ -87,18 +92,30 @@ class Comparison:
         command += ["--out", rows, "--routes", routes, "--lag", "2", "--sigma", str(sigma_m)]
         run(command + ["--no-kinematics"] * (matcher != "roadcast"))
 
+    def score_city(self, matcher, city, sigma_m, interval_s):
+        """(accuracy, wrong metres, true metres, fixes) of one city."""
+        name = f"{matcher.replace(', ', '-').replace(' ', '-')}_{city}_s{sigma_m}_{interval_s}s"
+        known = f"{self.work}/{name}.json"
+        if matcher.startswith("Meili") and os.path.exists(known):
+            with open(known) as file:
+                return json.load(file)
+        traces = self.traces(city, sigma_m, interval_s)
+        rows, routes = f"{self.work}/{name}.csv", f"{self.work}/{name}.jsonl"
+        self.match(matcher, city, sigma_m, traces, rows, routes)
+        data = self.args.data
+        truth = [f"{data}/traces/{city}_s{sigma_m}.csv.gz", f"{data}/traces/{city}_routes.jsonl.gz"]
+        extract = f"{data}/networks/{city}.osm.pbf"
+        scorer = [sys.executable, self.args.scorer, *truth, str(interval_s), rows, routes, extract]
+        score = list(map(float, run(scorer).split()))
+        with open(known, "w") as file:
+            json.dump(score, file)
+        return score
+
     def score(self, matcher, sigma_m, interval_s):
         """Accuracy and RMF in % of each city, then of both."""
         sums, cells = [0.0] * 4, []
         for city in CITIES:
-            traces = self.traces(city, sigma_m, interval_s)
-            rows, routes = f"{self.work}/rows.csv", f"{self.work}/routes.jsonl"
-            self.match(matcher, city, sigma_m, traces, rows, routes)
-            data = self.args.data
-            truth = [f"{data}/traces/{city}_s{sigma_m}.csv.gz", f"{data}/traces/{city}_routes.jsonl.gz"]
-            extract = f"{data}/networks/{city}.osm.pbf"
-            scorer = [sys.executable, self.args.scorer, *truth, str(interval_s), rows, routes, extract]
-            accuracy, wrong_m, true_m, fixes = map(float, run(scorer).split())
+            accuracy, wrong_m, true_m, fixes = self.score_city(matcher, city, sigma_m, interval_s)
             cells.append((accuracy, 100 * wrong_m / true_m))
             parts = (accuracy * fixes, fixes, wrong_m, true_m)
             sums = [total + part for total, part in zip(sums, parts)]
@@ -164,8 +181,16 @@ def main():
     parser.add_argument("--fixes", type=int, default=1_000_000)
     parser.add_argument("--peer-fixes", type=int, default=1_000_000)
     parser.add_argument("--revision", default="")
+    parser.add_argument("--only-peer", action="store_true", help="score Meili and stop")
+    parser.add_argument("--sigmas", default="5,10,20", help="which sigmas --only-peer scores")
     args = parser.parse_args()
     comparison = Comparison(args)
+    if args.only_peer:
+        for sigma_m in map(int, args.sigmas.split(",")):
+            for interval_s in reversed(INTERVALS_S):
+                for matcher in MATCHERS[2:]:
+                    print(matcher, sigma_m, interval_s, comparison.score(matcher, sigma_m, interval_s), flush=True)
+        return
     versions = f"{run([args.bin, '--version'])} {args.revision}".strip()
     peer = importlib.metadata.version("pyvalhalla")
     count = lambda number: f"{number:,}".replace(",", " ")

@@ -3,6 +3,7 @@
 Needs Python 3.12 or newer. An edge walk of Meili is mapped back to the OSM way, direction and node
 pair by geometry: Valhalla keeps the way's id and its points to six decimals.
 """
+import copy
 import csv
 import itertools
 import json
@@ -40,7 +41,8 @@ def actor(tiles, sigma_m):
     """Meili with its defaults, or tuned to a position noise of `sigma_m` per axis."""
     import valhalla
 
-    config = valhalla.get_config(tile_dir=tiles, tile_extract="")
+    # Configurations share their inner tables: without a copy, tuning one tunes all that follow.
+    config = copy.deepcopy(valhalla.get_config(tile_dir=tiles, tile_extract=""))
     if sigma_m:
         # The true standard deviation, four of them to look for roads, and only fixes that lie
         # farther apart than the noise decide about the path.
