@@ -203,6 +203,9 @@ fn describe(network: &Network, report: &ImportReport, out: &mut impl Write) -> s
     describe_sections(network, out)?;
     describe_tables(network, out)?;
     writeln!(out, "roads read   {}", report.roads_read)?;
+    for (what, count) in report.parts() {
+        writeln!(out, "  also read  {count} {what}")?;
+    }
     if report.format == NetworkFormat::Osm {
         writeln!(out, "  kept       {}", report.roads_kept)?;
         writeln!(out, "restrictions {}", report.restrictions_read)?;

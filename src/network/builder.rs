@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::NetworkError;
 use super::index::SegmentIndex;
+use super::lanes::{LANES_MAX, Lane, LaneIndex, LaneTable, LinkDraft};
 use super::manoeuvres::Manoeuvres;
 use super::model::{
     Junction, Movement, MovementFlags, NONE, Network, NetworkVersion, RoadClass, Segment,
@@ -67,6 +68,8 @@ pub struct NetworkBuilder {
     points: Vec<Point>,
     movements: Vec<Movement>,
     manoeuvres: Vec<Vec<SegmentId>>,
+    lanes: Vec<Lane>,
+    links: Vec<LinkDraft>,
     text_ids: BTreeMap<String, u32>,
     text: Vec<u8>,
     text_start: Vec<u32>,
@@ -91,6 +94,8 @@ impl NetworkBuilder {
             points: Vec::new(),
             movements: Vec::new(),
             manoeuvres: Vec::new(),
+            lanes: Vec::new(),
+            links: Vec::new(),
             text_ids: BTreeMap::new(),
             text: Vec::new(),
             text_start: vec![0],
@@ -207,6 +212,32 @@ impl NetworkBuilder {
     /// follow are left out, as is what shorter ones forbid already.
     pub fn forbid_manoeuvre(&mut self, sequence: Vec<SegmentId>) {
         self.manoeuvres.push(sequence);
+    }
+
+    /// Gives a segment a lane; one beyond the first [`LANES_MAX`] is left out.
+    pub fn add_lane(&mut self, segment: SegmentId, lane: Lane) {
+        if usize::from(lane.index) < LANES_MAX && lane.to_m > lane.from_m {
+            self.lanes.push(Lane {
+                segment: segment.0,
+                ..lane
+            });
+        }
+    }
+
+    /// Says that a lane at the end of `from` leads into a lane at the start of `to`, and which
+    /// signal it obeys there. It counts where that movement is permitted.
+    pub fn add_lane_link(
+        &mut self,
+        (from, to): (SegmentId, SegmentId),
+        lanes: (LaneIndex, LaneIndex),
+        signal: Option<&str>,
+    ) {
+        let signal_text = signal.map_or(NONE, |signal| self.intern(signal));
+        self.links.push(LinkDraft {
+            segments: (from.0, to.0),
+            lanes: (lanes.0.0, lanes.1.0),
+            signal_text,
+        });
     }
 
     /// Permits every movement at every junction but those for which `banned` says yes; turning back
@@ -367,6 +398,7 @@ impl NetworkBuilder {
             same
         });
         let manoeuvres = Manoeuvres::sequences(self.manoeuvres, &self.movements);
+        let lanes = LaneTable::build(self.lanes, self.links, &self.movements);
         Ok(assemble(Parts {
             frame: self.frame,
             segments: self.segments,
@@ -377,6 +409,7 @@ impl NetworkBuilder {
             text: self.text,
             text_start: self.text_start,
             region_count,
+            lanes,
         }))
     }
 }
@@ -412,10 +445,12 @@ pub(super) struct Parts {
     pub(super) text: Vec<u8>,
     pub(super) text_start: Vec<u32>,
     pub(super) region_count: u32,
+    pub(super) lanes: LaneTable,
 }
 
 impl Parts {
-    /// The hash of everything here; each array is preceded by its length in bytes.
+    /// The hash of everything here; each array is preceded by its length in bytes. Lanes
+    /// count only where there are any.
     pub(super) fn version(&self) -> NetworkVersion {
         let mut hash = Sha256::new();
         let origin = self.frame.origin();
@@ -433,6 +468,15 @@ impl Parts {
         ] {
             hash.update((bytes.len() as u64).to_le_bytes());
             hash.update(bytes);
+        }
+        if !self.lanes.lanes.is_empty() {
+            for bytes in [
+                bytemuck::cast_slice::<_, u8>(&self.lanes.lanes),
+                bytemuck::cast_slice(&self.lanes.links),
+            ] {
+                hash.update((bytes.len() as u64).to_le_bytes());
+                hash.update(bytes);
+            }
         }
         NetworkVersion(hash.finalize().into())
     }
@@ -467,6 +511,7 @@ fn assemble(parts: Parts) -> Network {
         region_count: parts.region_count,
         index,
         sections: SectionTable::default(),
+        lanes: parts.lanes,
     }
 }
 

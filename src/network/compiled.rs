@@ -4,16 +4,16 @@
 //!    0  magic, 8 bytes                 80  origin: longitude, latitude, f64 degrees
 //!    8  format version, u32            96  region count, u32, and 4 zero bytes
 //!   12  section count, u32            104  bytes of each section, u64 each
-//!   16  network version, SHA-256      224  sections, each padded with zeros to 8 bytes:
+//!   16  network version, SHA-256      240  sections, each padded with zeros to 8 bytes:
 //!   48  check of the rest, SHA-256         segments, points, junctions, movements, prohibited
 //!                                          manoeuvres, texts, text starts | movements out,
 //!                                          movements in, their order, index nodes, index
 //!                                          leaves, import report, starts of evaluation
-//!                                          sections, their segments
+//!                                          sections, their segments, lanes, lane links
 //! ```
 //!
 //! All numbers are little-endian. The network version is the hash of what the network holds (the
-//! sections left of the bar), equal to that of the network built from its source; the check covers
+//! sections left of the bar, and lanes with their links where there are any), equal to that of the network built from its source; the check covers
 //! the header and the sections right of it. Reading verifies both and every index in the arrays,
 //! so that a damaged file is an error, never a wrong network.
 
@@ -23,6 +23,7 @@ use sha2::{Digest, Sha256};
 use super::NetworkError;
 use super::builder::Parts;
 use super::index::SegmentIndex;
+use super::lanes::LaneTable;
 use super::manoeuvres::Manoeuvres;
 use super::model::{NONE, Network, NetworkVersion, RoadClass, Segment};
 use super::report::ImportReport;
@@ -37,9 +38,9 @@ const _: () = assert!(
 /// The first bytes of every compiled network; the line ends betray a transfer as text.
 pub const MAGIC: [u8; 8] = *b"RCNET\r\n\x1a";
 /// The layout this build writes and reads.
-pub const FORMAT: u32 = 3;
+pub const FORMAT: u32 = 4;
 
-const SECTIONS: usize = 15;
+const SECTIONS: usize = 17;
 const VERSION_AT: usize = 16;
 const CHECK_AT: usize = 48;
 const ORIGIN_AT: usize = 80;
@@ -69,6 +70,8 @@ pub fn write(network: &Network, report: &ImportReport, out: &mut Vec<u8>) {
         report.as_bytes(),
         bytemuck::cast_slice(&network.sections.start),
         bytemuck::cast_slice(&section_members),
+        bytemuck::cast_slice(&network.lanes.lanes),
+        bytemuck::cast_slice(&network.lanes.links),
     ];
     let mut header = [0u8; HEADER_BYTES];
     let mut put = |at: usize, bytes: &[u8]| header[at..at + bytes.len()].copy_from_slice(bytes);
@@ -180,6 +183,10 @@ fn parts(header: &[u8], sections: &[&[u8]; SECTIONS]) -> Result<Parts, String> {
         text: sections[5].to_vec(),
         text_start: array(sections[6], "text starts")?,
         region_count: u32_at(header, REGIONS_AT),
+        lanes: LaneTable {
+            lanes: array(sections[15], "lanes")?,
+            links: array(sections[16], "lane links")?,
+        },
     })
 }
 
@@ -250,6 +257,11 @@ fn validate(parts: &Parts) -> Result<(), String> {
     }
     if !Manoeuvres::are_sound(&parts.manoeuvres, &parts.movements) {
         return Err("prohibited manoeuvres don't follow the movements".into());
+    }
+    let text_count = texts.len() - 1;
+    let lanes = &parts.lanes;
+    if !lanes.is_sound(parts.segments.len(), parts.movements.len(), text_count) {
+        return Err("lanes do not fit the segments".into());
     }
     Ok(())
 }
@@ -335,6 +347,7 @@ fn network(
         region_count: parts.region_count,
         index,
         sections: SectionTable::default(),
+        lanes: parts.lanes,
     };
     let members: Vec<u32> = array(sections[14], "segments of evaluation sections")?;
     network.sections = SectionTable::from_parts(

@@ -10,15 +10,18 @@ pub mod csv;
 mod directions;
 mod index;
 mod input;
+mod lanes;
 mod manoeuvres;
 mod model;
 pub mod osm;
 pub mod paths;
+mod projection;
 mod report;
 mod sections;
 pub mod sumo;
 mod tables;
 mod tags;
+mod xml;
 
 pub use builder::{NetworkBuilder, SegmentDraft, TurnRule};
 pub use manoeuvres::Stage;
@@ -28,6 +31,7 @@ pub use model::{
 };
 
 pub use input::{CountryCode, ImportOptions, load, load_with};
+pub use lanes::{LANES_MAX, Lane, LaneIndex, LaneKind, LaneLink};
 pub use report::{Assumption, ImportReport, NetworkFormat, Omission, Part};
 pub use sections::{Section, SectionKind, SectionRules};
 pub use tables::{Table, TableSize};

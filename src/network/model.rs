@@ -301,6 +301,7 @@ pub struct Network {
     pub(crate) region_count: u32,
     pub(crate) index: super::index::SegmentIndex,
     pub(crate) sections: super::sections::SectionTable,
+    pub(crate) lanes: super::lanes::LaneTable,
 }
 
 impl Network {
@@ -390,7 +391,7 @@ impl Network {
         self.text(self.segment(id).name_en_text)
     }
 
-    fn text(&self, text: u32) -> Option<&str> {
+    pub(super) fn text(&self, text: u32) -> Option<&str> {
         let index = usize::try_from(text).ok()?;
         let range =
             *self.text_start.get(index)? as usize..*self.text_start.get(index + 1)? as usize;

@@ -11,11 +11,13 @@ pub enum NetworkFormat {
     Sumo,
     /// OpenStreetMap `.osm.pbf`.
     Osm,
+    /// ASAM OpenDRIVE `.xodr`.
+    OpenDrive,
 }
 
 impl NetworkFormat {
     /// Every format.
-    pub const ALL: [Self; 3] = [Self::Csv, Self::Sumo, Self::Osm];
+    pub const ALL: [Self; 4] = [Self::Csv, Self::Sumo, Self::Osm, Self::OpenDrive];
 
     /// The label used in files and messages.
     pub const fn label(self) -> &'static str {
@@ -23,6 +25,7 @@ impl NetworkFormat {
             Self::Csv => "csv",
             Self::Sumo => "sumo",
             Self::Osm => "osm",
+            Self::OpenDrive => "opendrive",
         }
     }
 }
@@ -235,6 +238,7 @@ pub struct ImportReport {
     pub restrictions_kept: u64,
     omitted: BTreeMap<Omission, u64>,
     assumed: BTreeMap<Assumption, u64>,
+    read: Vec<(String, u64)>,
     /// Assumptions the user should know, one sentence each.
     pub notes: Vec<String>,
 }
@@ -250,6 +254,7 @@ impl ImportReport {
             restrictions_kept: 0,
             omitted: BTreeMap::new(),
             assumed: BTreeMap::new(),
+            read: Vec::new(),
             notes: Vec::new(),
         }
     }
@@ -296,6 +301,20 @@ impl ImportReport {
         }
     }
 
+    /// Counts what else the source holds, beside its roads.
+    pub(crate) fn read(&mut self, what: &str, count: u64) {
+        if count > 0 {
+            self.read.push((what.to_owned(), count));
+        }
+    }
+
+    /// What the source holds beside its roads, in words and numbers.
+    pub fn parts(&self) -> impl Iterator<Item = (&str, u64)> + '_ {
+        self.read
+            .iter()
+            .map(|(what, count)| (what.as_str(), *count))
+    }
+
     /// What was left out, in the order of [`Omission::ALL`].
     pub fn omissions(&self) -> impl Iterator<Item = (Omission, u64)> + '_ {
         self.omitted.iter().map(|(&cause, &count)| (cause, count))
@@ -311,6 +330,9 @@ impl ImportReport {
             self.restrictions_read,
             self.restrictions_kept
         );
+        for (what, count) in self.parts() {
+            text.push_str(&format!("read\t{count}\t{what}\n"));
+        }
         for (cause, count) in self.omissions() {
             text.push_str(&format!("omitted\t{count}\t{}\n", cause.label()));
         }
@@ -338,6 +360,10 @@ impl ImportReport {
                 }
                 "roads" => report.roads_read = value.parse().ok().ok_or_else(wrong)?,
                 "kept" => report.roads_kept = value.parse().ok().ok_or_else(wrong)?,
+                "read" => {
+                    let (count, what) = value.split_once('\t').ok_or_else(wrong)?;
+                    report.read(what, count.parse().ok().ok_or_else(wrong)?);
+                }
                 "omitted" => {
                     let (count, label) = value.split_once('\t').ok_or_else(wrong)?;
                     let cause = Omission::ALL

@@ -38,11 +38,13 @@ pub enum Table {
     SpatialIndex,
     /// Evaluation sections with their members.
     Sections,
+    /// Lanes with their links; its items are lanes.
+    Lanes,
 }
 
 impl Table {
     /// Every table, those that come from the source first.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Segments,
         Self::Points,
         Self::Junctions,
@@ -52,6 +54,7 @@ impl Table {
         Self::Adjacency,
         Self::SpatialIndex,
         Self::Sections,
+        Self::Lanes,
     ];
 
     /// The label used in output.
@@ -66,6 +69,7 @@ impl Table {
             Self::Adjacency => "adjacency",
             Self::SpatialIndex => "spatial index",
             Self::Sections => "sections",
+            Self::Lanes => "lanes",
         }
     }
 }
@@ -101,6 +105,10 @@ impl Network {
                     self.section_count(),
                     size_of_val(&*self.sections.start) + size_of_val(&*self.sections.members),
                 ),
+                Table::Lanes => (
+                    self.lanes.lanes.len(),
+                    size_of_val(&*self.lanes.lanes) + size_of_val(&*self.lanes.links),
+                ),
             };
             TableSize {
                 table,
@@ -119,7 +127,8 @@ impl Network {
             | Table::Junctions
             | Table::Movements
             | Table::Manoeuvres
-            | Table::Texts => return false,
+            | Table::Texts
+            | Table::Lanes => return false,
             Table::Adjacency => {
                 let count = self.segments.len();
                 let leaving = self.movements.iter().map(|movement| movement.from);

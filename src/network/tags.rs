@@ -38,3 +38,17 @@ pub(super) fn highway_class(value: &str) -> Result<HighwayClass, Omission> {
         is_busway: base.starts_with("bus"),
     })
 }
+
+/// The class of a road of which only the limit and the lanes of one direction are known (chosen so
+/// that the classes' default speeds agree).
+pub(super) fn class_by_limit(limit_mps: f32, lanes: u8) -> RoadClass {
+    match limit_mps * 3.6 {
+        kmh if kmh > 95.0 => RoadClass::Motorway,
+        kmh if kmh > 75.0 => RoadClass::Trunk,
+        kmh if kmh > 45.0 && lanes >= 3 => RoadClass::Primary,
+        kmh if kmh > 45.0 && lanes == 2 => RoadClass::Secondary,
+        kmh if kmh > 35.0 => RoadClass::Tertiary,
+        kmh if kmh > 22.0 => RoadClass::Residential,
+        _ => RoadClass::Service,
+    }
+}

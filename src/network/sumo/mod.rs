@@ -4,21 +4,25 @@
 //! The line of a segment is the mean of its lanes, where vehicles really drive, whatever the
 //! edge's `spreadType`. Edges for buses or taxis alone are segments marked
 //! [`SegmentFlags::RESTRICTED`]; edges for feet, bicycles, rails and ships are left out.
+//!
+//! A movement is permitted where a connection says so. `prohibition` is right of way, not a ban.
+//! Heights (z) are not read: they tell a hill from a bridge no better than nothing; layers come
+//! from the edge's parameters `layer`, `bridge` and `tunnel` (`netconvert --osm.all-attributes`).
 
+mod lanes;
 mod parse;
 mod permissions;
-mod projection;
 
 use std::collections::BTreeMap;
 
 use self::parse::{Edge, Lane, Net, PlanePoint};
 use self::permissions::LaneUse;
-use self::projection::TransverseMercator;
 use super::builder::{NetworkBuilder, SegmentDraft, middle_of};
 use super::model::{Network, RoadClass, SegmentFlags};
+use super::projection::{Plane, Projection};
 use super::report::{ImportReport, NetworkFormat, Omission};
 use super::{NetworkError, tags};
-use crate::units::{EARTH_RADIUS_M, JunctionId, Position, SegmentId};
+use crate::units::{JunctionId, Position, SegmentId};
 
 /// The most lanes in a row that one connection may cross inside a junction; SUMO itself makes two.
 const VIA_LANES_MAX: usize = 8;
@@ -42,51 +46,48 @@ pub fn read(input: &str, bytes: &[u8]) -> Result<(Network, ImportReport), Networ
     report.roads_read = net.edges.len() as u64 + net.foot_edges;
     report.omit_many(Omission::NotForVehicles, net.foot_edges);
     let plane =
-        Plane::of(&net, &mut report).map_err(|problem| malformed("<location>".into(), problem))?;
+        plane_of(&net, &mut report).map_err(|problem| malformed("<location>".into(), problem))?;
 
+    net.count(&mut report);
     net.edges.retain(|edge| keep(edge, &mut report));
     let network = assemble(input, &net, plane, &mut report)?;
     Ok((network, report))
 }
 
 /// How the net's plane lies on Earth.
-#[derive(Clone, Copy)]
-enum Plane {
-    Projected {
-        projection: TransverseMercator,
-        offset: PlanePoint,
-    },
-    /// Metres around longitude 0, latitude 0.
-    Unplaced,
-}
-
-impl Plane {
-    fn of(net: &Net, report: &mut ImportReport) -> Result<Self, String> {
-        match &net.location {
-            Some(location) if location.projection != "!" => Ok(Self::Projected {
-                projection: TransverseMercator::parse(&location.projection)?,
-                offset: location.offset,
-            }),
-            _ => {
-                report.notes.push(
-                    "the net has no geographic projection: its x and y are taken as metres east \
-                     and north of longitude 0, latitude 0"
-                        .into(),
-                );
-                Ok(Self::Unplaced)
-            }
+fn plane_of(net: &Net, report: &mut ImportReport) -> Result<Plane, String> {
+    match &net.location {
+        Some(location) if location.projection != "!" => {
+            let projection = Projection::parse(&location.projection)?;
+            let (x, y) = location.offset;
+            Ok(Plane::new(Some(projection), (-x, -y), 0.0))
+        }
+        _ => {
+            report.notes.push(
+                "the net has no geographic projection: its x and y are taken as metres east \
+                 and north of longitude 0, latitude 0"
+                    .into(),
+            );
+            Ok(Plane::new(None, (0.0, 0.0), 0.0))
         }
     }
+}
 
-    fn to_position(self, (x, y): PlanePoint) -> Position {
-        match self {
-            Self::Projected { projection, offset } => {
-                projection.to_position(x - offset.0, y - offset.1)
-            }
-            Self::Unplaced => Position::new(
-                (x / EARTH_RADIUS_M).to_degrees(),
-                (y / EARTH_RADIUS_M).to_degrees(),
-            ),
+impl Net {
+    /// Accounts for every element of the file.
+    fn count(&self, report: &mut ImportReport) {
+        for (what, count) in [
+            ("edges inside junctions", self.internal_edges),
+            ("junctions", self.junctions.len() as u64),
+            ("connections between edges", self.connections.len() as u64),
+            ("connections inside junctions", self.internal_connections),
+            ("connections of footways", self.foot_connections),
+            ("traffic lights", self.lights.len() as u64),
+            ("programmes of traffic lights", self.light_programmes),
+            ("rules of right of way", self.prohibitions),
+            ("other elements", self.other_elements),
+        ] {
+            report.read(what, count);
         }
     }
 }
@@ -157,6 +158,9 @@ fn assemble(
             return Err(malformed(edge, format!("edge {:?} appears twice", edge.id)));
         }
     }
+    for (id, edge) in segments.values() {
+        lanes::add(&mut builder, *id, edge, &centre_line(edge));
+    }
     connect(net, &segments, &mut builder, report);
     builder.build()
 }
@@ -178,8 +182,10 @@ fn draft(edge: &Edge, from: JunctionId, to: JunctionId, shape: Vec<Position>) ->
         flags: SegmentFlags::default()
             .with(SegmentFlags::LINK, is_link)
             .with(SegmentFlags::ROUNDABOUT, edge.is_roundabout)
+            .with(SegmentFlags::BRIDGE, edge.is_bridge)
+            .with(SegmentFlags::TUNNEL, edge.is_tunnel)
             .with(SegmentFlags::RESTRICTED, best == Some(LaneUse::Restricted)),
-        layer: 0,
+        layer: edge.layer,
         source_id: edge.id.clone(),
         source_dir: 1,
         source_pair: 0,
@@ -200,16 +206,7 @@ fn class_of(edge: &Edge, limit_mps: f32, lanes: u8) -> (RoadClass, bool) {
     if let Some(road) = typed {
         return (road.class, road.is_link);
     }
-    let class = match limit_mps * 3.6 {
-        kmh if kmh > 95.0 => RoadClass::Motorway,
-        kmh if kmh > 75.0 => RoadClass::Trunk,
-        kmh if kmh > 45.0 && lanes >= 3 => RoadClass::Primary,
-        kmh if kmh > 45.0 && lanes == 2 => RoadClass::Secondary,
-        kmh if kmh > 35.0 => RoadClass::Tertiary,
-        kmh if kmh > 22.0 => RoadClass::Residential,
-        _ => RoadClass::Service,
-    };
-    (class, false)
+    (tags::class_by_limit(limit_mps, lanes), false)
 }
 
 /// The mean of the driven lanes where they have equally many points, else the middle one.
@@ -243,21 +240,30 @@ fn connect(
     builder: &mut NetworkBuilder,
     report: &mut ImportReport,
 ) {
+    let mut unknown_lights = 0;
     let usable = |name: &str, lane: u32| {
         let (id, edge) = segments.get(name)?;
-        driven(edge)
-            .any(|driven| driven.index == lane)
-            .then_some(*id)
+        Some((*id, lanes::from_kerb(edge, lane)?))
     };
     let mut ways: BTreeMap<(SegmentId, SegmentId), (f32, u32, Vec<u32>)> = BTreeMap::new();
     for connection in &net.connections {
+        let light = connection
+            .signal
+            .as_deref()
+            .and_then(|s| s.rsplit_once('/'));
+        unknown_lights += u64::from(light.is_some_and(|(light, _)| !net.lights.contains(light)));
         let ends = usable(&connection.from, connection.from_lane)
             .zip(usable(&connection.to, connection.to_lane));
-        let Some(ends) = ends else {
+        let Some(((from, from_lane), (to, to_lane))) = ends else {
             report.omit(Omission::DanglingConnection);
             continue;
         };
-        let (sum_m, count, lanes) = ways.entry(ends).or_default();
+        builder.add_lane_link(
+            (from, to),
+            (from_lane, to_lane),
+            connection.signal.as_deref(),
+        );
+        let (sum_m, count, lanes) = ways.entry((from, to)).or_default();
         *sum_m += via_length_m(net, connection.via.as_deref());
         *count += 1;
         if !lanes.contains(&connection.from_lane) {
@@ -267,6 +273,10 @@ fn connect(
     for ((from, to), (sum_m, count, lanes)) in ways {
         builder.add_movement(from, to, sum_m / count as f32, lanes.len() as u32);
     }
+    report.read(
+        "connections with a traffic light that is not defined",
+        unknown_lights,
+    );
 }
 
 fn via_length_m(net: &Net, via: Option<&str>) -> f32 {

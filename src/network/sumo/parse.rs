@@ -1,13 +1,10 @@
 //! Reads the XML of a SUMO network into plain rows.
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use quick_xml::events::{BytesStart, Event};
-use quick_xml::{Reader, XmlVersion};
-
-use super::permissions::{LaneUse, lane_use};
+use super::permissions::{LaneUse, is_bus_lane, lane_use};
 use crate::network::NetworkError;
+use crate::network::xml::{self, Element, Problem};
 
 /// A point of the net's own plane, metres.
 pub(super) type PlanePoint = (f64, f64);
@@ -19,8 +16,15 @@ pub(super) struct Lane {
     pub(super) speed_mps: f32,
     pub(super) length_m: f32,
     pub(super) lane_use: LaneUse,
+    pub(super) is_bus_lane: bool,
+    /// Only for speeding up before a merge.
+    pub(super) is_acceleration: bool,
+    pub(super) width_m: f32,
     pub(super) shape: Vec<PlanePoint>,
 }
+
+/// What a lane is wide where the net doesn't say (SUMO documentation, default lane width).
+const LANE_WIDTH_M: f64 = 3.2;
 
 /// One edge that is not inside a junction.
 #[derive(Debug)]
@@ -31,6 +35,10 @@ pub(super) struct Edge {
     pub(super) kind: Option<String>,
     pub(super) name: Option<String>,
     pub(super) is_roundabout: bool,
+    /// Vertical layer, where the net was made from a map that has them.
+    pub(super) layer: i8,
+    pub(super) is_bridge: bool,
+    pub(super) is_tunnel: bool,
     pub(super) lanes: Vec<Lane>,
     /// For messages.
     pub(super) line: usize,
@@ -51,6 +59,8 @@ pub(super) struct Connection {
     pub(super) from_lane: u32,
     pub(super) to_lane: u32,
     pub(super) via: Option<String>,
+    /// The traffic light and its link that this connection obeys, `light/link`.
+    pub(super) signal: Option<String>,
 }
 
 /// The net's plane.
@@ -73,260 +83,182 @@ pub(super) struct Net {
     pub(super) internal_next: BTreeMap<String, String>,
     /// Edges for pedestrians only: crossings, walking areas.
     pub(super) foot_edges: u64,
-    roundabout_edges: Vec<String>,
+    /// Edges inside junctions.
+    pub(super) internal_edges: u64,
+    /// Connections that start inside a junction.
+    pub(super) internal_connections: u64,
+    /// Connections between edges and crossings or walking areas.
+    pub(super) foot_connections: u64,
+    /// Traffic lights, by the `tlLogic` that runs them.
+    pub(super) lights: BTreeSet<String>,
+    /// Programmes of traffic lights; a light may have several.
+    pub(super) light_programmes: u64,
+    /// Right of way between connections at junctions without lights, which routes don't need.
+    pub(super) prohibitions: u64,
+    /// Elements that say nothing of roads: edge types, stops and the like.
+    pub(super) other_elements: u64,
+    foot_names: BTreeSet<String>,
+    roundabout_edges: BTreeSet<String>,
 }
 
 /// Parses the whole text.
 pub(super) fn parse(input: &str, text: &str) -> Result<Net, NetworkError> {
-    let mut reader = Reader::from_str(text);
     let mut net = Net::default();
-    let mut open = Open::None;
-    let mut path: usize = 0;
-    let mut ended = false;
-    let (mut line, mut counted) = (1, 0);
-    loop {
-        let at = reader.buffer_position() as usize;
-        line += line_breaks(text, counted, at);
-        counted = at;
-        let fault = |problem: String| malformed(input, text, at, problem);
-        match reader.read_event() {
-            Ok(Event::Start(element)) => {
-                if path == 0 && element.name().as_ref() != "net" {
-                    let name = element.name().as_ref().to_owned();
-                    return Err(fault(format!("root element <{name}> is not <net>")));
-                }
-                path += 1;
-                begin(&mut net, &mut open, &element, line).map_err(fault)?;
-            }
-            Ok(Event::Empty(element)) => {
-                begin(&mut net, &mut open, &element, line).map_err(fault)?;
-                if element.name().as_ref() == "edge" {
-                    open = Open::None;
-                }
-            }
-            Ok(Event::End(element)) => {
-                path = path.saturating_sub(1);
-                ended |= path == 0;
-                if element.name().as_ref() == "edge" {
-                    open = Open::None;
-                }
-            }
-            Ok(Event::Eof) if ended => break,
-            Ok(Event::Eof) => return Err(fault("ends before </net>".into())),
-            Ok(_) => {}
-            Err(error) => {
-                let at = reader.error_position() as usize;
-                return Err(malformed(input, text, at, error.to_string()));
-            }
-        }
-    }
-    let roundabouts: std::collections::BTreeSet<&str> =
-        net.roundabout_edges.iter().map(String::as_str).collect();
+    xml::read(input, text, "net", &mut |element| take(&mut net, &element))?;
     for edge in &mut net.edges {
-        edge.is_roundabout = roundabouts.contains(edge.id.as_str());
+        edge.is_roundabout = net.roundabout_edges.contains(&edge.id);
     }
+    let before = net.connections.len();
+    let feet = &net.foot_names;
+    net.connections
+        .retain(|connection| !feet.contains(&connection.from) && !feet.contains(&connection.to));
+    net.foot_connections += (before - net.connections.len()) as u64;
     Ok(net)
 }
 
-/// What the lanes that follow belong to.
-enum Open {
-    None,
-    Edge,
-    Internal,
-}
-
-fn begin(
-    net: &mut Net,
-    open: &mut Open,
-    element: &BytesStart<'_>,
-    line: usize,
-) -> Result<(), String> {
-    match element.name().as_ref() {
+fn take(net: &mut Net, element: &Element) -> Result<(), Problem> {
+    match element.name.as_str() {
+        "net" => {}
         "location" => {
-            let attributes = Attributes::of(element)?;
             net.location = Some(Location {
-                offset: point(attributes.required("netOffset")?)?,
-                projection: attributes.required("projParameter")?.to_owned(),
+                offset: point(element, element.required("netOffset")?)?,
+                projection: element.required("projParameter")?.to_owned(),
             });
         }
-        "edge" => *open = begin_edge(net, &Attributes::of(element)?, line)?,
-        "lane" => match open {
-            Open::Edge => {
-                let lane = lane(&Attributes::of(element)?)?;
-                if let Some(edge) = net.edges.last_mut() {
-                    edge.lanes.push(lane);
-                }
-            }
-            Open::Internal => {
-                let attributes = Attributes::of(element)?;
-                let length_m = attributes.number("length")? as f32;
-                net.internal_lanes
-                    .insert(attributes.required("id")?.to_owned(), length_m);
-            }
-            Open::None => {}
-        },
-        "junction" => {
-            let attributes = Attributes::of(element)?;
-            let kind = attributes.get("type").unwrap_or_default();
-            if kind != "internal" {
-                let junction = NetJunction {
-                    at: (attributes.number("x")?, attributes.number("y")?),
-                    is_signalised: kind.starts_with("traffic_light"),
-                };
-                net.junctions
-                    .insert(attributes.required("id")?.to_owned(), junction);
-            }
-        }
-        "connection" => connection(net, &Attributes::of(element)?)?,
+        "edge" => edge(net, element)?,
+        "junction" => junction(net, element)?,
+        "connection" => connection(net, element)?,
         "roundabout" => {
-            let attributes = Attributes::of(element)?;
-            let edges = attributes.get("edges").unwrap_or_default();
+            let edges = element.get("edges").unwrap_or_default();
             net.roundabout_edges
                 .extend(edges.split_whitespace().map(str::to_owned));
         }
-        _ => {}
+        "tlLogic" => {
+            net.lights.insert(element.required("id")?.to_owned());
+            net.light_programmes += 1;
+        }
+        "prohibition" => net.prohibitions += 1,
+        _ => net.other_elements += 1,
     }
     Ok(())
 }
 
-fn begin_edge(net: &mut Net, attributes: &Attributes<'_>, line: usize) -> Result<Open, String> {
-    match attributes.get("function").unwrap_or("normal") {
-        "internal" => Ok(Open::Internal),
-        "crossing" | "walkingarea" => {
-            net.foot_edges += 1;
-            Ok(Open::None)
-        }
-        _ => {
-            net.edges.push(Edge {
-                id: attributes.required("id")?.to_owned(),
-                from: attributes.required("from")?.to_owned(),
-                to: attributes.required("to")?.to_owned(),
-                kind: attributes.get("type").map(str::to_owned),
-                name: attributes
-                    .get("name")
-                    .filter(|name| !name.is_empty())
-                    .map(str::to_owned),
-                is_roundabout: false,
-                lanes: Vec::new(),
-                line,
-            });
-            Ok(Open::Edge)
-        }
+fn junction(net: &mut Net, element: &Element) -> Result<(), Problem> {
+    let kind = element.get("type").unwrap_or_default();
+    if kind == "internal" {
+        return Ok(());
     }
+    let junction = NetJunction {
+        at: (element.number("x")?, element.number("y")?),
+        is_signalised: kind.starts_with("traffic_light"),
+    };
+    net.junctions
+        .insert(element.required("id")?.to_owned(), junction);
+    Ok(())
 }
 
-fn lane(attributes: &Attributes<'_>) -> Result<Lane, String> {
-    let shape = attributes
+fn edge(net: &mut Net, element: &Element) -> Result<(), Problem> {
+    match element.get("function").unwrap_or("normal") {
+        "internal" => {
+            net.internal_edges += 1;
+            for lane in element.all("lane") {
+                let length_m = lane.number("length")? as f32;
+                net.internal_lanes
+                    .insert(lane.required("id")?.to_owned(), length_m);
+            }
+        }
+        "crossing" | "walkingarea" => {
+            net.foot_edges += 1;
+            net.foot_names.insert(element.required("id")?.to_owned());
+        }
+        _ => {
+            let parameter = |key: &str| {
+                element
+                    .all("param")
+                    .find(|param| param.get("key") == Some(key))
+                    .and_then(|param| param.get("value"))
+            };
+            let says_yes = |key: &str| parameter(key).is_some_and(|value| value != "no");
+            let text = |key: &str| element.get(key).filter(|text| !text.is_empty());
+            net.edges.push(Edge {
+                id: element.required("id")?.to_owned(),
+                from: element.required("from")?.to_owned(),
+                to: element.required("to")?.to_owned(),
+                kind: text("type").map(str::to_owned),
+                name: text("name").map(str::to_owned),
+                is_roundabout: false,
+                layer: parameter("layer")
+                    .and_then(|layer| layer.trim().parse().ok())
+                    .unwrap_or(0),
+                is_bridge: says_yes("bridge"),
+                is_tunnel: says_yes("tunnel"),
+                lanes: element.all("lane").map(lane).collect::<Result<_, _>>()?,
+                line: element.line,
+            });
+        }
+    }
+    Ok(())
+}
+
+fn lane(element: &Element) -> Result<Lane, Problem> {
+    let shape = element
         .required("shape")?
         .split_whitespace()
-        .map(point)
+        .map(|text| point(element, text))
         .collect::<Result<Vec<_>, _>>()?;
     if shape.len() < 2 {
-        return Err(format!(
+        return Err(element.problem(format!(
             "lane shape has {} points, at least 2 needed",
             shape.len()
-        ));
+        )));
     }
+    let (allow, disallow) = (element.get("allow"), element.get("disallow"));
     Ok(Lane {
-        index: attributes.index("index")?,
-        speed_mps: attributes.number("speed")? as f32,
-        length_m: attributes.number("length")? as f32,
-        lane_use: lane_use(attributes.get("allow"), attributes.get("disallow")),
+        index: element.integer("index")?,
+        speed_mps: element.number("speed")? as f32,
+        length_m: element.number("length")? as f32,
+        lane_use: lane_use(allow, disallow),
+        is_bus_lane: is_bus_lane(allow),
+        is_acceleration: element
+            .get("acceleration")
+            .is_some_and(|value| matches!(value, "1" | "true" | "yes")),
+        width_m: element.number_or("width", LANE_WIDTH_M)?.max(0.0) as f32,
         shape,
     })
 }
 
-fn connection(net: &mut Net, attributes: &Attributes<'_>) -> Result<(), String> {
-    let from = attributes.required("from")?;
-    let from_lane = attributes.index("fromLane")?;
-    let via = attributes.get("via");
+fn connection(net: &mut Net, element: &Element) -> Result<(), Problem> {
+    let from = element.required("from")?;
+    let from_lane: u32 = element.integer("fromLane")?;
+    let via = element.get("via");
     if from.starts_with(':') {
+        net.internal_connections += 1;
         if let Some(via) = via {
             net.internal_next
                 .insert(format!("{from}_{from_lane}"), via.to_owned());
         }
         return Ok(());
     }
+    let signal = match element.get("tl") {
+        Some(light) => Some(format!("{light}/{}", element.integer::<u32>("linkIndex")?)),
+        None => None,
+    };
     net.connections.push(Connection {
         from: from.to_owned(),
-        to: attributes.required("to")?.to_owned(),
+        to: element.required("to")?.to_owned(),
         from_lane,
-        to_lane: attributes.index("toLane")?,
+        to_lane: element.integer("toLane")?,
         via: via.map(str::to_owned),
+        signal,
     });
     Ok(())
 }
 
-/// The attributes of one element, unescaped.
-struct Attributes<'a> {
-    element: String,
-    pairs: Vec<(&'a str, Cow<'a, str>)>,
-}
-
-impl<'a> Attributes<'a> {
-    fn of(element: &'a BytesStart<'_>) -> Result<Self, String> {
-        let pairs = element
-            .attributes()
-            .map(|attribute| {
-                let attribute = attribute.map_err(|error| error.to_string())?;
-                let value = attribute
-                    .normalized_value(XmlVersion::Implicit1_0)
-                    .map_err(|error| error.to_string())?;
-                Ok((attribute.key.into_inner(), value))
-            })
-            .collect::<Result<Vec<_>, String>>()?;
-        Ok(Self {
-            element: element.name().as_ref().to_owned(),
-            pairs,
-        })
-    }
-
-    fn get(&self, key: &str) -> Option<&str> {
-        self.pairs
-            .iter()
-            .find(|(name, _)| *name == key)
-            .map(|(_, value)| value.as_ref())
-    }
-
-    fn required(&self, key: &str) -> Result<&str, String> {
-        self.get(key)
-            .ok_or_else(|| format!("<{}> has no {key}", self.element))
-    }
-
-    fn number(&self, key: &str) -> Result<f64, String> {
-        let text = self.required(key)?;
-        text.parse::<f64>()
-            .ok()
-            .filter(|value| value.is_finite())
-            .ok_or_else(|| format!("<{}> {key} {text:?} is not a number", self.element))
-    }
-
-    fn index(&self, key: &str) -> Result<u32, String> {
-        let text = self.required(key)?;
-        text.parse()
-            .map_err(|error| format!("<{}> {key} {text:?}: {error}", self.element))
-    }
-}
-
-fn point(text: &str) -> Result<PlanePoint, String> {
+/// A point `x,y` or `x,y,z` of a shape.
+fn point(element: &Element, text: &str) -> Result<PlanePoint, Problem> {
     let mut parts = text.split(',').map(str::parse::<f64>);
     match (parts.next(), parts.next()) {
         (Some(Ok(x)), Some(Ok(y))) if x.is_finite() && y.is_finite() => Ok((x, y)),
-        _ => Err(format!("{text:?} is not a pair of coordinates")),
-    }
-}
-
-fn line_breaks(text: &str, from: usize, to: usize) -> usize {
-    let bytes = text.as_bytes().get(from..to.min(text.len()));
-    bytes.map_or(0, |bytes| {
-        bytes.iter().filter(|&&byte| byte == b'\n').count()
-    })
-}
-
-fn malformed(input: &str, text: &str, at: usize, problem: String) -> NetworkError {
-    NetworkError::Malformed {
-        input: input.to_owned(),
-        place: format!("line {}", 1 + line_breaks(text, 0, at)),
-        problem,
+        _ => Err(element.problem(format!("{text:?} is not a pair of coordinates"))),
     }
 }

@@ -43,6 +43,11 @@ pub(super) fn lane_use(allow: Option<&str>, disallow: Option<&str>) -> LaneUse {
     }
 }
 
+/// Whether a lane is for buses, perhaps with taxis and bicycles, and nobody else who matters here.
+pub(super) fn is_bus_lane(allow: Option<&str>) -> bool {
+    allow.is_some_and(|list| names(list, "bus") && !names(list, "passenger"))
+}
+
 fn names(list: &str, class: &str) -> bool {
     list.split_whitespace()
         .any(|word| word == class || word == "all")

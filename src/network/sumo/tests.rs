@@ -1,4 +1,5 @@
 use super::*;
+use crate::network::LaneKind;
 
 /// A signalised crossing of a street with a bus lane and a footpath:
 ///
@@ -27,6 +28,7 @@ fn small() -> String {
          <edge id=\"out\" from=\"x\" to=\"b\">{}</edge>\n\
          <edge id=\"bus\" from=\"x\" to=\"c\">{}</edge>\n\
          <edge id=\"path\" from=\"a\" to=\"b\">{}</edge>\n\
+         <tlLogic id=\"x\" type=\"static\" programID=\"0\" offset=\"0\"/>\n\
          <junction id=\"a\" type=\"dead_end\" x=\"0\" y=\"0\"/>\n\
          <junction id=\"x\" type=\"traffic_light\" x=\"105\" y=\"0\"/>\n\
          <junction id=\"b\" type=\"dead_end\" x=\"210\" y=\"0\"/>\n\
@@ -84,6 +86,30 @@ fn reads_a_crossing() {
     assert!((movements[0].length_m - 14.0).abs() < 1e-3 && movements[0].lanes == 2);
     assert!((movements[1].length_m - 10.0).abs() < 1e-3 && movements[1].lanes == 1);
 
+    // Lane 0 of "in" lies 2 m right of the middle of the two, 3.2 m wide.
+    let [kerb, inner] = network.lanes(SegmentId(0)) else {
+        unreachable!("two lanes")
+    };
+    assert!((kerb.offset_m[0] + 2.0).abs() < 1e-3 && (inner.offset_m[1] - 2.0).abs() < 1e-3);
+    assert_eq!(
+        network.lane_at(SegmentId(0), 50.0, -2.5),
+        Some(kerb.index())
+    );
+    assert_eq!(network.lane_at(SegmentId(0), 50.0, 0.0), None);
+    assert_eq!(network.lanes(SegmentId(2))[0].kind(), LaneKind::Bus);
+    let links = network.lane_links(0);
+    assert_eq!(links.len(), 2);
+    assert_eq!(
+        (links[1].from(), links[1].to()),
+        (inner.index(), kerb.index())
+    );
+    assert_eq!(network.signal_of(&links[0]), Some("x/0"));
+    assert_eq!(network.signal_of(&links[1]), None);
+    let parts: Vec<(&str, u64)> = report.parts().collect();
+    assert!(
+        parts.contains(&("edges inside junctions", 2)) && parts.contains(&("traffic lights", 1))
+    );
+
     // The centre line lies between the lanes, 2 m north of the equator at 9 degrees east.
     let start = network.position_at(SegmentId(0), 0.0);
     assert!(
@@ -117,12 +143,12 @@ fn says_where_a_net_is_wrong() {
             "id=\"b\" type=\"dead_end\" x=\"210\"",
             "id=\"b\" type=\"dead_end\""
         )),
-        "x.net.xml: line 12: <junction> has no x"
+        "x.net.xml: line 13: <junction> has no x"
     );
     assert_eq!(
         problem(&small.replace("zone=32", "zone=99")),
         "x.net.xml: <location>: projection \"+proj=utm +zone=99 +ellps=WGS84\" is not supported \
-         (utm or tmerc on WGS84)"
+         (utm, tmerc or merc on WGS84, metres)"
     );
     assert_eq!(
         problem(&small.replace("speed=\"13.89\"", "speed=\"fast\"")),
