@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use super::{ImportReport, Network, NetworkError, compiled, csv, osm, sumo};
+use super::{ImportReport, Network, NetworkError, compiled, csv, opendrive, osm, sumo};
 
 /// The most bytes a compressed network may unpack to, 4 GiB: far above any city, below what would
 /// exhaust a server.
@@ -40,9 +40,8 @@ pub struct ImportOptions {
     pub country: Option<CountryCode>,
 }
 
-/// Reads a network of any known format: compiled, CSV, SUMO net or OSM extract, each also
-/// gzip-compressed. `name` is shown in
-/// messages.
+/// Reads a network of any known format: compiled, CSV, SUMO net, OpenDRIVE map or OSM
+/// extract, each also gzip-compressed. `name` is shown in messages.
 ///
 /// # Errors
 /// When the bytes are of no known format, break their format or hold no drivable road.
@@ -71,7 +70,9 @@ pub fn load_with(
         return osm::read_with(name, &bytes, options);
     }
     let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
-    if text.trim_ascii_start().starts_with(b"<") {
+    if is_open_drive(text) {
+        opendrive::read(name, text)
+    } else if text.trim_ascii_start().starts_with(b"<") {
         sumo::read(name, text)
     } else {
         csv::read(name, text)
@@ -85,6 +86,23 @@ fn is_osm(bytes: &[u8]) -> bool {
     bytes
         .get(4..64.min(bytes.len()))
         .is_some_and(|head| head.windows(kind.len()).any(|window| window == kind))
+}
+
+/// Whether the first element of an XML text is that of OpenDRIVE; declarations and comments may
+/// stand before it.
+fn is_open_drive(text: &[u8]) -> bool {
+    let mut rest = text.trim_ascii_start();
+    loop {
+        let end: &[u8] = match rest {
+            [b'<', b'!', b'-', b'-', ..] => b"-->",
+            [b'<', b'?' | b'!', ..] => b">",
+            _ => return rest.starts_with(b"<OpenDRIVE"),
+        };
+        match rest.windows(end.len()).position(|window| window == end) {
+            Some(place) => rest = rest[place + end.len()..].trim_ascii_start(),
+            None => return false,
+        }
+    }
 }
 
 fn unpack(name: &str, packed: &[u8]) -> Result<Vec<u8>, NetworkError> {

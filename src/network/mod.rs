@@ -13,6 +13,7 @@ mod input;
 mod lanes;
 mod manoeuvres;
 mod model;
+pub mod opendrive;
 pub mod osm;
 pub mod paths;
 mod projection;
