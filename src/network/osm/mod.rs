@@ -4,7 +4,7 @@
 //! is one segment in each direction it is driven. Node pairs are counted along the way's digitised
 //! order over the nodes that the extract has. Turn restrictions over nodes become movements that
 //! are missing, those over ways prohibited manoeuvres. What holds at certain times only can't be
-//! held by a network without a clock: docs/osm.md says what becomes of it, the report counts it.
+//! held by a network without a clock: [`Assumption`] says what becomes of it, the report counts it.
 
 mod access;
 mod conditional;
