@@ -8,6 +8,7 @@ mod forecast;
 mod guide;
 mod matching;
 mod network;
+mod osm;
 mod recorded_formats;
 mod replay;
 mod state;
