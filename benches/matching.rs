@@ -305,6 +305,7 @@ fn drives(network: &Network) -> Vec<Vec<MatchedPosition>> {
         for (index, car) in cars.iter_mut().enumerate() {
             drive(network, car, &mut random);
             positions.push(MatchedPosition {
+                lane: None,
                 subject: SubjectId(index as u64),
                 observed_at: Timestamp::from_secs(second),
                 segment: car.segment,

@@ -133,6 +133,7 @@ fn drive(network: &Network, accumulator: &mut Accumulator, sums: &mut BinSums) -
             }
             let last = route[route.len() - 1];
             let position = MatchedPosition {
+                lane: None,
                 subject: SubjectId(u64::from(vehicle)),
                 observed_at: Timestamp::from_secs(second + 1),
                 segment: last.segment,

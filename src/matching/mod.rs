@@ -22,6 +22,7 @@ pub use partition::{Matcher, Partition, Scratch};
 pub use presence::{Nearby, Presence, PresenceError, PresenceSettings, Present, Whereabouts};
 pub use settings::{MAX_HYPOTHESES, MAX_LAG_FIXES, MatchError, MatchSettings};
 
+use crate::network::LaneIndex;
 use crate::observation::Origin;
 use crate::units::{SegmentId, SubjectId, Timestamp};
 
@@ -38,6 +39,8 @@ pub struct MatchedPosition {
     pub segment: SegmentId,
     /// Metres from the start of the segment.
     pub offset_m: f32,
+    /// The lane, for what a roadside unit perceived in its area and where lanes are known.
+    pub lane: Option<LaneIndex>,
     /// Probability that it was on this road (the way of the source, in this direction),
     /// `0.0..=1.0`; calibrated, see docs/matching.md.
     pub likelihood: f32,

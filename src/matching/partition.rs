@@ -12,7 +12,7 @@ use super::settings::{MatchError, MatchSettings};
 use super::step::{self, Fix, Search};
 use super::track::{Committed, Pending, Place, Track};
 use super::{Advance, BreakReason, MatchedPosition, TrackCounts};
-use crate::network::Network;
+use crate::network::{LaneIndex, Network};
 use crate::observation::{Observation, RejectReason};
 use crate::screening::Verdict;
 use crate::units::{Point, SegmentId, SourceId, SubjectId, Timestamp};
@@ -305,7 +305,7 @@ impl Commit<'_> {
         }
         track.off_road_count = 0;
         track.matched_at = at;
-        track.push_pending(Pending::of(observation));
+        track.push_pending(Pending::of(observation, fix.point));
         Ok(())
     }
 
@@ -358,6 +358,7 @@ impl Commit<'_> {
             return;
         };
         let (place, since) = self.link(track, &pending, place);
+        let segment = SegmentId(self.matcher.roads.road(place.stage).segment);
         track.committed = Some(Committed {
             at: pending.at,
             place,
@@ -367,7 +368,8 @@ impl Commit<'_> {
             position: MatchedPosition {
                 subject: track.subject,
                 observed_at: pending.at,
-                segment: SegmentId(self.matcher.roads.road(place.stage).segment),
+                segment,
+                lane: self.lane(track, &pending, segment),
                 offset_m: place.offset_m,
                 likelihood,
                 speed_mps: pending.speed_mps,
@@ -377,6 +379,14 @@ impl Commit<'_> {
             route: &self.router.pieces,
             junction_m: self.router.junction_m,
         });
+    }
+
+    /// The lane of what a roadside unit perceived.
+    fn lane(&self, track: &Track, pending: &Pending, segment: SegmentId) -> Option<LaneIndex> {
+        self.matcher.areas.of_source(track.source)?;
+        let network = &self.matcher.network;
+        let (offset_m, lateral_m) = network.beside(segment, pending.lane_point?);
+        network.lane_at(segment, offset_m, lateral_m)
     }
 
     /// Finds the route from the last committed position; without one a new track begins.

@@ -126,6 +126,7 @@ fn read_record(record: &[u8; RECORD_BYTES]) -> (u32, MatchedPosition) {
         _ => Origin::Probe,
     };
     let position = MatchedPosition {
+        lane: None,
         subject: SubjectId(u64::from_le_bytes(at(record, 4))),
         observed_at: Timestamp::from_millis(i64::from_le_bytes(at(record, 12))),
         segment: SegmentId(u32::from_le_bytes(at(record, 20))),
@@ -396,6 +397,7 @@ mod tests {
 
     fn seen(subject: u64, segment: u32, offset_m: f32, at_s: i64) -> MatchedPosition {
         MatchedPosition {
+            lane: None,
             subject: SubjectId(subject),
             observed_at: Timestamp::from_secs(at_s),
             segment: SegmentId(segment),
@@ -547,6 +549,7 @@ mod tests {
         whereabouts.record(
             3,
             MatchedPosition {
+                lane: None,
                 speed_mps: None,
                 origin: Origin::Rsm,
                 ..seen(30, 2, 3.0, 20)

@@ -11,7 +11,13 @@ use crate::screening::LastSeen;
 use crate::units::{Point, SourceId, SubjectId, Timestamp};
 
 /// Layout of the bytes; raised whenever it changes.
-const SNAPSHOT_VERSION: u32 = 4;
+const SNAPSHOT_VERSION: u32 = 5;
+
+/// Stands for a missing point.
+const NO_POINT: Point = Point {
+    x: f32::NAN,
+    y: f32::NAN,
+};
 
 impl Partition {
     /// Appends all tracks to `out`.
@@ -103,6 +109,7 @@ fn write_track(track: &Track, out: &mut Vec<u8>) {
         put(out, pending.at.as_millis());
         put(out, pending.speed_mps.unwrap_or(f32::NAN));
         put(out, pending.origin as u8);
+        put(out, pending.lane_point.unwrap_or(NO_POINT));
         put(out, pending.age);
     }
     put(out, track.hypothesis_count);
@@ -147,11 +154,13 @@ fn read_track(reader: &mut Reader<'_>) -> Result<Track, MatchError> {
             2 => Origin::Rsm,
             other => return Err(broken(format!("origin {other}"))),
         };
+        let lane_point = Some(reader.get::<Point>()?).filter(|point| !point.x.is_nan());
         let age = reader.get()?;
         track.push_pending(Pending {
             at,
             speed_mps,
             origin,
+            lane_point,
             age,
         });
     }

@@ -93,12 +93,17 @@ impl Hypothesis {
     }
 }
 
+/// Standard deviation of a position beyond which its lane is not told, metres: half a lane.
+const LANE_SIGMA_MAX_M: f32 = 1.75;
+
 /// What is kept of an observation until its position is committed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Pending {
     pub(crate) at: Timestamp,
     pub(crate) speed_mps: Option<f32>,
     pub(crate) origin: Origin,
+    /// Where it was reported, if well enough to tell lanes apart.
+    pub(crate) lane_point: Option<Point>,
     /// How many inputs of this subject came later.
     pub(crate) age: u8,
 }
@@ -108,14 +113,17 @@ impl Pending {
         at: Timestamp::MIN,
         speed_mps: None,
         origin: Origin::Probe,
+        lane_point: None,
         age: 0,
     };
 
-    pub(crate) fn of(observation: &Observation) -> Self {
+    pub(crate) fn of(observation: &Observation, point: Point) -> Self {
+        let is_fine = |sigma_m: f32| sigma_m <= LANE_SIGMA_MAX_M;
         Self {
             at: observation.observed_at,
             speed_mps: observation.speed_mps,
             origin: observation.origin,
+            lane_point: observation.accuracy_m.is_none_or(is_fine).then_some(point),
             age: 0,
         }
     }

@@ -183,6 +183,7 @@ async fn vehicles_are_told_as_groups_without_identity() {
     };
     assert_eq!(get(addr, &ask(0, 0.0, 300.0)).await.0, 404);
     let taxi = |subject: u64, segment, offset_m| MatchedPosition {
+        lane: None,
         subject: SubjectId(0xC0FF_EE00 + subject),
         observed_at: Timestamp::from_secs(28_850),
         segment: SegmentId(segment),

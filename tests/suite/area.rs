@@ -10,10 +10,12 @@ use std::sync::Arc;
 
 use roadcast::config::RawConfig;
 use roadcast::engine::{AnalysisSettings, Engine, FrontSettings, Input};
-use roadcast::matching::{AreaDraft, Areas, MatchSettings, Matcher, Outline};
-use roadcast::network::{Network, NetworkBuilder, RoadClass, SegmentDraft, SegmentFlags};
-use roadcast::observation::{RawMessage, RejectReason};
-use roadcast::units::{LocalFrame, Metres, Point, Position, SourceId, Timestamp};
+use roadcast::matching::{AreaDraft, Areas, MatchSettings, Matcher, Outline, Partition, Scratch};
+use roadcast::network::{
+    Lane, LaneIndex, LaneKind, Network, NetworkBuilder, RoadClass, SegmentDraft, SegmentFlags,
+};
+use roadcast::observation::{Observation, Origin, RawMessage, RejectReason};
+use roadcast::units::{LocalFrame, Metres, Point, Position, SourceId, SubjectId, Timestamp};
 
 const ORIGIN: Position = Position::new(114.3055, 30.5931);
 const START_S: i64 = 1_764_028_800;
@@ -47,7 +49,17 @@ fn street_and_viaduct() -> Arc<Network> {
                 name: None,
                 name_en: None,
             };
-            builder.add_segment(draft).unwrap();
+            let id = builder.add_segment(draft).unwrap();
+            for (index, middle_m) in [(0, -1.75), (1, 1.75)] {
+                let lane = Lane::new(
+                    LaneIndex(index),
+                    LaneKind::Car,
+                    (0.0, 100.0),
+                    [middle_m; 2],
+                    [3.5; 2],
+                );
+                builder.add_lane(id, lane);
+            }
         }
     }
     builder.connect_all(&mut |_, _| false);
@@ -126,5 +138,44 @@ fn an_object_is_on_the_level_its_unit_sees() {
     // The area of another unit, or of every perceived object, does not take this topic's records.
     for filter in ["roadcast/v1/rsu/R2/+/up", "#"] {
         assert_eq!(layers(unit(filter, Some(1)), 0.0), ([0].into(), 40, 0));
+    }
+}
+
+#[test]
+fn what_a_unit_perceives_is_put_on_its_lane() {
+    let network = street_and_viaduct();
+    let areas = Areas::new(&network, &[unit("#", Some(0)).unwrap()]).unwrap();
+    let matcher = Matcher::new(network.clone(), MatchSettings::default())
+        .unwrap()
+        .with_areas(areas);
+    // The sender's accuracy, metres to the left of the street's middle, and the lane expected.
+    for (accuracy_m, y, expected) in [
+        (Some(0.5), -1.5, Some(LaneIndex(0))),
+        (None, 1.9, Some(LaneIndex(1))),
+        (Some(4.0), 1.9, None),
+    ] {
+        let (mut partition, mut scratch) = (Partition::new(), Scratch::default());
+        let mut lanes = Vec::new();
+        for second in 0..10 {
+            let seen = Point::new(150.0 + 10.0 * second as f32, y);
+            let observation = Observation {
+                observed_at: Timestamp::from_secs(START_S + second),
+                subject: SubjectId(7),
+                position: network.frame().to_position(seen),
+                speed_mps: Some(10.0),
+                heading_deg: Some(90.0),
+                accuracy_m,
+                altitude_m: None,
+                origin: Origin::Rsm,
+            };
+            let source = matcher.areas().source_of(&[0], &observation).unwrap();
+            let sink = &mut |advance: roadcast::matching::Advance<'_>| {
+                lanes.push(advance.position.lane);
+            };
+            partition
+                .observe(&matcher, &mut scratch, source, &observation, sink)
+                .unwrap();
+        }
+        assert_eq!(lanes, vec![expected; 8], "{accuracy_m:?} {y}");
     }
 }

@@ -202,6 +202,7 @@ fn a_jam_tells_who_is_in_it() {
     let network = network();
     let mut guide = guide(&network);
     let seen = |subject, segment, offset_m| MatchedPosition {
+        lane: None,
         subject: SubjectId(subject),
         observed_at: Timestamp::from_secs(110),
         segment,

@@ -94,6 +94,7 @@ impl Step {
             &Advance {
                 track: self.track,
                 position: MatchedPosition {
+                    lane: None,
                     subject: SubjectId(u64::from(self.track)),
                     observed_at: Timestamp::from_secs(self.to_s),
                     segment: last.segment,
@@ -190,6 +191,7 @@ fn reported_speeds_a_second_apart_are_integrated_over_noisy_positions() {
             &Advance {
                 track: 0,
                 position: MatchedPosition {
+                    lane: None,
                     subject: SubjectId(1),
                     observed_at: Timestamp::from_secs(second),
                     segment: SegmentId(0),
