@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail their test")]
 
+mod layouts;
+
 use std::sync::Arc;
 
 use proptest::prelude::*;
