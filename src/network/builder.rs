@@ -67,6 +67,8 @@ pub struct NetworkBuilder {
     segments: Vec<Segment>,
     points: Vec<Point>,
     movements: Vec<Movement>,
+    /// The first junction whose position is out of range.
+    lost_junction: Option<(JunctionId, Position)>,
     manoeuvres: Vec<Vec<SegmentId>>,
     lanes: Vec<Lane>,
     links: Vec<LinkDraft>,
@@ -93,6 +95,7 @@ impl NetworkBuilder {
             segments: Vec::new(),
             points: Vec::new(),
             movements: Vec::new(),
+            lost_junction: None,
             manoeuvres: Vec::new(),
             lanes: Vec::new(),
             links: Vec::new(),
@@ -109,7 +112,11 @@ impl NetworkBuilder {
             point,
             signal: u32::from(is_signalised),
         });
-        JunctionId(self.junctions.len() as u32 - 1)
+        let id = JunctionId(self.junctions.len() as u32 - 1);
+        if !position.is_valid() {
+            self.lost_junction.get_or_insert((id, position));
+        }
+        id
     }
 
     /// Adds a directed segment and returns its id.
@@ -379,11 +386,21 @@ impl NetworkBuilder {
     /// Finishes the network. Segments without any movement out are kept: they end at the border.
     ///
     /// # Errors
-    /// When there is no segment.
+    /// When there is no segment, or a junction's position is out of range.
     pub fn build(mut self) -> Result<Network, NetworkError> {
         if self.segments.is_empty() {
             return Err(NetworkError::Empty {
                 input: "network".into(),
+            });
+        }
+        if let Some((id, position)) = self.lost_junction {
+            return Err(NetworkError::Malformed {
+                input: "network".into(),
+                place: format!("junction {id}"),
+                problem: format!(
+                    "position {}, {} out of range",
+                    position.lon_deg, position.lat_deg
+                ),
             });
         }
         self.find_twins();

@@ -195,3 +195,19 @@ fn real_networks_are_divided_whole() {
         assert!(back.sections().eq(network.sections()), "{name}");
     }
 }
+
+/// What the fuzzers begin from and what they once found: none of it may panic.
+#[test]
+fn the_corpus_of_the_fuzzers_is_read_or_refused() {
+    let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus/network");
+    let mut read = Vec::new();
+    for entry in std::fs::read_dir(corpus).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let loaded = roadcast::network::load(&name, std::fs::read(&path).unwrap());
+        let is_seed = path.extension().is_some_and(|kind| kind != "rcn");
+        assert!(loaded.is_ok() || !is_seed, "{name}: {:?}", loaded.err());
+        read.push(name);
+    }
+    assert!(read.len() >= 3, "{read:?}");
+}
