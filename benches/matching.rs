@@ -155,6 +155,8 @@ fn walk(network: &Network, vehicles: usize) -> Walk {
                 accuracy_m: Some(SIGMA_M),
                 altitude_m: None,
                 origin: Origin::Probe,
+                observer: roadcast::units::ObserverId::ITSELF,
+                view: roadcast::units::ViewId::NONE,
             });
             truth.push(car.segment.0);
         }

@@ -112,7 +112,7 @@ const SECONDS: i64 = 300;
 /// Five minutes of one partition; returns the vehicle-milliseconds that came out.
 fn drive(network: &Network, accumulator: &mut Accumulator, sums: &mut BinSums) -> u64 {
     let mut route = Vec::with_capacity(2);
-    let mut total_ms = 0;
+    let (mut total_ms, mut stays) = (0, Vec::new());
     for second in 0..SECONDS {
         for vehicle in 0..VEHICLES {
             let place = vehicle * 97 + (second as u32 / 10) * 4;
@@ -145,6 +145,7 @@ fn drive(network: &Network, accumulator: &mut Accumulator, sums: &mut BinSums) -
             let advance = Advance {
                 track: vehicle,
                 position,
+                view: roadcast::units::ViewId(1),
                 since: Some(Timestamp::from_secs(second)),
                 route: &route,
                 junction_m: 0.0,
@@ -152,7 +153,8 @@ fn drive(network: &Network, accumulator: &mut Accumulator, sums: &mut BinSums) -
             accumulator.advance(network, &advance);
         }
         if second % 60 == 59 {
-            accumulator.close(minute(second / 60), sums);
+            stays.clear();
+            accumulator.close(minute(second / 60), sums, &mut stays);
             total_ms += sums.segments().iter().map(|sums| sums.time_ms).sum::<u64>();
             sums.clear();
         }

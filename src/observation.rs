@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::units::{Position, SourceId, SubjectId, Timestamp};
+use crate::units::{ObserverId, Position, SourceId, SubjectId, Timestamp, ViewId};
 
 mod reading;
 
@@ -41,6 +41,23 @@ pub enum Origin {
     Rsm = 2,
 }
 
+impl Origin {
+    /// The origin with this code, as snapshots keep it.
+    pub const fn from_code(code: u8) -> Option<Self> {
+        match code {
+            0 => Some(Self::Probe),
+            1 => Some(Self::Bsm),
+            2 => Some(Self::Rsm),
+            _ => None,
+        }
+    }
+
+    /// Whether the road user reports itself.
+    pub const fn is_own(self) -> bool {
+        !matches!(self, Self::Rsm)
+    }
+}
+
 /// One decoded measurement of one road user.
 ///
 /// Invariant: finite, in range, WGS-84, SI (checked by the decoder).
@@ -60,8 +77,12 @@ pub struct Observation {
     pub accuracy_m: Option<f32>,
     /// Metres above the sea or the ellipsoid, when reported; matching uses its changes along a trip.
     pub altitude_m: Option<f32>,
-    /// Who says so.
+    /// What kind of sender says so.
     pub origin: Origin,
+    /// Who perceives it, for [`Origin::Rsm`]; [`ObserverId::ITSELF`] for all others.
+    pub observer: ObserverId,
+    /// The view it belongs to, given by the engine's front; decoders leave [`ViewId::NONE`].
+    pub view: ViewId,
 }
 
 /// An aggregate of one detector over one interval (loop or lane area).

@@ -210,10 +210,44 @@ id!(
     u32
 );
 id!(
+    /// Who perceives a road user: a hash of the roadside unit's or station's id, 0 for a road user
+    /// that reports itself.
+    ObserverId,
+    u32
+);
+id!(
+    /// One way of seeing traffic (a source, what kind of sender it is, and who perceives), numbered
+    /// from 1 in the order of appearance; 0 is none.
+    ViewId,
+    u16
+);
+id!(
     /// The pseudonym of a road user: a hash of what its source calls it, never the name itself.
     SubjectId,
     u64
 );
+
+impl ObserverId {
+    /// A road user that reports itself.
+    pub const ITSELF: Self = Self(0);
+
+    /// The observer whose id hashes to `id`; never [`ObserverId::ITSELF`].
+    pub const fn of(id: SubjectId) -> Self {
+        let folded = (id.0 ^ (id.0 >> 32)) as u32;
+        Self(if folded == 0 { 1 } else { folded })
+    }
+}
+
+impl Default for ViewId {
+    fn default() -> Self {
+        Self::NONE
+    }
+}
+
+impl ViewId {
+    /// No view: not numbered, or one too many.
+    pub const NONE: Self = Self(0);
+}
 
 /// Mean Earth radius in metres (IUGG R1, Moritz 2000).
 pub const EARTH_RADIUS_M: f64 = 6_371_008.8;

@@ -223,6 +223,8 @@ fn read_traces(path: &Path) -> anyhow::Result<Traces> {
             accuracy_m: None,
             altitude_m: optional(altitude),
             origin: Origin::Probe,
+            observer: crate::units::ObserverId::ITSELF,
+            view: crate::units::ViewId::NONE,
         });
     }
     Ok(traces)

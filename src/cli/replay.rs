@@ -1,5 +1,6 @@
 //! `roadcast replay`.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -23,7 +24,7 @@ use crate::replay::report::{Report, StageTimes, cpu_seconds, peak_rss_bytes};
 use crate::replay::round_trip::RoundTrip;
 use crate::replay::source::{Inputs, Item};
 use crate::service::matcher;
-use crate::state::StateBatch;
+use crate::state::{Doubt, StateBatch, VettingCounts};
 use crate::units::Timestamp;
 
 /// Options of `roadcast replay`.
@@ -96,6 +97,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let network = Arc::new(open_network(&args.network)?.0);
     let mut analysis = AnalysisSettings::default();
     analysis.state.calendar = config.calendar.clone();
+    analysis.vetting = config.vetting;
     for path in config.raw.state.detectors.iter().chain(&args.detectors) {
         let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
         analysis.state.detectors.read_sumo(&network, &bytes)?;
@@ -280,6 +282,14 @@ impl Pacer {
     }
 }
 
+/// Which reports were believed, for the report.
+fn vetted(counts: &VettingCounts) -> BTreeMap<&'static str, u64> {
+    let doubts = Doubt::ALL.into_iter().filter(|doubt| *doubt != Doubt::None);
+    let withheld = doubts.map(|doubt| (doubt.label(), counts.withheld[doubt as usize]));
+    let all = [("stays", counts.stays), ("doubles", counts.doubles)];
+    all.into_iter().chain(withheld).collect()
+}
+
 fn report(
     figures: &RunFigures,
     sink: &FileOutputs,
@@ -311,6 +321,7 @@ fn report(
             .filter(|(_, count)| *count > 0)
             .map(|(reason, count)| (reason.label(), count))
             .collect(),
+        vetting: vetted(&figures.vetting),
         peak_rss_bytes: peak_rss_bytes().unwrap_or_default(),
         minutes: sink.counts[0],
         guidance: sink.counts[2],

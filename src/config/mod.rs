@@ -12,13 +12,13 @@ use std::path::{Path, PathBuf};
 pub use area::RawArea;
 pub use raw::{
     RawClock, RawConfig, RawEngine, RawForecast, RawHttp, RawMatching, RawMqtt, RawNetwork,
-    RawPublish, RawRecording, RawRoute, RawRsu, RawState,
+    RawPublish, RawRecording, RawRoute, RawRsu, RawState, RawVetting,
 };
 
 use crate::engine::FrontSettings;
 use crate::matching::AreaDraft;
 use crate::screening::FleetSettings;
-use crate::state::Calendar;
+use crate::state::{Calendar, VettingSettings};
 use crate::units::{Datum, Metres, Position};
 use crate::wire::its0117::Delimiter;
 use crate::wire::{DecodeLimits, DecoderTable, Dialect, Format, Route};
@@ -110,6 +110,8 @@ pub struct Config {
     pub calendar: Calendar,
     /// Areas of roadside units.
     pub areas: Vec<AreaDraft>,
+    /// Which reports are believed.
+    pub vetting: VettingSettings,
     /// Roadside units that are told of jams.
     pub rsus: Vec<RsuTarget>,
     /// In which datum guidance goes out over MQTT.
@@ -319,6 +321,12 @@ pub fn resolve(raw: RawConfig) -> Result<Config, ConfigError> {
                 messages_per_minute_max: raw.engine.device_messages_per_minute_max,
             },
         },
+        vetting: VettingSettings {
+            association_gate_m: raw.vetting.association_gate_m,
+            crowd_min: raw.vetting.crowd_min,
+            trust_min: raw.vetting.trust_min,
+            views_min: raw.vetting.views_min,
+        },
         calendar: Calendar {
             utc_offset_s: raw.state.utc_offset_s,
             holidays,
@@ -375,6 +383,7 @@ fn check_ranges(raw: &RawConfig, problems: &mut Problems) {
         1_000,
         10_000_000,
     );
+    check_vetting_ranges(&raw.vetting, problems);
     problems.range(
         "state.utc_offset_s",
         raw.state.utc_offset_s,
@@ -408,6 +417,14 @@ fn check_ranges(raw: &RawConfig, problems: &mut Problems) {
         1,
         1440,
     );
+}
+
+fn check_vetting_ranges(vetting: &RawVetting, problems: &mut Problems) {
+    let gate_m = vetting.association_gate_m;
+    problems.range("vetting.association_gate_m", gate_m, 1.0, 50.0);
+    problems.range("vetting.crowd_min", vetting.crowd_min, 2, 1_000);
+    problems.range("vetting.trust_min", vetting.trust_min, 0.0, 1.0);
+    problems.range("vetting.views_min", vetting.views_min, 1, 5);
 }
 
 fn check_device_ranges(engine: &RawEngine, problems: &mut Problems) {

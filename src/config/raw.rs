@@ -22,6 +22,8 @@ pub struct RawConfig {
     pub engine: RawEngine,
     /// Map matching.
     pub matching: RawMatching,
+    /// Which reports are believed.
+    pub vetting: RawVetting,
     /// Traffic state.
     pub state: RawState,
     /// Forecasts.
@@ -214,6 +216,33 @@ impl Default for RawMatching {
             forget_after_s: 120,
             presence_vehicles_max: 1_000_000,
             areas: Vec::new(),
+        }
+    }
+}
+
+/// `[vetting]`
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawVetting {
+    /// Reports of different sources about one car are nowhere farther apart than this, m, 1..=50.
+    /// Default 15.
+    pub association_gate_m: f32,
+    /// Slow vehicles that appear on one segment and have never driven anywhere make a crowd from so
+    /// many on, 2..=1000. Default 3.
+    pub crowd_min: u32,
+    /// Sources whose trust is below are left out, 0..=1; 0 believes everybody. Default 0.4.
+    pub trust_min: f32,
+    /// Independent sources or detectors that a sudden drop of speed needs, 1..=5. Default 1.
+    pub views_min: u8,
+}
+
+impl Default for RawVetting {
+    fn default() -> Self {
+        Self {
+            association_gate_m: 15.0,
+            crowd_min: 3,
+            trust_min: 0.4,
+            views_min: 1,
         }
     }
 }

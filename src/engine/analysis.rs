@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use super::{SnapshotError, put_block, take_block};
+use super::{Closed, SnapshotError, put_block, take_block};
 use crate::forecast::{ErrorTracker, ForecastBatch, ForecastRequest, History};
 use crate::guide::{Guidance, Guide, GuideSettings};
-use crate::matching::{MatchedPosition, Presence, PresenceSettings};
+use crate::matching::{Presence, PresenceSettings};
 use crate::network::Network;
 use crate::observation::DetectorReading;
-use crate::state::{BinSums, StateBatch, StateSettings, TrafficState};
-use crate::units::{Interval, Timestamp};
+use crate::screening::ViewTally;
+use crate::state::{StateBatch, StateSettings, TrafficState, Vetting, VettingSettings};
+use crate::units::Interval;
 
 /// Settings of stage 2.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +19,8 @@ pub struct AnalysisSettings {
     pub state: StateSettings,
     /// Settings of the guide room.
     pub guide: GuideSettings,
+    /// Which reports are believed.
+    pub vetting: VettingSettings,
     /// How long and how many road users are present.
     pub presence: PresenceSettings,
     /// Profiles learnt in an earlier run of the same network, as
@@ -33,6 +36,7 @@ pub struct Analysis {
     history: History,
     errors: ErrorTracker,
     guide: Guide,
+    vetting: Vetting,
     presence: Arc<Presence>,
     presence_settings: PresenceSettings,
     /// The newest state and what was asked from it.
@@ -55,6 +59,7 @@ impl Analysis {
             history: History::new(),
             errors: ErrorTracker::new(),
             guide: Guide::new(network.clone(), settings.guide),
+            vetting: Vetting::new(settings.vetting, network.segment_count()),
             presence: Arc::new(Presence::empty()),
             presence_settings: settings.presence,
             latest: None,
@@ -62,26 +67,32 @@ impl Analysis {
         })
     }
 
-    /// Takes where every road user was last, in any order, at `as_of`: the end of the minute that
-    /// is closed next.
-    pub fn locate(&mut self, as_of: Timestamp, present: Vec<MatchedPosition>) {
-        let settings = &self.presence_settings;
-        self.presence = Arc::new(Presence::new(&self.network, settings, as_of, present));
-    }
-
-    /// Who was where at the last [`Analysis::locate`].
+    /// Who was where at the end of the minute closed last.
     pub fn presence(&self) -> &Arc<Presence> {
         &self.presence
     }
 
-    /// Closes one minute and says what is to be forecast from it.
+    /// Closes one minute and says what is to be forecast from it. What is not believed is taken out
+    /// of the sums; where road users were last is taken out whole.
     pub fn close_minute(
         &mut self,
         minute: Interval,
-        sums: &BinSums,
+        closed: &mut Closed,
         detectors: &[DetectorReading],
     ) -> (Arc<StateBatch>, Arc<ForecastRequest>) {
-        let batch = Arc::new(self.state.close_minute(minute, sums, detectors));
+        let present = std::mem::take(&mut closed.present);
+        let settings = &self.presence_settings;
+        self.presence = Arc::new(Presence::new(&self.network, settings, minute.end, present));
+        let tallies: Vec<ViewTally> = closed.tallies.iter().collect();
+        let (state, sums) = (&self.state, &mut closed.sums);
+        let vetting = &mut self.vetting;
+        let verdicts = vetting.vet(state, minute, &closed.stays, &tallies, detectors, sums);
+        let mut batch = self.state.close_minute(minute, &closed.sums, detectors);
+        for verdict in &verdicts {
+            let segment = &mut batch.segments[verdict.segment.index()];
+            (segment.doubt, segment.view_count) = (verdict.doubt, verdict.views);
+        }
+        let batch = Arc::new(batch);
         self.history.push(&batch);
         self.errors.observe(&self.history);
         let request = self
@@ -110,6 +121,11 @@ impl Analysis {
         Some(forecast)
     }
 
+    /// The judge of reports: trust in sources, and what was left out.
+    pub fn vetting(&self) -> &Vetting {
+        &self.vetting
+    }
+
     /// Appends the profiles learnt so far, for a later run of the same network.
     pub fn save_profiles(&self, out: &mut Vec<u8>) {
         self.state.profiles().save(&self.network, out);
@@ -131,6 +147,7 @@ impl Analysis {
         put_block(out, |out| self.history.snapshot(out));
         put_block(out, |out| self.errors.snapshot(out));
         put_block(out, |out| self.guide.snapshot(out));
+        put_block(out, |out| self.vetting.snapshot(&self.network, out));
     }
 
     /// Takes back what [`Analysis::snapshot`] wrote for the same network.
@@ -150,6 +167,10 @@ impl Analysis {
         self.guide
             .restore(block)
             .map_err(SnapshotError::of("guide"))?;
+        let block = take_block(&mut bytes, "vetting")?;
+        self.vetting
+            .restore(&self.network, block)
+            .map_err(SnapshotError::of("vetting"))?;
         Ok(())
     }
 }

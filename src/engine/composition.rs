@@ -4,13 +4,14 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::{
-    Analysis, AnalysisSettings, Front, FrontSettings, Routed, Shard, ShardCounts, SnapshotError,
+    Analysis, AnalysisSettings, Closed, Front, FrontSettings, Routed, Shard, ShardCounts,
+    SnapshotError,
 };
 use crate::forecast::{ForecastBatch, ForecastRequest};
 use crate::guide::Guidance;
 use crate::matching::{Matcher, Presence};
 use crate::observation::{DetectorReading, RawMessage, RejectCounts};
-use crate::state::{BinSums, StateBatch};
+use crate::state::{StateBatch, Vetting};
 use crate::units::{Interval, Timestamp};
 use crate::wire::DecoderTable;
 
@@ -51,7 +52,7 @@ pub struct Engine {
     front: Front,
     shard: Shard,
     analysis: Analysis,
-    sums: BinSums,
+    closed: Closed,
     routed: Vec<Routed>,
     outputs: VecDeque<Output>,
     /// How long after a minute's end it is closed when nothing arrives, ms.
@@ -70,12 +71,12 @@ impl Engine {
         analysis: AnalysisSettings,
     ) -> Result<Self, SnapshotError> {
         let silence_ms = front.lateness_ms.saturating_mul(2).max(1_000);
-        let sums = BinSums::new(matcher.network().segment_count());
+        let closed = Closed::new(matcher.network().segment_count());
         Ok(Self {
             analysis: Analysis::new(matcher.network(), analysis)?,
             front: Front::new(decoder, front).with_areas(matcher.areas().clone()),
             shard: Shard::new(matcher, 0, 1),
-            sums,
+            closed,
             routed: Vec::new(),
             outputs: VecDeque::new(),
             silence_ms,
@@ -120,11 +121,10 @@ impl Engine {
     }
 
     fn close(&mut self, minute: Interval, detectors: &[DetectorReading]) {
-        self.sums.clear();
-        let mut present = Vec::new();
-        self.shard.close(minute, &mut self.sums, &mut present);
-        self.analysis.locate(minute.end, present);
-        let (state, request) = self.analysis.close_minute(minute, &self.sums, detectors);
+        self.closed.clear();
+        self.shard.close(minute, &mut self.closed);
+        let closed = &mut self.closed;
+        let (state, request) = self.analysis.close_minute(minute, closed, detectors);
         self.outputs.push_back(Output::State(state));
         self.outputs.push_back(Output::RunForecast(request));
     }
@@ -151,6 +151,11 @@ impl Engine {
     /// Who was where at the end of the minute closed last.
     pub fn presence(&self) -> &Arc<Presence> {
         self.analysis.presence()
+    }
+
+    /// The judge of reports: trust in sources, and what was left out.
+    pub fn vetting(&self) -> &Vetting {
+        self.analysis.vetting()
     }
 
     /// Records seen so far, refused ones included.

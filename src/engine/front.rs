@@ -8,7 +8,7 @@ use crate::matching::Areas;
 use crate::observation::{
     Decoded, DetectorReading, Observation, RawMessage, Reading, RejectCounts, RejectReason,
 };
-use crate::screening::{Fleet, FleetSettings};
+use crate::screening::{Fleet, FleetSettings, Views};
 use crate::state::MINUTE_MS;
 use crate::units::{Interval, SourceId, SubjectId, Timestamp};
 use crate::wire::{DecoderTable, filter_matches};
@@ -86,6 +86,7 @@ pub struct Front {
     /// Detector readings and reports of devices accepted.
     detector_count: u64,
     fleet: Fleet,
+    views: Views,
     areas: Arc<Areas>,
     /// Numbers of the areas that take the message at hand.
     areas_of_topic: Vec<u32>,
@@ -105,6 +106,7 @@ impl Front {
             received: 0,
             rejected: RejectCounts::default(),
             detector_count: 0,
+            views: Views::default(),
             areas: Arc::default(),
             areas_of_topic: Vec::new(),
         }
@@ -143,6 +145,7 @@ impl Front {
             let area = self.areas.source_of(&self.areas_of_topic, &observation);
             let source = area.unwrap_or(message.source);
             let observation = Observation {
+                view: self.views.number(message.source, &observation),
                 observed_at: observation.observed_at.plus_millis(correction_ms),
                 ..observation
             };
@@ -283,6 +286,11 @@ impl Front {
         &self.fleet
     }
 
+    /// The views in which traffic was seen so far.
+    pub fn views(&self) -> &Views {
+        &self.views
+    }
+
     /// Detector readings and reports of devices accepted so far.
     pub fn detector_count(&self) -> u64 {
         self.detector_count
@@ -325,6 +333,7 @@ impl Front {
             put_reading(reading, out);
         }
         self.fleet.snapshot(out);
+        self.views.snapshot(out);
     }
 
     /// Takes back what [`Front::snapshot`] wrote.
@@ -355,11 +364,13 @@ impl Front {
         }
         let restored = self.fleet.restore(&mut cursor.bytes);
         restored.ok_or_else(|| cursor.broken("the devices are broken".into()))?;
+        let restored = self.views.restore(&mut cursor.bytes);
+        restored.ok_or_else(|| cursor.broken("the views are broken".into()))?;
         Ok(())
     }
 }
 
-const SNAPSHOT_VERSION: u8 = 2;
+const SNAPSHOT_VERSION: u8 = 3;
 
 fn put_reading(reading: &DetectorReading, out: &mut Vec<u8>) {
     out.extend_from_slice(&reading.start.as_millis().to_le_bytes());

@@ -14,7 +14,7 @@ mod shard;
 pub use analysis::{Analysis, AnalysisSettings};
 pub use composition::{Engine, Input, Output};
 pub use front::{CLOCK_TOPIC, Front, FrontSettings, Routed, clock_time};
-pub use shard::{Shard, ShardCounts};
+pub use shard::{Closed, Shard, ShardCounts};
 
 /// How many virtual partitions the road users are divided into. Fixed: snapshots are kept per
 /// partition.

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use super::{PARTITION_COUNT, SnapshotError, put_block, take_block};
-use crate::matching::{Advance, MatchedPosition, Matcher, Partition, Scratch, Whereabouts};
+use crate::matching::{Advance, MatchedPosition, Matcher, Partition, Scratch, Whereabouts, datum};
 use crate::observation::{Observation, RejectCounts};
-use crate::state::{Accumulator, BinSums};
+use crate::screening::{Tallies, ViewTally};
+use crate::state::{Accumulator, BinSums, Stay};
 use crate::units::{Interval, SourceId};
 
 /// What a shard has done so far.
@@ -43,6 +44,49 @@ pub struct Shard {
     shard_count: usize,
     forget_after_ms: i64,
     counts: ShardCounts,
+    tallies: Tallies,
+}
+
+/// What shards hand over of a closed minute; merging commutes but for the order of the lists, which
+/// nothing may depend on.
+#[derive(Debug)]
+pub struct Closed {
+    /// What all road users did, by segment.
+    pub sums: BinSums,
+    /// What each of them did.
+    pub stays: Vec<Stay>,
+    /// Where those still there were last.
+    pub present: Vec<MatchedPosition>,
+    /// What screening said of their views.
+    pub tallies: Tallies,
+}
+
+impl Closed {
+    /// An empty minute of a network of `segment_count` segments.
+    pub fn new(segment_count: usize) -> Self {
+        Self {
+            sums: BinSums::new(segment_count),
+            stays: Vec::new(),
+            present: Vec::new(),
+            tallies: Tallies::default(),
+        }
+    }
+
+    /// Adds what another shard handed over.
+    pub fn merge(&mut self, other: &Self) {
+        self.sums.merge(&other.sums);
+        self.stays.extend_from_slice(&other.stays);
+        self.present.extend_from_slice(&other.present);
+        self.tallies.merge(&other.tallies);
+    }
+
+    /// Forgets everything but the capacity.
+    pub fn clear(&mut self) {
+        self.sums.clear();
+        self.stays.clear();
+        self.present.clear();
+        self.tallies = Tallies::default();
+    }
 }
 
 impl Shard {
@@ -67,6 +111,7 @@ impl Shard {
             owned,
             shard_count,
             counts: ShardCounts::default(),
+            tallies: Tallies::default(),
         }
     }
 
@@ -89,9 +134,19 @@ impl Shard {
                 owned.whereabouts.record(advance.track, advance.position);
             },
         );
+        let tally = self.tallies.of(observation.view);
         match outcome {
-            Ok(()) => self.counts.used += 1,
-            Err(reason) => self.counts.rejected.add(reason, 1),
+            Ok(()) => {
+                self.counts.used += 1;
+                tally.used += 1;
+            }
+            Err(reason) => {
+                self.counts.rejected.add(reason, 1);
+                tally.refused += u64::from(ViewTally::speaks_against(reason));
+            }
+        }
+        if datum::is_sampled(observation) {
+            datum::sample(network, observation.position, tally);
         }
     }
 
@@ -107,14 +162,8 @@ impl Shard {
         }
     }
 
-    /// Closes a minute: adds its sums to `into`, forgets road users that have gone silent, and
-    /// appends where the others were last to `present`.
-    pub fn close(
-        &mut self,
-        minute: Interval,
-        into: &mut BinSums,
-        present: &mut Vec<MatchedPosition>,
-    ) {
+    /// Closes a minute: adds what road users did to `into`, and forgets those that have gone silent.
+    pub fn close(&mut self, minute: Interval, into: &mut Closed) {
         let silent_since = minute.end.plus_millis(-self.forget_after_ms);
         let network = self.matcher.network();
         for owned in &mut self.owned {
@@ -125,9 +174,10 @@ impl Shard {
             owned
                 .tracks
                 .expire(&self.matcher, &mut self.scratch, silent_since, commit);
-            owned.sums.close(minute, into);
-            owned.whereabouts.collect(silent_since, present);
+            owned.sums.close(minute, &mut into.sums, &mut into.stays);
+            owned.whereabouts.collect(silent_since, &mut into.present);
         }
+        into.tallies.merge(&self.tallies.take());
     }
 
     /// What has been done so far.
@@ -145,10 +195,15 @@ impl Shard {
 
     /// Appends one block a partition, in order of this shard's partitions.
     pub fn snapshot(&self) -> Vec<Vec<u8>> {
+        let none = Tallies::default();
         self.owned
             .iter()
-            .map(|owned| {
+            .enumerate()
+            .map(|(index, owned)| {
                 let mut bytes = Vec::new();
+                // What belongs to no partition goes with the first; it is added to whoever takes it.
+                let tallies = if index == 0 { &self.tallies } else { &none };
+                put_block(&mut bytes, |out| tallies.snapshot(out));
                 put_block(&mut bytes, |out| owned.tracks.snapshot(out));
                 put_block(&mut bytes, |out| {
                     owned.sums.snapshot(self.matcher.network(), out);
@@ -165,6 +220,12 @@ impl Shard {
     /// When the bytes are of another version or broken.
     pub fn restore(&mut self, partition: u8, mut bytes: &[u8]) -> Result<(), SnapshotError> {
         let owned = &mut self.owned[usize::from(partition) / self.shard_count];
+        let block = take_block(&mut bytes, "tallies")?;
+        let tallies = Tallies::restore(block).ok_or_else(|| SnapshotError {
+            room: "tallies",
+            problem: "the bytes are broken".to_owned(),
+        })?;
+        self.tallies.merge(&tallies);
         let block = take_block(&mut bytes, "matching")?;
         owned.tracks = Partition::restore(block).map_err(SnapshotError::of("matching"))?;
         let block = take_block(&mut bytes, "sums")?;

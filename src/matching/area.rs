@@ -428,6 +428,8 @@ mod tests {
             accuracy_m: None,
             altitude_m: None,
             origin,
+            observer: crate::units::ObserverId::ITSELF,
+            view: crate::units::ViewId::NONE,
         };
         let mut numbers = Vec::new();
         areas.of_topic(|filter| filter == "a/+", &mut numbers);

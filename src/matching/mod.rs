@@ -6,6 +6,7 @@
 
 mod area;
 mod belief;
+pub mod datum;
 mod decide;
 mod height;
 mod partition;
@@ -24,7 +25,7 @@ pub use settings::{MAX_HYPOTHESES, MAX_LAG_FIXES, MatchError, MatchSettings};
 
 use crate::network::LaneIndex;
 use crate::observation::Origin;
-use crate::units::{SegmentId, SubjectId, Timestamp};
+use crate::units::{SegmentId, SubjectId, Timestamp, ViewId};
 
 /// Where a road user was: a segment and the metres from its start.
 ///
@@ -71,6 +72,8 @@ pub struct Advance<'a> {
     pub track: u32,
     /// Where it is at `position.observed_at`.
     pub position: MatchedPosition,
+    /// In which view it was seen.
+    pub view: ViewId,
     /// When it was at the start of the route; `None` for the first position of a track.
     pub since: Option<Timestamp>,
     /// The stretches in driving order; empty for the first position of a track. The first piece

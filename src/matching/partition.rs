@@ -14,7 +14,7 @@ use super::track::{Committed, Pending, Place, Track};
 use super::{Advance, BreakReason, MatchedPosition, TrackCounts};
 use crate::network::{LaneIndex, Network};
 use crate::observation::{Observation, RejectReason};
-use crate::screening::Verdict;
+use crate::screening::{LastSeen, Motion, Verdict};
 use crate::units::{Point, SegmentId, SourceId, SubjectId, Timestamp};
 
 /// After so many observations in a row without a segment near, the track ends: one or two are
@@ -148,7 +148,8 @@ impl Partition {
         let point = matcher.network.frame().to_point(observation.position);
         let fix = matcher.fix(point, observation);
         scratch.search.confine(matcher.areas.of_source(source));
-        let (slot, is_new) = self.slot_of(source, observation.subject, at, point);
+        let motion = Motion::of(observation);
+        let (slot, is_new) = self.slot_of(source, observation.subject, at, point, motion);
         let track = &mut self.tracks[slot as usize];
         let mut commit = Commit {
             matcher,
@@ -160,7 +161,7 @@ impl Partition {
         let result = if is_new {
             Ok(())
         } else {
-            commit.screen(track, at, &fix, sink)
+            commit.screen(track, at, &fix, motion, sink)
         };
         // What is sent twice leaves no trace: after a restart the broker repeats what it is owed.
         let is_repeat =
@@ -171,7 +172,7 @@ impl Partition {
         let result = match result {
             Ok(()) => commit.advance(track, &mut scratch.search, observation, &fix, sink),
             Err(reason) => {
-                track.seen = track.seen.refused(reason);
+                track.seen = track.seen.refused(at, reason);
                 Err(reason)
             }
         };
@@ -229,11 +230,12 @@ impl Partition {
         subject: SubjectId,
         at: Timestamp,
         point: Point,
+        motion: Motion,
     ) -> (u32, bool) {
         if let Some(&slot) = self.slots.get(&(source, subject)) {
             return (slot, false);
         }
-        let track = Track::new(source, subject, at, point);
+        let track = Track::new(source, subject, LastSeen::first(at, point, motion));
         let slot = match self.free.pop() {
             Some(slot) => {
                 self.tracks[slot as usize] = track;
@@ -264,17 +266,18 @@ impl Commit<'_> {
         track: &mut Track,
         at: Timestamp,
         fix: &Fix,
+        motion: Motion,
         sink: &mut impl FnMut(Advance<'_>),
     ) -> Result<(), RejectReason> {
         let slack_m = fix.radius_m;
-        let verdict = track.seen.judge(at, fix.point, slack_m)?;
+        let verdict = track.seen.judge(at, fix.point, motion, slack_m)?;
         let gap_ms = at.millis_since(track.seen.at);
         if verdict == Verdict::Teleports {
             self.end(track, BreakReason::Teleport, sink);
         } else if gap_ms > self.matcher.settings.forget_after_s.saturating_mul(1000) {
             self.end(track, BreakReason::Gap, sink);
         }
-        track.seen = track.seen.accepted(at, fix.point);
+        track.seen = track.seen.accepted(at, fix.point, motion);
         Ok(())
     }
 
@@ -375,6 +378,7 @@ impl Commit<'_> {
                 speed_mps: pending.speed_mps,
                 origin: pending.origin,
             },
+            view: pending.view,
             since,
             route: &self.router.pieces,
             junction_m: self.router.junction_m,

@@ -120,11 +120,7 @@ fn read_record(record: &[u8; RECORD_BYTES]) -> (u32, MatchedPosition) {
     }
     let number = |from| f32::from_le_bytes(at(record, from));
     let speed_mps = number(32);
-    let origin = match record[36] {
-        1 => Origin::Bsm,
-        2 => Origin::Rsm,
-        _ => Origin::Probe,
-    };
+    let origin = Origin::from_code(record[36]).unwrap_or(Origin::Probe);
     let position = MatchedPosition {
         lane: None,
         subject: SubjectId(u64::from_le_bytes(at(record, 4))),

@@ -7,11 +7,11 @@ use super::settings::{MAX_HYPOTHESES, MatchError};
 use super::track::{Committed, Hypothesis, MAX_PENDING, Pending, Place, Track};
 use super::{BreakReason, TrackCounts};
 use crate::observation::Origin;
-use crate::screening::LastSeen;
-use crate::units::{Point, SourceId, SubjectId, Timestamp};
+use crate::screening::{LastSeen, Motion};
+use crate::units::{Point, SourceId, SubjectId, Timestamp, ViewId};
 
 /// Layout of the bytes; raised whenever it changes.
-const SNAPSHOT_VERSION: u32 = 5;
+const SNAPSHOT_VERSION: u32 = 6;
 
 /// Stands for a missing point.
 const NO_POINT: Point = Point {
@@ -96,8 +96,11 @@ fn write_track(track: &Track, out: &mut Vec<u8>) {
     put(out, track.off_road_count);
     put(out, track.seen.at.as_millis());
     put(out, track.seen.point);
+    put(out, track.seen.motion.speed_mps);
+    put(out, track.seen.motion.heading_deg);
     put(out, track.seen.allowance);
     put(out, track.seen.strikes);
+    put(out, track.seen.refused_at.as_millis());
     put(out, track.matched_at.as_millis());
     put(out, u8::from(track.committed.is_some()));
     if let Some(committed) = track.committed {
@@ -109,6 +112,7 @@ fn write_track(track: &Track, out: &mut Vec<u8>) {
         put(out, pending.at.as_millis());
         put(out, pending.speed_mps.unwrap_or(f32::NAN));
         put(out, pending.origin as u8);
+        put(out, pending.view.0);
         put(out, pending.lane_point.unwrap_or(NO_POINT));
         put(out, pending.age);
     }
@@ -126,11 +130,16 @@ fn read_track(reader: &mut Reader<'_>) -> Result<Track, MatchError> {
     let seen = LastSeen {
         at: Timestamp::from_millis(reader.get()?),
         point: reader.get::<Point>()?,
+        motion: Motion {
+            speed_mps: reader.get()?,
+            heading_deg: reader.get()?,
+        },
         allowance: reader.get()?,
         strikes: reader.get()?,
+        refused_at: Timestamp::from_millis(reader.get()?),
     };
     let matched_at = Timestamp::from_millis(reader.get()?);
-    let mut track = Track::new(source, subject, seen.at, seen.point);
+    let mut track = Track::new(source, subject, seen);
     track.is_live = is_live;
     track.off_road_count = off_road_count;
     track.seen = seen;
@@ -148,18 +157,16 @@ fn read_track(reader: &mut Reader<'_>) -> Result<Track, MatchError> {
     for _ in 0..pending_count {
         let at = Timestamp::from_millis(reader.get()?);
         let speed_mps = Some(reader.get::<f32>()?).filter(|speed| !speed.is_nan());
-        let origin = match reader.get::<u8>()? {
-            0 => Origin::Probe,
-            1 => Origin::Bsm,
-            2 => Origin::Rsm,
-            other => return Err(broken(format!("origin {other}"))),
-        };
+        let code: u8 = reader.get()?;
+        let origin = Origin::from_code(code).ok_or_else(|| broken(format!("origin {code}")))?;
+        let view = ViewId(reader.get()?);
         let lane_point = Some(reader.get::<Point>()?).filter(|point| !point.x.is_nan());
         let age = reader.get()?;
         track.push_pending(Pending {
             at,
             speed_mps,
             origin,
+            view,
             lane_point,
             age,
         });

@@ -8,7 +8,7 @@ use super::roads::NONE;
 use super::settings::{MAX_HYPOTHESES, MAX_LAG_FIXES};
 use crate::observation::{Observation, Origin};
 use crate::screening::LastSeen;
-use crate::units::{Point, SourceId, SubjectId, Timestamp};
+use crate::units::{Point, SourceId, SubjectId, Timestamp, ViewId};
 
 /// Most observations a track keeps before their positions are committed.
 pub(crate) const MAX_PENDING: usize = MAX_LAG_FIXES as usize + 1;
@@ -102,6 +102,7 @@ pub(crate) struct Pending {
     pub(crate) at: Timestamp,
     pub(crate) speed_mps: Option<f32>,
     pub(crate) origin: Origin,
+    pub(crate) view: ViewId,
     /// Where it was reported, if well enough to tell lanes apart.
     pub(crate) lane_point: Option<Point>,
     /// How many inputs of this subject came later.
@@ -113,6 +114,7 @@ impl Pending {
         at: Timestamp::MIN,
         speed_mps: None,
         origin: Origin::Probe,
+        view: ViewId::NONE,
         lane_point: None,
         age: 0,
     };
@@ -123,6 +125,7 @@ impl Pending {
             at: observation.observed_at,
             speed_mps: observation.speed_mps,
             origin: observation.origin,
+            view: observation.view,
             lane_point: observation.accuracy_m.is_none_or(is_fine).then_some(point),
             age: 0,
         }
@@ -163,7 +166,7 @@ pub(crate) const TRACK_BYTES_MAX: usize = 1_536;
 const _: () = assert!(size_of::<Track>() <= TRACK_BYTES_MAX);
 
 impl Track {
-    pub(crate) fn new(source: SourceId, subject: SubjectId, at: Timestamp, point: Point) -> Self {
+    pub(crate) fn new(source: SourceId, subject: SubjectId, seen: LastSeen) -> Self {
         Self {
             source,
             subject,
@@ -171,8 +174,8 @@ impl Track {
             hypothesis_count: 0,
             pending_count: 0,
             off_road_count: 0,
-            seen: LastSeen::first(at, point),
-            matched_at: at,
+            seen,
+            matched_at: seen.at,
             committed: None,
             pending: [Pending::EMPTY; MAX_PENDING],
             hypotheses: [Hypothesis::EMPTY; MAX_HYPOTHESES],

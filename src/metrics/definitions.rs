@@ -193,6 +193,42 @@ pub const DEFINITIONS: &[Definition] = &[
         "Roadside units that have told about themselves, and those of them with something wrong.",
     ),
     metric(
+        "roadcast_stays_total",
+        Kind::Counter,
+        &[],
+        "Stays (one road user on one segment in one minute) looked at before they count.",
+    ),
+    metric(
+        "roadcast_stays_double_total",
+        Kind::Counter,
+        &[],
+        "Stays that told of a car which another source told too; it counts once.",
+    ),
+    metric(
+        "roadcast_stays_withheld_total",
+        Kind::Counter,
+        &[(
+            "doubt",
+            LabelValues::Words(&["distrusted", "unproven", "ghost", "uncorroborated"]),
+        )],
+        "Stays that were not believed, by the reason for doubt.",
+    ),
+    metric(
+        "roadcast_segments_unassociated_total",
+        Kind::Counter,
+        &[],
+        "Segments and minutes with too many stays to tell cars together.",
+    ),
+    metric(
+        "roadcast_sources",
+        Kind::Gauge,
+        &[(
+            "state",
+            LabelValues::Words(&["known", "distrusted", "wrong_datum"]),
+        )],
+        "Sources (subscription, kind of sender, perceiving unit) heard of, and those of them left out.",
+    ),
+    metric(
         "roadcast_vehicles_tracked",
         Kind::Gauge,
         &[],

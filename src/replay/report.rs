@@ -98,6 +98,9 @@ pub struct Report {
     pub stages: BTreeMap<&'static str, StageTimes>,
     /// Records dropped, by reason; reasons that did not occur are left out.
     pub drops: BTreeMap<&'static str, u64>,
+    /// Stays (one road user on one segment in one minute) looked at (`stays`), told twice
+    /// (`doubles`) and left out, by reason for doubt.
+    pub vetting: BTreeMap<&'static str, u64>,
     /// Largest resident set of the process, bytes.
     pub peak_rss_bytes: u64,
     /// Minutes closed.

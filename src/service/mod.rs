@@ -275,6 +275,7 @@ fn parts(config: &Config, network: Arc<Network>) -> anyhow::Result<Parts> {
         analysis: AnalysisSettings {
             state,
             guide: GuideSettings::default(),
+            vetting: config.vetting,
             presence: PresenceSettings {
                 expire_after_s: config.raw.matching.forget_after_s,
                 vehicles_max: config.raw.matching.presence_vehicles_max,

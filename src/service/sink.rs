@@ -15,7 +15,7 @@ use crate::publish::rsi::RsiWriter;
 use crate::replay::mqtt_outputs::MqttOutputs;
 use crate::replay::outputs::{MinuteTimes, OutputSink};
 use crate::serve::{LiveSender, LiveView};
-use crate::state::{Level, Provenance, StateBatch};
+use crate::state::{Doubt, Level, Provenance, StateBatch, Vetting};
 use crate::units::SegmentId;
 
 /// Horizons whose rolling error is a metric: label and step.
@@ -72,6 +72,7 @@ impl ServiceSink {
             &[],
             presence.left_out_count() as f64,
         );
+        measure_vetting(metrics, analysis.vetting());
         let (jams, diversions) = analysis.guide().active_counts();
         metrics.gauge("roadcast_guidance_active", &["jam"], jams as f64);
         metrics.gauge(
@@ -90,6 +91,31 @@ impl ServiceSink {
         if let Some(state) = &self.latest.state {
             measure_state(metrics, &self.network, state);
         }
+    }
+}
+
+fn measure_vetting(metrics: &Metrics, vetting: &Vetting) {
+    let counts = vetting.counts();
+    metrics.counter_to("roadcast_stays_total", &[], counts.stays);
+    metrics.counter_to("roadcast_stays_double_total", &[], counts.doubles);
+    let crowded = counts.crowded_segments;
+    metrics.counter_to("roadcast_segments_unassociated_total", &[], crowded);
+    for doubt in Doubt::ALL.into_iter().filter(|doubt| *doubt != Doubt::None) {
+        let withheld = counts.withheld[doubt as usize];
+        metrics.counter_to("roadcast_stays_withheld_total", &[doubt.label()], withheld);
+    }
+    let (mut known, mut distrusted, mut wrong_datum) = (0.0, 0.0, 0.0);
+    for source in vetting.trust() {
+        known += 1.0;
+        distrusted += f64::from(u8::from(source.is_distrusted));
+        wrong_datum += f64::from(u8::from(source.datum.is_some()));
+    }
+    for (state, count) in [
+        ("known", known),
+        ("distrusted", distrusted),
+        ("wrong_datum", wrong_datum),
+    ] {
+        metrics.gauge("roadcast_sources", &[state], count);
     }
 }
 

@@ -3,13 +3,12 @@
 //! The time of a step is spread over its route in proportion to length; what is driven inside
 //! junctions is left out. It knows tracks only by their slot and keeps no identity.
 
-use super::sums::{BinSums, SegmentSums};
+use super::stay::{Line, NO_SEGMENT, Stay};
+use super::sums::BinSums;
 use super::{MINUTE_MS, STANDING_MPS};
 use crate::matching::{Advance, RoutePiece};
 use crate::network::Network;
 use crate::units::{Interval, SegmentId, Timestamp};
-
-pub(super) const NO_SEGMENT: u32 = u32::MAX;
 
 /// Steps shorter than this are standing still: matched offsets are not better than a millimetre.
 const NO_LENGTH_M: f32 = 1e-3;
@@ -22,70 +21,55 @@ const NO_SPEED: u32 = u32::MAX;
 /// recorded hour of Bologna falls from 6.2, 5.3, 4.3 to 5.8, 4.7, 3.6 km/h at 5, 10, 30 % probes.
 const INTEGRATED_STEP_MS: i64 = 2_500;
 
-/// One track's stay on one segment, as far as it lies in one minute.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Part {
-    /// Start of the minute, ms.
-    pub(super) minute_ms: i64,
-    pub(super) segment: u32,
-    pub(super) distance_mm: u32,
-    pub(super) time_ms: u32,
-    pub(super) standing_ms: u32,
-    pub(super) queue_mm: u32,
-    /// Time of the pass this part completes, ms; 0 for none.
-    pub(super) pass_ms: u32,
-}
-
-impl Part {
-    fn is_on_road(&self) -> bool {
-        self.time_ms > 0 || self.distance_mm > 0
-    }
-
-    fn sums(&self) -> SegmentSums {
-        SegmentSums {
-            distance_mm: u64::from(self.distance_mm),
-            time_ms: u64::from(self.time_ms),
-            standing_ms: u64::from(self.standing_ms),
-            squared_time_ms2: u64::from(self.time_ms) * u64::from(self.time_ms),
-            pass_ms: u64::from(self.pass_ms),
-            pass_count: u32::from(self.pass_ms > 0),
-            vehicle_count: u32::from(self.is_on_road()),
-            queue_mm: self.queue_mm,
-        }
-    }
-}
+/// A track counts as proven once it has driven so far, mm, and over at least one junction: whoever
+/// appears in the middle of a road and stays there is not.
+const PROVEN_MM: u32 = 100_000;
 
 /// What is remembered of a track between two steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Track {
-    pub(super) part: Part,
+    pub(super) stay: Stay,
     /// Time on the segment since it was entered, ms.
     pub(super) stay_ms: u32,
     /// Last reported speed, mm/s; [`NO_SPEED`] if none.
     pub(super) speed_mmps: u32,
     /// Whether the track saw the segment's start.
     pub(super) entered: bool,
+    /// Distance driven since the track began, mm.
+    pub(super) driven_mm: u32,
+    /// Whether it has come over a junction since it began.
+    pub(super) has_crossed: bool,
 }
 
 impl Track {
     const NEW: Self = Self {
-        part: Part {
-            minute_ms: 0,
-            segment: NO_SEGMENT,
-            distance_mm: 0,
-            time_ms: 0,
-            standing_ms: 0,
-            queue_mm: 0,
-            pass_ms: 0,
-        },
+        stay: Stay::NOWHERE,
         stay_ms: 0,
         speed_mmps: NO_SPEED,
         entered: false,
+        driven_mm: 0,
+        has_crossed: false,
     };
 
-    fn has_open_part(&self) -> bool {
-        let part = &self.part;
-        part.segment != NO_SEGMENT && (part.is_on_road() || part.pass_ms > 0)
+    /// Takes over in which view the track is seen.
+    fn seen(&mut self, advance: &Advance<'_>) {
+        self.stay.view = advance.view;
+        self.stay.is_own = advance.position.origin.is_own();
+    }
+
+    /// Begins a stay on `segment` in the minute that begins at `minute_ms`.
+    fn enter(&mut self, segment: u32, minute_ms: i64, entered: bool) {
+        *self = Self {
+            stay: self.stay.next(segment, minute_ms),
+            entered,
+            driven_mm: self.driven_mm,
+            has_crossed: self.has_crossed || entered,
+            ..Self::NEW
+        };
+    }
+
+    fn has_open_stay(&self) -> bool {
+        self.stay.segment != NO_SEGMENT && (self.stay.is_on_road() || self.stay.pass_ms > 0)
     }
 }
 
@@ -94,15 +78,34 @@ struct Share {
     start_ms: i64,
     end_ms: i64,
     distance_mm: u32,
+    /// Where on the segment it begins and ends, metres.
+    from_m: f32,
+    to_m: f32,
     /// Distance from the end of the segment if standing.
     standing_mm: Option<u32>,
+}
+
+impl Share {
+    /// The piece of it between two times: where it is at each, metres.
+    fn line(&self, from_ms: i64, until_ms: i64) -> Line {
+        let span_ms = (self.end_ms - self.start_ms).max(1) as f32;
+        let at_m = |at_ms: i64| {
+            self.from_m + (self.to_m - self.from_m) * ((at_ms - self.start_ms) as f32 / span_ms)
+        };
+        Line {
+            from_ms,
+            until_ms,
+            from_m: at_m(from_ms),
+            until_m: at_m(until_ms),
+        }
+    }
 }
 
 /// Collects the per-minute sums of one partition until their minute closes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Accumulator {
     pub(super) tracks: Vec<Track>,
-    pub(super) parts: Vec<Part>,
+    pub(super) stays: Vec<Stay>,
     pub(super) closed_until_ms: i64,
     pub(super) late_part_count: u64,
 }
@@ -118,7 +121,7 @@ impl Accumulator {
     pub fn new() -> Self {
         Self {
             tracks: Vec::new(),
-            parts: Vec::new(),
+            stays: Vec::new(),
             closed_until_ms: i64::MIN,
             late_part_count: 0,
         }
@@ -136,10 +139,12 @@ impl Accumulator {
             .map_or(NO_SPEED, |speed_mps| (speed_mps * 1000.0).round() as u32);
         match advance.since {
             None => {
-                self.end_part(slot);
+                self.end_stay(slot);
                 self.tracks[slot] = Track::NEW;
+                self.tracks[slot].seen(advance);
             }
             Some(since) => {
+                self.tracks[slot].seen(advance);
                 if advance.position.observed_at > since && !advance.route.is_empty() {
                     self.spread(network, advance, since, slot);
                 }
@@ -206,6 +211,8 @@ impl Accumulator {
                 start_ms: from_ms,
                 end_ms: until_ms,
                 distance_mm,
+                from_m: piece.from_m,
+                to_m: piece.to_m,
                 standing_mm: (index == last && is_standing)
                     .then(|| (to_end_m * 1000.0).round() as u32),
             };
@@ -216,14 +223,10 @@ impl Accumulator {
 
     /// Credits a share to `segment`, split at minute boundaries.
     fn stay(&mut self, slot: usize, segment: u32, entered: bool, share: &Share) {
-        if self.tracks[slot].part.segment != segment || entered {
-            self.end_part(slot);
+        if self.tracks[slot].stay.segment != segment || entered {
+            self.end_stay(slot);
             let minute_ms = self.open_minute_of(share.start_ms);
-            let track = &mut self.tracks[slot];
-            *track = Track::NEW;
-            track.part.segment = segment;
-            track.part.minute_ms = minute_ms;
-            track.entered = entered;
+            self.tracks[slot].enter(segment, minute_ms, entered);
         }
         let (mut start_ms, mut left_mm) = (share.start_ms, share.distance_mm);
         loop {
@@ -239,18 +242,26 @@ impl Accumulator {
             if minute_ms != own_minute_ms {
                 self.late_part_count += 1;
             }
-            if self.tracks[slot].part.minute_ms != minute_ms {
-                self.end_part(slot);
-                self.tracks[slot].part.minute_ms = minute_ms;
+            if self.tracks[slot].stay.minute_ms != minute_ms {
+                self.end_stay(slot);
+                self.tracks[slot].stay.minute_ms = minute_ms;
             }
             let track = &mut self.tracks[slot];
             let span_ms = u32::try_from(span_ms).unwrap_or(0);
-            track.part.distance_mm = track.part.distance_mm.saturating_add(part_mm);
-            track.part.time_ms = track.part.time_ms.saturating_add(span_ms);
+            track.stay.distance_mm = track.stay.distance_mm.saturating_add(part_mm);
+            track.stay.time_ms = track.stay.time_ms.saturating_add(span_ms);
             track.stay_ms = track.stay_ms.saturating_add(span_ms);
+            track.driven_mm = track.driven_mm.saturating_add(part_mm);
+            track.stay.is_proven = track.driven_mm >= PROVEN_MM && track.has_crossed;
+            if minute_ms == own_minute_ms {
+                track
+                    .stay
+                    .trace
+                    .drive(share.line(start_ms, end_ms), minute_ms);
+            }
             if let Some(standing_mm) = share.standing_mm {
-                track.part.standing_ms = track.part.standing_ms.saturating_add(span_ms);
-                track.part.queue_mm = track.part.queue_mm.max(standing_mm);
+                track.stay.standing_ms = track.stay.standing_ms.saturating_add(span_ms);
+                track.stay.queue_mm = track.stay.queue_mm.max(standing_mm);
             }
             left_mm -= part_mm;
             start_ms = end_ms;
@@ -263,8 +274,9 @@ impl Accumulator {
     /// The track leaves its segment at the end: a pass is complete if its start was seen.
     fn leave(&mut self, slot: usize) {
         let track = &mut self.tracks[slot];
-        if track.entered && track.part.segment != NO_SEGMENT {
-            track.part.pass_ms = track.stay_ms.max(1);
+        track.stay.has_left = true;
+        if track.entered && track.stay.segment != NO_SEGMENT {
+            track.stay.pass_ms = track.stay_ms.max(1);
         }
     }
 
@@ -272,39 +284,37 @@ impl Accumulator {
         (at_ms.div_euclid(MINUTE_MS) * MINUTE_MS).max(self.closed_until_ms)
     }
 
-    /// Moves the open part of a track to the finished ones; the stay goes on.
-    fn end_part(&mut self, slot: usize) {
+    /// Moves the open stay of a track to the finished ones; the track stays where it is.
+    fn end_stay(&mut self, slot: usize) {
         let track = &mut self.tracks[slot];
-        if track.has_open_part() {
-            self.parts.push(track.part);
+        if track.has_open_stay() {
+            self.stays.push(track.stay);
         }
-        track.part = Part {
-            minute_ms: track.part.minute_ms,
-            segment: track.part.segment,
-            ..Part::default()
-        };
+        track.stay = track.stay.next(track.stay.segment, track.stay.minute_ms);
     }
 
-    /// Closes `minute` (and everything before it): adds its sums to `into` and forgets them.
+    /// Closes `minute` (and everything before it): adds its sums to `into`, appends its stays to
+    /// `stays` in any order, and forgets both.
     ///
     /// A stay that goes on keeps its place; what later turns out to belong to a closed minute is
     /// credited to the oldest open one and counted in [`BinSums::late_part_count`].
     ///
     /// # Panics
     /// When `into` is of a smaller network.
-    pub fn close(&mut self, minute: Interval, into: &mut BinSums) {
+    pub fn close(&mut self, minute: Interval, into: &mut BinSums, stays: &mut Vec<Stay>) {
         let end_ms = minute.end.as_millis();
         for slot in 0..self.tracks.len() {
-            let part = &self.tracks[slot].part;
-            if part.minute_ms < end_ms {
-                self.end_part(slot);
-                self.tracks[slot].part.minute_ms = end_ms;
+            let stay = &self.tracks[slot].stay;
+            if stay.minute_ms < end_ms {
+                self.end_stay(slot);
+                self.tracks[slot].stay.minute_ms = end_ms;
             }
         }
-        self.parts.retain(|part| {
-            let is_open = part.minute_ms >= end_ms;
+        self.stays.retain(|stay| {
+            let is_open = stay.minute_ms >= end_ms;
             if !is_open {
-                into.add(SegmentId(part.segment), &part.sums());
+                into.add(SegmentId(stay.segment), &stay.sums());
+                stays.push(*stay);
             }
             is_open
         });
@@ -315,7 +325,7 @@ impl Accumulator {
 
     /// Whether nothing waits to be closed.
     pub fn is_empty(&self) -> bool {
-        self.parts.is_empty() && !self.tracks.iter().any(Track::has_open_part)
+        self.stays.is_empty() && !self.tracks.iter().any(Track::has_open_stay)
     }
 }
 

@@ -222,6 +222,15 @@ impl Filter {
         }
     }
 
+    /// What a minute is expected to come to before it is measured: speed over limit, and variance.
+    pub(super) fn expected(&self, params: &FilterParams, usual: f32) -> (f32, f32) {
+        let expected = (usual + self.slow + self.fast).clamp(0.03, 1.0);
+        (
+            expected,
+            self.speed_var() + params.minute_var * scatter(expected),
+        )
+    }
+
     /// How much of the level still rests on what was expected before anything was seen.
     pub(super) fn prior_share(&self) -> f32 {
         (self.slow_var / SLOW_VAR_START).clamp(0.0, 1.0)

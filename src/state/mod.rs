@@ -16,16 +16,22 @@ mod prior;
 mod profile;
 mod readings;
 mod snapshot;
+mod stay;
 mod sums;
 mod traffic;
+mod vetting;
 
 pub use accumulate::Accumulator;
 pub use bytes::SnapshotError;
 pub use detector::{DETECTOR_COUNT_MAX, DetectorError, DetectorKind, DetectorPlace, DetectorTable};
 pub use level::{LevelMeasure, LevelMemory, LevelStandard};
 pub use profile::{Calendar, DayType, Profiles, SLOT_MS};
+pub use stay::Stay;
 pub use sums::{BinSums, SegmentSums};
 pub use traffic::{StateSettings, TrafficState};
+pub use vetting::{
+    DatumVerdict, Doubt, SegmentVerdict, SourceTrust, Vetting, VettingCounts, VettingSettings,
+};
 
 use crate::network::NetworkVersion;
 use crate::units::Interval;
@@ -133,6 +139,10 @@ pub struct SegmentState {
     pub provenance: Provenance,
     /// Distinct road users seen in the minute.
     pub sample_count: u32,
+    /// Independent views (sources, detectors) behind the minute; 0 where nobody was seen.
+    pub view_count: u8,
+    /// Why some reports of the minute were left out.
+    pub doubt: Doubt,
     /// Seconds since the last minute with a measurement of this segment; `None` if never.
     pub age_s: Option<u32>,
 }

@@ -6,7 +6,7 @@
 use super::filter::published_sigma;
 use super::readings::SegmentReading;
 use super::traffic::{NEVER, TrafficState, minute_index};
-use super::{BinSums, Provenance, SegmentState, SegmentSums};
+use super::{BinSums, Doubt, Provenance, SegmentState, SegmentSums};
 use crate::network::{Network, RoadClass, Segment};
 use crate::units::{Interval, SegmentId};
 
@@ -127,6 +127,8 @@ impl TrafficState {
                 _ => Provenance::Estimated,
             },
             sample_count: measured.vehicle_count,
+            view_count: u8::from(measured.vehicle_count > 0) + u8::from(reading.is_some()),
+            doubt: Doubt::None,
             age_s: (last != NEVER).then(|| minute_index.saturating_sub(last) * 60),
         }
     }

@@ -6,6 +6,7 @@
 
 use super::detector::{DetectorKind, DetectorPlace, DetectorTable};
 use super::filter::Measurement;
+use super::vetting::Detected;
 use crate::network::{Network, Segment};
 use crate::observation::DetectorReading;
 use crate::units::{Interval, SegmentId};
@@ -162,6 +163,23 @@ impl SegmentReading {
             ratio: ratio * (1.0 - POINT_SPREAD * POINT_SPREAD),
             variance: relative * ratio.max(0.1) * ratio.max(0.1),
         })
+    }
+
+    /// Vehicles counted at points, with their mean speed; where there are none, passes of the area.
+    pub(super) fn detected(&self) -> Detected {
+        if self.point_count > 0.0 {
+            return Detected {
+                count: self.point_count,
+                speed_mps: self.point_speed_sum_mps / self.point_count,
+            };
+        }
+        if self.area_length_m < AREA_LENGTH_MIN_M || self.area_s < 1.0 {
+            return Detected::default();
+        }
+        Detected {
+            count: self.area_m / self.area_length_m,
+            speed_mps: self.area_m / self.area_s,
+        }
     }
 
     /// The mean to compare the next minute's point speed with.

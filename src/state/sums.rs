@@ -90,6 +90,18 @@ impl BinSums {
         mine.merge(sums);
     }
 
+    /// Takes `sums` for all that was added to one segment.
+    ///
+    /// # Panics
+    /// When `segment` is of another network.
+    pub fn replace(&mut self, segment: SegmentId, sums: &SegmentSums) {
+        let mine = &mut self.sums[segment.index()];
+        if *mine == SegmentSums::default() && *sums != SegmentSums::default() {
+            self.touched.push(segment.0);
+        }
+        *mine = *sums;
+    }
+
     /// Adds all of `other`; the order of merging does not matter.
     ///
     /// # Panics

@@ -1,5 +1,6 @@
 //! The state of every segment, minute by minute: filters, what is usual, neighbours, detectors.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::detector::DetectorTable;
@@ -11,10 +12,11 @@ use super::prior::{LevelPrior, LevelSums};
 use super::profile::{Calendar, Profiles, SLOT_MS};
 use super::readings::{SegmentReading, gather};
 use super::sums::BinSums;
+use super::vetting::Detected;
 use super::{MINUTE_MS, SegmentSums, SnapshotError, StateBatch};
 use crate::network::{Network, Segment};
 use crate::observation::DetectorReading;
-use crate::units::{Interval, Timestamp};
+use crate::units::{Interval, SegmentId, Timestamp};
 
 /// Marks a segment that was never measured.
 pub(super) const NEVER: u32 = u32::MAX;
@@ -120,6 +122,38 @@ impl TrafficState {
     /// When the bytes are not an intact profile file of this network.
     pub fn load_profiles(&mut self, bytes: &[u8]) -> Result<(), SnapshotError> {
         self.profiles.load(&self.network, bytes)
+    }
+
+    /// The network whose state it is.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// The speed expected of a segment in the minute to be closed next, and the standard deviation
+    /// of that, m/s.
+    pub(super) fn expected_mps(&self, segment: SegmentId) -> (f32, f32) {
+        let index = segment.index();
+        let about = self.network.segment(segment);
+        let next = self.last_minute.map(|last| last.plus_millis(MINUTE_MS));
+        let slot = self.profiles.slot_at(next.unwrap_or(Timestamp::MIN));
+        let usual = self.profiles.stored_at(index, slot).speed_mps / about.limit_mps;
+        let (ratio, variance) = self.filters[index].expected(params_of(about), usual);
+        (ratio * about.limit_mps, variance.sqrt() * about.limit_mps)
+    }
+
+    /// What the detectors of each segment counted in `minute`.
+    pub(super) fn detected(
+        &self,
+        minute: Interval,
+        readings: &[DetectorReading],
+    ) -> BTreeMap<SegmentId, Detected> {
+        let mut gathered = Vec::new();
+        let table = &self.settings.detectors;
+        gather(&self.network, table, minute, readings, &mut gathered);
+        let counted = gathered
+            .iter()
+            .map(|reading| (reading.segment, reading.detected()));
+        counted.collect()
     }
 
     /// Where the detectors stand.

@@ -1,7 +1,7 @@
 //! The native probe record, whatever bytes carry it, and the checks that make it an observation.
 
 use crate::observation::{Observation, Origin, RejectReason};
-use crate::units::{Position, SubjectId, Timestamp};
+use crate::units::{ObserverId, Position, SubjectId, Timestamp, ViewId};
 
 use super::subject::subject_id;
 
@@ -82,6 +82,8 @@ impl Fix {
             accuracy_m: None,
             altitude_m: None,
             origin,
+            observer: ObserverId::ITSELF,
+            view: ViewId::NONE,
         })
     }
 }

@@ -167,6 +167,8 @@ fn what_a_unit_perceives_is_put_on_its_lane() {
                 accuracy_m,
                 altitude_m: None,
                 origin: Origin::Rsm,
+                observer: roadcast::units::ObserverId::ITSELF,
+                view: roadcast::units::ViewId::NONE,
             };
             let source = matcher.areas().source_of(&[0], &observation).unwrap();
             let sink = &mut |advance: roadcast::matching::Advance<'_>| {

@@ -123,6 +123,11 @@ impl Drawn {
         name
     }
 
+    /// The segment between two letters.
+    pub(crate) fn segment(&self, name: &str) -> SegmentId {
+        self.segments[name]
+    }
+
     pub(crate) fn point(&self, mark: char) -> Point {
         self.places[&mark]
     }
@@ -240,6 +245,8 @@ impl<'a> Drive<'a> {
             accuracy_m: Some(self.noise_m.max(2.0)),
             altitude_m: None,
             origin: Origin::Probe,
+            observer: roadcast::units::ObserverId::ITSELF,
+            view: roadcast::units::ViewId::NONE,
         });
         self.truth.push(stretch.to_owned());
         self.at_ms += self.step_ms;

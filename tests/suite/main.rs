@@ -1,6 +1,7 @@
 //! The quick tests: one binary, one module a room.
 
 mod area;
+mod attacks;
 mod datum;
 mod devices;
 mod drawn;

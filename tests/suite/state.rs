@@ -12,7 +12,7 @@ use roadcast::state::{
     Accumulator, BinSums, DetectorKind, DetectorPlace, DetectorTable, Profiles, Provenance,
     SegmentSums, SnapshotError, StateBatch, StateSettings, TrafficState,
 };
-use roadcast::units::{Interval, Position, SegmentId, SubjectId, Timestamp};
+use roadcast::units::{Interval, Position, SegmentId, SubjectId, Timestamp, ViewId};
 
 const LIMIT_MPS: f32 = 50.0 / 3.6;
 
@@ -103,6 +103,7 @@ impl Step {
                     speed_mps: None,
                     origin: Origin::Probe,
                 },
+                view: ViewId::NONE,
                 since: Some(Timestamp::from_secs(self.from_s)),
                 route: &self.route,
                 junction_m: self.junction_m,
@@ -113,7 +114,7 @@ impl Step {
 
 fn close(network: &Network, from: &mut Accumulator, index: i64) -> BinSums {
     let mut sums = BinSums::new(network.segment_count());
-    from.close(minute(index), &mut sums);
+    from.close(minute(index), &mut sums, &mut Vec::new());
     sums
 }
 
@@ -200,6 +201,7 @@ fn reported_speeds_a_second_apart_are_integrated_over_noisy_positions() {
                     speed_mps: Some(speed_mps),
                     origin: Origin::Bsm,
                 },
+                view: ViewId::NONE,
                 since: (second > 0).then(|| Timestamp::from_secs(second - 1)),
                 route: if second > 0 { &route } else { &[] },
                 junction_m: 0.0,

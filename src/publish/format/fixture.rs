@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crate::forecast::{ForecastBatch, STEP_COUNT, SpeedQuantiles};
 use crate::guide::{Diversion, Evidence, Guidance, GuidanceKind, JamWarning};
 use crate::network::{Network, NetworkBuilder, RoadClass, SegmentDraft, SegmentFlags};
-use crate::state::{Level, Provenance, SegmentState, StateBatch};
+use crate::state::{Doubt, Level, Provenance, SegmentState, StateBatch};
 use crate::units::{Interval, Position, SegmentId, Timestamp};
 
 pub(crate) fn network() -> Network {
@@ -67,6 +67,12 @@ pub(crate) fn state(network: &Network) -> StateBatch {
             level: levels[index % levels.len()],
             provenance: Provenance::Observed,
             sample_count: 4 + index as u32,
+            view_count: 1 + index as u8,
+            doubt: if index == 2 {
+                Doubt::Unproven
+            } else {
+                Doubt::None
+            },
             age_s: (index != 3).then_some(0),
         })
         .collect();

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::json::JsonBuffer;
 use super::{Privacy, TOPIC_ROOT, TileTable};
 use crate::publish::OutMessage;
-use crate::state::{SegmentState, StateBatch};
+use crate::state::{Doubt, SegmentState, StateBatch};
 
 /// The state of every segment of one tile in one closed minute.
 ///
@@ -49,6 +49,13 @@ pub struct SegmentStateEntry {
     /// Distinct road users seen in the minute; absent where they are fewer than `min_subjects`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sample_count: Option<u32>,
+    /// Independent views (sources, roadside units, detectors) behind the minute; absent where
+    /// `sample_count` is or nobody was seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub views: Option<u8>,
+    /// Why some reports of the minute were not believed; absent where all were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doubt: Option<DoubtLabel>,
     /// Seconds since the last minute with a measurement here; absent if never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub age_s: Option<u32>,
@@ -73,6 +80,20 @@ pub enum ProvenanceLabel {
     Estimated,
     /// Only the profile speaks.
     Profile,
+}
+
+/// Why reports were not believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DoubtLabel {
+    /// Their source has lost trust, or its positions are in another datum than it states.
+    Distrusted,
+    /// A crowd of slow vehicles that appeared here and had never driven anywhere.
+    Unproven,
+    /// A queue that fills the road, through which others drove.
+    Ghost,
+    /// A sudden drop of speed that too few independent views tell.
+    Uncorroborated,
 }
 
 /// JSON bytes one segment takes at most in practice, to size buffers.
@@ -133,6 +154,15 @@ pub(crate) fn write_segment_state(json: &mut JsonBuffer, state: &SegmentState, p
     if let Some(count) = privacy.sample_count(state.sample_count) {
         json.raw(",\"sample_count\":");
         json.int(i64::from(count));
+    }
+    if state.view_count > 0 && privacy.sample_count(state.sample_count).is_some() {
+        json.raw(",\"views\":");
+        json.int(i64::from(state.view_count));
+    }
+    if state.doubt != Doubt::None {
+        json.raw(",\"doubt\":\"");
+        json.raw(state.doubt.label());
+        json.raw("\"");
     }
     if let Some(age_s) = state.age_s {
         json.raw(",\"age_s\":");

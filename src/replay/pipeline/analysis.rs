@@ -1,4 +1,4 @@
-//! The analysis on its thread: merges the shards' sums minute by minute and runs stage 2.
+//! The analysis on its thread: merges what the shards hand over minute by minute and runs stage 2.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,12 +8,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, anyhow};
 
 use super::{Latency, spawn, stage_ended};
-use crate::engine::Analysis;
+use crate::engine::{Analysis, Closed};
 use crate::forecast::{ForecastBatch, ForecastRequest, Forecaster, ProfileResidual};
-use crate::matching::MatchedPosition;
 use crate::observation::DetectorReading;
 use crate::replay::outputs::{MinuteTimes, OutputSink};
-use crate::state::BinSums;
+use crate::state::VettingCounts;
 use crate::units::Interval;
 
 pub(super) enum ToAnalysis {
@@ -21,10 +20,9 @@ pub(super) enum ToAnalysis {
         minute: Interval,
         detectors: Vec<DetectorReading>,
     },
-    Sums {
+    Closed {
         minute: Interval,
-        sums: BinSums,
-        present: Vec<MatchedPosition>,
+        closed: Closed,
     },
     Snapshot(SyncSender<Vec<u8>>),
     Barrier(SyncSender<()>),
@@ -33,8 +31,7 @@ pub(super) enum ToAnalysis {
 #[derive(Default)]
 pub(super) struct PendingMinute {
     detectors: Vec<DetectorReading>,
-    sums: Option<BinSums>,
-    present: Vec<MatchedPosition>,
+    closed: Option<Closed>,
     missing: usize,
 }
 
@@ -44,7 +41,7 @@ pub(super) struct AnalysisWorker<S> {
     pub(super) forecasts: Forecasts,
     pub(super) shard_count: usize,
     pub(super) pending: BTreeMap<Interval, PendingMinute>,
-    pub(super) return_sums: SyncSender<BinSums>,
+    pub(super) return_closed: SyncSender<Closed>,
     pub(super) state_us: Latency,
     pub(super) forecast_us: Latency,
     pub(super) guide_us: Latency,
@@ -53,6 +50,7 @@ pub(super) struct AnalysisWorker<S> {
 pub(super) struct AnalysisEnd<S> {
     pub(super) sink: S,
     pub(super) profiles: Vec<u8>,
+    pub(super) vetting: VettingCounts,
     pub(super) state_us: Latency,
     pub(super) forecast_us: Latency,
     pub(super) guide_us: Latency,
@@ -68,17 +66,12 @@ impl<S: OutputSink> AnalysisWorker<S> {
                         minute,
                         PendingMinute {
                             detectors,
-                            sums: None,
-                            present: Vec::new(),
+                            closed: None,
                             missing,
                         },
                     );
                 }
-                ToAnalysis::Sums {
-                    minute,
-                    sums,
-                    present,
-                } => self.collect(minute, sums, present)?,
+                ToAnalysis::Closed { minute, closed } => self.collect(minute, closed)?,
                 ToAnalysis::Snapshot(reply) => {
                     let mut bytes = Vec::new();
                     self.stage2.snapshot(&mut bytes);
@@ -92,6 +85,7 @@ impl<S: OutputSink> AnalysisWorker<S> {
         self.stage2.save_profiles(&mut profiles);
         Ok(AnalysisEnd {
             profiles,
+            vetting: *self.stage2.vetting().counts(),
             sink: self.sink,
             state_us: self.state_us,
             forecast_us: self.forecast_us,
@@ -99,52 +93,41 @@ impl<S: OutputSink> AnalysisWorker<S> {
         })
     }
 
-    /// Merges one shard's sums; the last one of a minute closes it. Shards close minutes in order,
-    /// so minutes complete in order too.
-    fn collect(
-        &mut self,
-        minute: Interval,
-        mut sums: BinSums,
-        present: Vec<MatchedPosition>,
-    ) -> anyhow::Result<()> {
+    /// Merges what one shard hands over; the last one of a minute closes it. Shards close minutes in
+    /// order, so minutes complete in order too.
+    fn collect(&mut self, minute: Interval, mut closed: Closed) -> anyhow::Result<()> {
         let pending = self
             .pending
             .get_mut(&minute)
-            .context("sums of a minute never closed")?;
+            .context("a shard closed a minute that the front did not")?;
         pending.missing -= 1;
-        if pending.present.is_empty() {
-            pending.present = present;
-        } else {
-            pending.present.extend(present);
-        }
-        match &mut pending.sums {
-            None => pending.sums = Some(sums),
+        match &mut pending.closed {
+            None => pending.closed = Some(closed),
             Some(merged) => {
-                merged.merge(&sums);
-                sums.clear();
-                drop(self.return_sums.try_send(sums));
+                merged.merge(&closed);
+                closed.clear();
+                drop(self.return_closed.try_send(closed));
             }
         }
         if pending.missing > 0 {
             return Ok(());
         }
         let pending = self.pending.remove(&minute).unwrap_or_default();
-        let mut sums = pending.sums.context("a minute without sums")?;
-        self.stage2.locate(minute.end, pending.present);
-        self.close(minute, &sums, &pending.detectors)?;
-        sums.clear();
-        drop(self.return_sums.try_send(sums));
+        let mut closed = pending.closed.context("a minute that no shard closed")?;
+        self.close(minute, &mut closed, &pending.detectors)?;
+        closed.clear();
+        drop(self.return_closed.try_send(closed));
         Ok(())
     }
 
     fn close(
         &mut self,
         minute: Interval,
-        sums: &BinSums,
+        closed: &mut Closed,
         detectors: &[DetectorReading],
     ) -> anyhow::Result<()> {
         let started = Instant::now();
-        let (state, request) = self.stage2.close_minute(minute, sums, detectors);
+        let (state, request) = self.stage2.close_minute(minute, closed, detectors);
         let state_s = started.elapsed().as_secs_f64();
         self.sink.state(&state)?;
         let started = Instant::now();

@@ -21,6 +21,7 @@ use crate::forecast::Forecaster;
 use crate::matching::Matcher;
 use crate::network::NetworkVersion;
 use crate::observation::{DetectorReading, RawMessage, RejectCounts};
+use crate::state::VettingCounts;
 use crate::units::Timestamp;
 use crate::wire::DecoderTable;
 
@@ -74,6 +75,8 @@ pub struct RunFigures {
     pub forecast_us: Latency,
     /// Guidance, us.
     pub guide_us: Latency,
+    /// Which reports were believed.
+    pub vetting: VettingCounts,
     /// The profiles learnt, as [`crate::state::Profiles::save`] writes them.
     pub profiles: Vec<u8>,
 }
@@ -139,21 +142,21 @@ impl<S: OutputSink + 'static> Pipeline<S> {
             restore(bytes, &mut front, &mut shards, &mut stage2)?;
         }
         let (to_analysis, analysis_queue) = sync_channel(ANALYSIS_QUEUE_MESSAGES);
-        let (return_sums, spare_sums) = sync_channel(shard_count * 2);
+        let (return_closed, spare) = sync_channel(shard_count * 2);
         let worker = AnalysisWorker {
             stage2,
             sink,
             forecasts: Forecasts::new(forecaster, settings.forecast_deadline)?,
             shard_count,
             pending: BTreeMap::new(),
-            return_sums,
+            return_closed,
             state_us: Latency::default(),
             forecast_us: Latency::default(),
             guide_us: Latency::default(),
         };
         let analysis_thread =
             spawn("analysis", move || worker.run(&analysis_queue)).context("starting analysis")?;
-        let spare_sums = Arc::new(Mutex::new(spare_sums));
+        let spare = Arc::new(Mutex::new(spare));
         let mut threads = Vec::with_capacity(shard_count);
         for shard in shards {
             let (queue, inbox) = sync_channel(SHARD_QUEUE_BATCHES);
@@ -163,7 +166,7 @@ impl<S: OutputSink + 'static> Pipeline<S> {
                 shard,
                 segment_count: matcher.network().segment_count(),
                 to_analysis: to_analysis.clone(),
-                spare_sums: spare_sums.clone(),
+                spare: spare.clone(),
                 return_batch,
                 progress: progress.clone(),
                 match_ns: Latency::default(),
@@ -374,6 +377,7 @@ impl<S: OutputSink + 'static> Pipeline<S> {
         figures.forecast_us = end.forecast_us;
         figures.guide_us = end.guide_us;
         figures.profiles = end.profiles;
+        figures.vetting = end.vetting;
         Ok((figures, end.sink))
     }
 

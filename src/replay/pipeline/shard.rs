@@ -7,9 +7,8 @@ use std::time::{Duration, Instant};
 
 use super::analysis::ToAnalysis;
 use super::{Latency, stage_ended};
-use crate::engine::{Shard, ShardCounts};
+use crate::engine::{Closed, Shard, ShardCounts};
 use crate::observation::Observation;
-use crate::state::BinSums;
 use crate::units::{Interval, SourceId};
 
 /// Observations handed to a shard at once. Chosen; see benches/engine.rs.
@@ -79,7 +78,7 @@ pub(super) struct ShardWorker {
     pub(super) shard: Shard,
     pub(super) segment_count: usize,
     pub(super) to_analysis: SyncSender<ToAnalysis>,
-    pub(super) spare_sums: Arc<Mutex<Receiver<BinSums>>>,
+    pub(super) spare: Arc<Mutex<Receiver<Closed>>>,
     pub(super) return_batch: SyncSender<Observations>,
     pub(super) progress: Arc<Mutex<ShardProgress>>,
     pub(super) match_ns: Latency,
@@ -141,22 +140,17 @@ impl ShardWorker {
 
     fn close(&mut self, minute: Interval) -> bool {
         let spare = self
-            .spare_sums
+            .spare
             .lock()
             .ok()
             .and_then(|spare| spare.try_recv().ok());
-        let mut sums = spare.unwrap_or_else(|| BinSums::new(self.segment_count));
-        let mut present = Vec::new();
-        self.shard.close(minute, &mut sums, &mut present);
+        let mut closed = spare.unwrap_or_else(|| Closed::new(self.segment_count));
+        self.shard.close(minute, &mut closed);
         if let Ok(mut progress) = self.progress.lock() {
             progress.tracks = self.shard.track_count() as u64;
         }
         self.to_analysis
-            .send(ToAnalysis::Sums {
-                minute,
-                sums,
-                present,
-            })
+            .send(ToAnalysis::Closed { minute, closed })
             .is_ok()
     }
 }

@@ -1,7 +1,7 @@
 //! Roadside safety messages.
 
 use crate::observation::{Observation, Origin, RejectReason};
-use crate::units::{Position, SubjectId, Timestamp};
+use crate::units::{ObserverId, Position, SubjectId, Timestamp};
 use crate::wire::asn1::EncodeError;
 use crate::wire::asn1::csae2019::{
     MessageFrame, ParticipantData, ParticipantType, PositionConfidence, PositionConfidenceSet,
@@ -9,7 +9,7 @@ use crate::wire::asn1::csae2019::{
 };
 use crate::wire::asn1::uper;
 use crate::wire::record::Fix;
-use crate::wire::subject::SubjectHasher;
+use crate::wire::subject::{SubjectHasher, subject_id};
 
 use super::calendar::{resolve_second_mark, second_mark};
 use super::quantity::{
@@ -52,6 +52,11 @@ pub fn rsm_subject(rsu_id: [u8; 8], participant_id: u16) -> SubjectId {
         .finish()
 }
 
+/// Who the unit `rsu_id` is as an observer.
+fn observer(rsu_id: [u8; 8]) -> ObserverId {
+    ObserverId::of(subject_id(&rsu_id))
+}
+
 /// What `message` says of `participant`.
 pub(super) fn observation(
     message: &uper::Rsm,
@@ -72,6 +77,7 @@ pub(super) fn observation(
     Ok(Observation {
         accuracy_m: confidence_sigma_m(participant.pos_confidence),
         altitude_m: None,
+        observer: observer(message.id),
         ..fix.observation(Origin::Rsm)?
     })
 }

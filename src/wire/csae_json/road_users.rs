@@ -1,7 +1,7 @@
 //! BSM and RSM in JSON.
 
 use crate::observation::{Observation, Origin, RejectReason};
-use crate::units::{SubjectId, Timestamp};
+use crate::units::{ObserverId, SubjectId, Timestamp};
 use crate::wire::context::Context;
 use crate::wire::csae::resolve_second_mark;
 use crate::wire::gather::{Gather, Record};
@@ -120,6 +120,7 @@ fn perceived(participant: Node<'_>, unit: &str, received_at: Timestamp) -> Recor
     };
     Ok(Observation {
         accuracy_m: accuracy_m(participant)?,
+        observer: ObserverId::of(subject_id(unit.as_bytes())),
         ..fix.observation(Origin::Rsm)?
     })
 }

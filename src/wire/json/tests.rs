@@ -72,6 +72,8 @@ fn reads_the_documented_record() {
             accuracy_m: None,
             altitude_m: None,
             origin: Origin::Probe,
+            observer: crate::units::ObserverId::ITSELF,
+            view: crate::units::ViewId::NONE,
         }]
     );
     assert_eq!(out.rejected.total(), 0);

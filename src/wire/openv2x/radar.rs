@@ -13,7 +13,7 @@ use crate::observation::{
     DetectorReading, EventCode, Observation, Origin, Passage, PassagePart, Reading, RejectReason,
     RoadEvent,
 };
-use crate::units::{Position, Timestamp};
+use crate::units::{ObserverId, Position, Timestamp};
 use crate::wire::context::Context;
 use crate::wire::gather::{Gather, Record};
 use crate::wire::record::{Fix, checked_speed_mps};
@@ -110,7 +110,10 @@ impl Frame {
             speed_mps: node.number("speed")?.map(|kmh| kmh.abs() / 3.6),
             heading_deg: node.number("heading_angle")?,
         };
-        fix.observation(Origin::Rsm)
+        Ok(Observation {
+            observer: ObserverId::of(device),
+            ..fix.observation(Origin::Rsm)?
+        })
     }
 
     fn detector(&self, lane: Node<'_>) -> Record<Arc<str>> {
