@@ -9,6 +9,7 @@ mod guide;
 mod matching;
 mod network;
 mod osm;
+mod radar;
 mod recorded_formats;
 mod replay;
 mod state;
