@@ -5,6 +5,7 @@ mod datum;
 mod devices;
 mod drawn;
 mod forecast;
+mod fuzz;
 mod guide;
 mod matching;
 mod network;
