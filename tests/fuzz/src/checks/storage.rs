@@ -5,7 +5,7 @@
 //! of it is kept, then places and what to change there. So no snapshot lies in the corpus that a
 //! newer build could not read.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use roadcast::engine::{Front, FrontSettings, Routed, Shard};
 use roadcast::matching::{MatchSettings, Matcher};
@@ -95,8 +95,12 @@ fn street() -> Arc<Network> {
 }
 
 fn matcher() -> Arc<Matcher> {
-    let matcher = Matcher::new(street(), MatchSettings::default());
-    Arc::new(matcher.expect("the settings are sound"))
+    static MATCHER: OnceLock<Arc<Matcher>> = OnceLock::new();
+    let made = MATCHER.get_or_init(|| {
+        let matcher = Matcher::new(street(), MatchSettings::default());
+        Arc::new(matcher.expect("the settings are sound"))
+    });
+    Arc::clone(made)
 }
 
 /// A front that has seen a vehicle, a detector and a roadside unit for ten seconds.
@@ -148,10 +152,50 @@ fn new_front(routes: Vec<Route>) -> Front {
     Front::new(table, FrontSettings::default())
 }
 
+/// Snapshots of a front, a shard of one partition and a state that have seen traffic.
+fn sound() -> &'static [Vec<u8>; 3] {
+    static SOUND: OnceLock<[Vec<u8>; 3]> = OnceLock::new();
+    SOUND.get_or_init(|| {
+        let (used, routed) = used_front();
+        let mut front = Vec::new();
+        used.snapshot(&mut front);
+        let mut used = new_shard();
+        for item in routed {
+            if let Routed::Observation {
+                source,
+                observation,
+                ..
+            } = item
+            {
+                used.observe(0, source, &observation);
+            }
+        }
+        assert!(used.counts().used > 5, "{:?}", used.counts());
+        let shard = used.snapshot().remove(0);
+        let mut used = new_state();
+        let minute = Interval {
+            start: START,
+            end: START.plus_millis(MINUTE_MS),
+        };
+        let segments = matcher().network().segment_count();
+        used.close_minute(minute, &BinSums::new(segments), &[]);
+        let mut state = Vec::new();
+        used.snapshot(&mut state);
+        [front, shard, state]
+    })
+}
+
+/// A shard of one partition.
+fn new_shard() -> Shard {
+    Shard::new(matcher(), 0, 256)
+}
+
+fn new_state() -> TrafficState {
+    TrafficState::new(Arc::clone(matcher().network()), StateSettings::default())
+}
+
 fn front(edits: &[u8]) -> bool {
-    let mut snapshot = Vec::new();
-    used_front().0.snapshot(&mut snapshot);
-    let snapshot = damaged(snapshot, edits);
+    let snapshot = damaged(sound()[0].clone(), edits);
     let mut front = new_front(Vec::new());
     if front.restore(&snapshot).is_err() {
         return false;
@@ -165,23 +209,8 @@ fn front(edits: &[u8]) -> bool {
 }
 
 fn shard(edits: &[u8]) -> bool {
-    let matcher = matcher();
-    // One partition a shard.
-    let new = || Shard::new(Arc::clone(&matcher), 0, 256);
-    let mut used = new();
-    for item in used_front().1 {
-        if let Routed::Observation {
-            source,
-            observation,
-            ..
-        } = item
-        {
-            used.observe(0, source, &observation);
-        }
-    }
-    assert!(used.counts().used > 5, "{:?}", used.counts());
-    let snapshot = damaged(used.snapshot().remove(0), edits);
-    let mut shard = new();
+    let snapshot = damaged(sound()[1].clone(), edits);
+    let mut shard = new_shard();
     if shard.restore(0, &snapshot).is_err() {
         return false;
     }
@@ -192,17 +221,8 @@ fn shard(edits: &[u8]) -> bool {
 }
 
 fn state(edits: &[u8]) -> bool {
-    let network = street();
-    let mut used = TrafficState::new(Arc::clone(&network), StateSettings::default());
-    let minute = Interval {
-        start: START,
-        end: START.plus_millis(MINUTE_MS),
-    };
-    used.close_minute(minute, &BinSums::new(network.segment_count()), &[]);
-    let mut snapshot = Vec::new();
-    used.snapshot(&mut snapshot);
-    let snapshot = damaged(snapshot, edits);
-    let mut state = TrafficState::new(network, StateSettings::default());
+    let snapshot = damaged(sound()[2].clone(), edits);
+    let mut state = new_state();
     if state.restore(&snapshot).is_err() {
         return false;
     }
