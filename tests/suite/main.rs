@@ -13,5 +13,6 @@ mod osm;
 mod radar;
 mod recorded_formats;
 mod replay;
+mod round_trips;
 mod state;
 mod wire;
