@@ -121,10 +121,7 @@ fn replayed(
         engine.handle(at, input);
         while let Some(output) = engine.poll_output() {
             if let Output::State(batch) = output {
-                states.insert(
-                    batch.interval.start,
-                    batch.segments[segment.index()].clone(),
-                );
+                states.insert(batch.interval.start, batch.segments[segment.index()]);
             }
         }
     };

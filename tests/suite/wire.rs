@@ -273,7 +273,7 @@ fn payloads_of_every_format_are_shown_on_the_command_line() {
         speed_mps: Some(12.5),
         heading_deg: Some(90.0),
     };
-    let feed = roadcast::wire::gtfs_realtime::encode(bus.observed_at, &[bus.clone()]);
+    let feed = roadcast::wire::gtfs_realtime::encode(bus.observed_at, std::slice::from_ref(&bus));
     check(
         "gtfs-rt",
         &hex_of(&feed),
