@@ -1,13 +1,18 @@
-//! Decoding: nanoseconds a record for each wire format, through the decoder table.
+//! Decoding: bytes to observations for each wire format, through the decoder table.
 //!
-//! Criterion prints time and elements (records) a second of one payload; divide by the records it
-//! holds: 1 for single messages, 50 for batches, 16 for the RSM. Every payload is first decoded and
-//! compared with what was encoded.
+//! First come four plain lines, one for each rate that is asked for on one core, in CPU time, so
+//! that a busy machine takes little away (`-- --speeds` prints these alone). Then criterion prints
+//! time and elements (records) a second of one payload; divide by the records it holds: 1 for single
+//! messages, 50 for batches, 16 for the RSM. Every payload is first decoded and compared with what
+//! was encoded.
+
+#![expect(clippy::print_stdout, reason = "a bench tells its figures")]
 
 use std::hint::black_box;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{Criterion, Throughput, criterion_group};
 use roadcast::observation::{Decoded, RawMessage};
 use roadcast::units::{Position, SourceId, Timestamp};
 use roadcast::wire::csae::{
@@ -127,6 +132,121 @@ fn payloads(records: &[ProbeRecord<'_>]) -> Vec<(&'static str, usize, RawMessage
     out
 }
 
+/// What `message` was read as must be the first records, to the steps of its format.
+fn check(name: &str, count: usize, out: &Decoded, records: &[ProbeRecord<'_>]) {
+    assert_eq!(out.rejected.total(), 0, "{name}");
+    assert_eq!(out.observations.len(), count, "{name}");
+    for (observation, record) in out.observations.iter().zip(records) {
+        assert_eq!(observation.observed_at, record.observed_at, "{name}");
+        let apart_m = observation.position.distance_to(record.position).value();
+        assert!(apart_m < 0.02, "{name}: {apart_m} m");
+        let close = |a: Option<f32>, b: Option<f32>, step: f32| {
+            a.zip(b).is_some_and(|(a, b)| (a - b).abs() <= step)
+        };
+        assert!(close(observation.speed_mps, record.speed_mps, 0.011));
+        assert!(close(observation.heading_deg, record.heading_deg, 0.051));
+    }
+}
+
+/// A rate that roadcast has to reach on one core.
+struct Wanted {
+    /// The payload of that name.
+    payload: &'static str,
+    workload: &'static str,
+    unit: &'static str,
+    /// Records counted as one unit: an RSM is one frame.
+    records_a_unit: usize,
+    units_a_second: f64,
+}
+
+const WANTED: [Wanted; 4] = [
+    Wanted {
+        payload: "bsm",
+        workload: "T/CSAE 53 BSM, bare UPER",
+        unit: "frames",
+        records_a_unit: 1,
+        units_a_second: 500_000.0,
+    },
+    Wanted {
+        payload: "rsm",
+        workload: "T/CSAE 53 RSM of 16 participants, bare UPER",
+        unit: "frames",
+        records_a_unit: 16,
+        units_a_second: 150_000.0,
+    },
+    Wanted {
+        payload: "json_batch",
+        workload: "native JSON, batches of 50",
+        unit: "records",
+        records_a_unit: 1,
+        units_a_second: 3_000_000.0,
+    },
+    Wanted {
+        payload: "protobuf_batch",
+        workload: "native columnar protobuf, batches of 50",
+        unit: "records",
+        records_a_unit: 1,
+        units_a_second: 20_000_000.0,
+    },
+];
+
+/// Time that this thread has been running on a core, where the system tells it (Linux).
+fn cpu_time() -> Option<Duration> {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    let nanos = text.split_whitespace().next()?.parse().ok()?;
+    Some(Duration::from_nanos(nanos))
+}
+
+/// Seconds of this thread that `work` takes: of CPU time, else of wall time.
+fn seconds(work: impl FnOnce()) -> f64 {
+    let (wall, cpu) = (Instant::now(), cpu_time());
+    work();
+    let wall = wall.elapsed();
+    let spent = cpu_time().zip(cpu).map_or(wall, |(end, begin)| end - begin);
+    spent.as_secs_f64()
+}
+
+/// Prints how each of the wanted rates is met: the median of nine runs of a quarter of a second.
+fn speeds() {
+    const RUNS: usize = 9;
+    const RUN_S: f64 = 0.25;
+    let names: Vec<_> = (0..BATCH).map(|n| format!("veh-{n}")).collect();
+    let records = records(&names);
+    let table = table();
+    let mut out = Decoded::default();
+    let clock = if cpu_time().is_some() { "CPU" } else { "wall" };
+    for (name, count, message) in payloads(&records) {
+        let Some(wanted) = WANTED.iter().find(|wanted| wanted.payload == name) else {
+            continue;
+        };
+        let mut decode = |times: usize| {
+            seconds(|| {
+                for _ in 0..times {
+                    table.decode(black_box(&message), &mut out);
+                    black_box(&out);
+                }
+            })
+        };
+        let warm_s = decode(20_000) / 20_000.0;
+        let times = (RUN_S / warm_s) as usize;
+        let mut rates: Vec<f64> = (0..RUNS)
+            .map(|_| (times * count / wanted.records_a_unit) as f64 / decode(times))
+            .collect();
+        rates.sort_by(f64::total_cmp);
+        check(name, count, &out, &records);
+        let (rate, asked) = (rates[RUNS / 2], wanted.units_a_second);
+        println!(
+            "{}: {rate:.0} {} a second of {clock} time on one core (slowest run {:.0}), {} bytes \
+             each; wanted {asked:.0}: {}",
+            wanted.workload,
+            wanted.unit,
+            rates[0],
+            message.payload.len() * wanted.records_a_unit / count,
+            if rate >= asked { "met" } else { "MISSED" },
+        );
+    }
+}
+
 fn decode(c: &mut Criterion) {
     let names: Vec<_> = (0..BATCH).map(|n| format!("veh-{n}")).collect();
     let records = records(&names);
@@ -135,13 +255,7 @@ fn decode(c: &mut Criterion) {
     let mut group = c.benchmark_group("decode");
     for (name, count, message) in payloads(&records) {
         table.decode(&message, &mut out);
-        assert_eq!(out.rejected.total(), 0, "{name}");
-        assert_eq!(out.observations.len(), count, "{name}");
-        for (observation, record) in out.observations.iter().zip(&records) {
-            assert_eq!(observation.observed_at, record.observed_at, "{name}");
-            let apart_m = observation.position.distance_to(record.position).value();
-            assert!(apart_m < 0.02, "{name}: {apart_m} m");
-        }
+        check(name, count, &out, &records);
         eprintln!("{name}: {} bytes a record", message.payload.len() / count);
         group.throughput(Throughput::Elements(count as u64));
         group.bench_function(name, |b| {
@@ -214,4 +328,14 @@ fn peers(c: &mut Criterion) {
 }
 
 criterion_group!(benches, decode, encode, peers);
-criterion_main!(benches);
+
+fn main() {
+    let asked = |flag: &str| std::env::args().any(|argument| argument == flag);
+    if !asked("--test") && !asked("--list") {
+        speeds();
+    }
+    if !asked("--speeds") {
+        benches();
+        Criterion::default().configure_from_args().final_summary();
+    }
+}

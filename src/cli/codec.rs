@@ -1,4 +1,5 @@
-//! `roadcast decode` and `roadcast encode`: message frames as lines of JSON, and back.
+//! `roadcast decode` and `roadcast encode`: message frames as lines of JSON, and back; of the other
+//! formats, what roadcast understands of a payload.
 //!
 //! A frame is a line of hexadecimal digits on one side and `{"kind":…,"message":…}` on the other;
 //! what cannot be read or written becomes `{"error":…}` in its place. With `--envelope` a line is
@@ -10,13 +11,32 @@ use std::process::ExitCode;
 use anyhow::Context;
 use serde_json::{Map, Value, json};
 
-use super::UsageError;
+use super::{UsageError, understood};
 use crate::units::Timestamp;
 use crate::wire::asn1::json::{from_frame, hex_of, octets_of, to_frame};
 use crate::wire::csae::{Envelope, encode_envelope};
 use crate::wire::{Dialect, Format};
 
-/// Options of `roadcast decode` and `roadcast encode`.
+/// Options of `roadcast decode`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct DecodeArgs {
+    /// Wire format of the input: csae-uper, csae-uper-envelope, json, json-records, protobuf, huawei,
+    /// openv2x, its0117, jtt808, its-client or gtfs-rt. Binary ones come as hexadecimal lines, the
+    /// others as they are, a payload a line.
+    #[arg(long)]
+    format: Format,
+    /// Release of T/CSAE 53 that the source speaks: 2019, or 2020 with T/CSAE 157. Never guessed;
+    /// csae-uper needs it.
+    #[arg(long)]
+    dialect: Option<Dialect>,
+    /// Frames come in the RSU-to-centre envelope; the same as the format csae-uper-envelope.
+    #[arg(long)]
+    envelope: bool,
+    #[command(flatten)]
+    receipt: understood::Receipt,
+}
+
+/// Options of `roadcast encode`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Wire format of the frames: csae-uper or csae-uper-envelope.
@@ -43,23 +63,52 @@ impl Args {
 }
 
 /// Runs `roadcast decode`.
-pub(crate) fn decode(args: &Args) -> anyhow::Result<ExitCode> {
-    let enveloped = args.is_enveloped()?;
+pub(crate) fn decode(args: &DecodeArgs) -> anyhow::Result<ExitCode> {
+    match (args.format, args.dialect) {
+        (Format::CsaeUper { envelope, .. }, Some(dialect)) => {
+            decode_frames(dialect, envelope || args.envelope)
+        }
+        (Format::CsaeUper { .. }, None) => {
+            let problem = "--format csae-uper needs --dialect 2019 or 2020";
+            Err(UsageError(problem.to_owned()).into())
+        }
+        (other, None) if !args.envelope => decode_payloads(other, &args.receipt),
+        (other, _) => {
+            let problem = format!("--format {other} has neither dialect nor envelope");
+            Err(UsageError(problem).into())
+        }
+    }
+}
+
+fn decode_frames(dialect: Dialect, enveloped: bool) -> anyhow::Result<ExitCode> {
     each_line(|line, out| {
         let Some(bytes) = octets_of(line) else {
-            return print(
-                out,
-                &error("not_hex: an odd count of digits, or other characters"),
-            );
+            return print(out, &not_hex());
         };
         if enveloped {
-            for line in enveloped_lines(args.dialect, &bytes) {
+            for line in enveloped_lines(dialect, &bytes) {
                 print(out, &line)?;
             }
         } else {
-            print(out, &frame_line(args.dialect, &bytes))?;
+            print(out, &frame_line(dialect, &bytes))?;
         }
         Ok(())
+    })
+}
+
+fn decode_payloads(format: Format, receipt: &understood::Receipt) -> anyhow::Result<ExitCode> {
+    let is_binary = matches!(
+        format,
+        Format::NativeProtobuf | Format::Jtt808 | Format::GtfsRealtime
+    );
+    each_line(|line, out| {
+        let octets = is_binary.then(|| octets_of(line));
+        let line = match &octets {
+            None => understood::line(format, line.as_bytes(), receipt),
+            Some(Some(octets)) => understood::line(format, octets, receipt),
+            Some(None) => not_hex(),
+        };
+        print(out, &line)
     })
 }
 
@@ -107,6 +156,10 @@ fn each_line(
 fn print(out: &mut dyn Write, line: &Value) -> anyhow::Result<()> {
     writeln!(out, "{line}")?;
     Ok(())
+}
+
+fn not_hex() -> Value {
+    error("not_hex: an odd count of digits, or other characters")
 }
 
 fn error(problem: &str) -> Value {

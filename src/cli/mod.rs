@@ -15,6 +15,7 @@ mod record;
 mod replay;
 mod serve;
 mod train;
+mod understood;
 
 /// Exit code for wrong usage or configuration (`EX_USAGE` of sysexits.h).
 const USAGE: u8 = 64;
@@ -48,8 +49,9 @@ enum Command {
     Match(matching::Args),
     /// Train a forecasting model.
     Train(train::Args),
-    /// Show message frames, hexadecimal lines on standard input, as lines of JSON.
-    Decode(codec::Args),
+    /// Show message frames, hexadecimal lines on standard input, as lines of JSON; of other formats
+    /// what is understood of each payload.
+    Decode(codec::DecodeArgs),
     /// Write lines of JSON on standard input, as `decode` shows them, as hexadecimal lines.
     Encode(codec::Args),
 }

@@ -37,7 +37,8 @@ pub(crate) struct Args {
     /// recordings.
     #[arg(long, required = true, num_args = 1..)]
     input: Vec<PathBuf>,
-    /// SUMO additional files that say where the detectors stand.
+    /// Files that say where the detectors stand: CSV (id, lon, lat, heading, lane, length) or SUMO
+    /// additional files.
     #[arg(long, num_args = 1..)]
     detectors: Vec<PathBuf>,
     /// Configuration file.
@@ -100,7 +101,8 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     analysis.vetting = config.vetting;
     for path in config.raw.state.detectors.iter().chain(&args.detectors) {
         let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
-        analysis.state.detectors.read_sumo(&network, &bytes)?;
+        let name = path.to_string_lossy();
+        analysis.state.detectors.read(&network, &name, &bytes)?;
     }
     if let Some(path) = &args.profiles {
         let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;

@@ -255,7 +255,8 @@ pub struct RawState {
     pub utc_offset_s: i64,
     /// Local dates (YYYY-MM-DD) that are public holidays.
     pub holidays: Vec<String>,
-    /// SUMO additional files that say where detectors stand.
+    /// Files that say where detectors stand: CSV (id, lon, lat, heading, lane, length) or SUMO
+    /// additional files.
     pub detectors: Vec<PathBuf>,
     /// File of learnt profiles, read at start and written at every snapshot; empty for none.
     pub profiles_file: PathBuf,

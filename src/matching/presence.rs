@@ -108,9 +108,9 @@ impl Whereabouts {
 
 const SNAPSHOT_VERSION: u8 = 1;
 const RECORD_BYTES: usize = 37;
-/// Most track slots a snapshot may name: far above any partition, so that a damaged one cannot ask
-/// for all memory.
-const TRACKS_MAX: u32 = 1 << 24;
+/// Most track slots a snapshot may name: far above any partition, so that a damaged one asks for
+/// some 100 MB at most.
+const TRACKS_MAX: u32 = 1 << 20;
 
 fn read_record(record: &[u8; RECORD_BYTES]) -> (u32, MatchedPosition) {
     fn at<const N: usize>(record: &[u8; RECORD_BYTES], from: usize) -> [u8; N] {

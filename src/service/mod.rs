@@ -259,7 +259,8 @@ fn parts(config: &Config, network: Arc<Network>) -> anyhow::Result<Parts> {
     };
     for path in &config.raw.state.detectors {
         let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
-        state.detectors.read_sumo(&network, &bytes)?;
+        let name = path.to_string_lossy();
+        state.detectors.read(&network, &name, &bytes)?;
     }
     let profiles_file = &config.raw.state.profiles_file;
     let profiles = if profiles_file.as_os_str().is_empty() || !profiles_file.exists() {

@@ -1,6 +1,6 @@
 //! Where detectors stand: detector id to segment, offset, lane and kind.
 //!
-//! Read from SUMO additional files; readings of detectors that are not listed are refused by the
+//! Read from SUMO additional files, or from CSV with positions; readings of detectors that are not listed are refused by the
 //! caller ([`crate::observation::RejectReason::UnknownDetector`]).
 
 use std::collections::BTreeMap;
@@ -49,6 +49,14 @@ pub enum DetectorError {
         /// What the parser said.
         problem: String,
     },
+    /// A row of CSV, or its header, is not as it should be.
+    #[error("detector file, line {line}: {problem}")]
+    Csv {
+        /// Which line, from 1; 0 where the parser does not say.
+        line: u64,
+        /// What is wrong there.
+        problem: String,
+    },
     /// There are more than [`DETECTOR_COUNT_MAX`] detectors.
     #[error("more than {DETECTOR_COUNT_MAX} detectors")]
     TooMany,
@@ -65,6 +73,11 @@ impl DetectorTable {
     /// Adds or replaces one detector.
     pub fn insert(&mut self, id: &str, place: DetectorPlace) {
         self.places.insert(id.into(), place);
+    }
+
+    /// Lists an entry that could not be placed.
+    pub(super) fn skip(&mut self, id: &str) {
+        self.skipped.push(id.to_owned());
     }
 
     /// Adds the detectors of a SUMO additional file: `e1Detector`, `inductionLoop`, `e2Detector`,

@@ -9,6 +9,7 @@ mod accumulate;
 mod accumulate_snapshot;
 mod bytes;
 mod detector;
+mod detector_places;
 mod filter;
 mod level;
 mod picture;

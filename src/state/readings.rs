@@ -22,6 +22,10 @@ const AREA_SIGMA: (f32, f32) = (0.01, 0.12);
 /// Shortest covered length that counts, m: below it the meaning of a mean speed is lost.
 const AREA_LENGTH_MIN_M: f32 = 5.0;
 
+/// Slowest speed of counted vehicles that still says how long they were there, m/s. Chosen: below it
+/// they stand.
+const AREA_SPEED_MIN_MPS: f32 = 0.1;
+
 /// How much of a point speed's deviation from its own mean the speed of a signalised segment
 /// shows, and the standard deviation of the rest in units of the limit (fitted).
 const POINT_SLOPE: f32 = 0.5;
@@ -84,7 +88,10 @@ impl SegmentReading {
         let speed_mps = reading.speed_mps.unwrap_or(0.0).max(0.0);
         match place.kind {
             DetectorKind::Area => {
-                let seconds = reading.sampled_seconds.unwrap_or(0.0).max(0.0);
+                let seconds = match reading.sampled_seconds {
+                    Some(seconds) => seconds.max(0.0),
+                    None => passing_s(reading, place.length_m),
+                };
                 self.area_lanes = self.area_lanes.saturating_add(lane);
                 self.area_s += seconds;
                 self.area_m += seconds * speed_mps;
@@ -205,6 +212,14 @@ impl SegmentReading {
         let scale = (lanes / f32::from(seen_lanes)).max(1.0);
         (self.interval_s > 0.0).then(|| count * scale * 3600.0 / self.interval_s)
     }
+}
+
+/// Vehicle-seconds inside an area of `length_m` whose detector counts vehicles and their mean speed
+/// but not the time: that of all of them passing.
+fn passing_s(reading: &DetectorReading, length_m: f32) -> f32 {
+    reading.speed_mps.map_or(0.0, |speed_mps| {
+        reading.vehicle_count.max(0.0) * length_m / speed_mps.max(AREA_SPEED_MIN_MPS)
+    })
 }
 
 /// Gathers the readings that ended in `minute` by segment, in segment order. Readings of unknown

@@ -11,14 +11,16 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::observation::{Decoded, DetectorReading, RejectReason};
+use crate::observation::{Decoded, DetectorReading, RejectReason, SignalReading};
 use crate::units::{Position, Timestamp};
 
 use super::context::Context;
-use super::csae_json;
+use super::csae_json::{self, Coordinates};
 use super::gather::{Gather, Record};
 use super::iso_time;
 use super::tree::{self, Node};
+
+pub use super::csae_json::DownEvent;
 
 /// Adds what `payload` holds to `out`; records beyond the limit are counted, not used.
 pub fn decode(payload: &[u8], context: &Context<'_>, out: &mut Decoded) {
@@ -130,31 +132,6 @@ fn section_flow(node: Node<'_>, context: &Context<'_>) -> Record<DetectorReading
     })
 }
 
-/// One event for [`encode_rsi`].
-#[derive(Clone, Debug, PartialEq)]
-pub struct DownEvent<'a> {
-    /// Number of the event at its source, 0 to 255.
-    pub event_id: u8,
-    /// Event type of GB/T 29100; 707 is congestion.
-    pub event_type: u32,
-    /// Where, in the datum of the receiver.
-    pub position: Position,
-    /// How far around `position` it reaches, metres.
-    pub radius_m: f64,
-    /// 0 (lowest) to 7 (highest).
-    pub priority: u8,
-    /// The stretches concerned, 1 to 8, each a line along the traffic.
-    pub paths: &'a [Vec<Position>],
-    /// Half width of the paths, metres.
-    pub path_radius_m: f64,
-    /// Text of up to 255 characters.
-    pub description: Option<&'a str>,
-    /// How sure it is, `0.0..=1.0`.
-    pub confidence: Option<f64>,
-    /// From when and until when, to the minute.
-    pub valid: (Timestamp, Timestamp),
-}
-
 /// Wraps `content` as messages down to devices are: `{"name", "content": "<JSON>"}`.
 pub fn encode_down(name: &str, content: &Value) -> Vec<u8> {
     let message = json!({"name": name, "content": content.to_string()});
@@ -162,7 +139,7 @@ pub fn encode_down(name: &str, content: &Value) -> Vec<u8> {
 }
 
 /// Writes events for the unit `unit` at `reference`; with `sequence` it is asked to acknowledge.
-/// Positions have 7 decimals, distances steps of 0.1 m, times are minutes of the UTC year.
+/// Positions are degrees with 7 decimals, distances steps of 0.1 m, times minutes of the UTC year.
 pub fn encode_rsi(
     unit: &str,
     issued_at: Timestamp,
@@ -170,16 +147,11 @@ pub fn encode_rsi(
     events: &[DownEvent<'_>],
     sequence: Option<&str>,
 ) -> Vec<u8> {
-    let events: Vec<Value> = events.iter().map(event_value).collect();
+    let message = csae_json::rsi_value(unit, issued_at, reference, events, Coordinates::Degrees);
     let mut content = json!({
         "rsiSourceId": "roadcast",
         "ack": sequence.is_some(),
-        "rsiDatas": [{
-            "id": unit,
-            "timeStamp": super::csae::minute_of_the_year(issued_at),
-            "refPos": position_value(reference),
-            "rtes": events,
-        }],
+        "rsiDatas": [message],
     });
     if let (Some(sequence), Some(members)) = (sequence, content.as_object_mut()) {
         members.insert("seqNum".to_owned(), sequence.into());
@@ -187,46 +159,12 @@ pub fn encode_rsi(
     encode_down("RSI", &content)
 }
 
-fn event_value(event: &DownEvent<'_>) -> Value {
-    let paths: Vec<Value> = event
-        .paths
-        .iter()
-        .map(|path| {
-            let points: Vec<Value> = path.iter().copied().map(position_value).collect();
-            json!({"activePath": points, "pathRadius": steps(event.path_radius_m, 10.0)})
-        })
-        .collect();
-    let minute = super::csae::minute_of_the_year;
-    let mut value = json!({
-        "rteId": event.event_id,
-        "eventType": event.event_type,
-        "eventSource": "detection",
-        "eventPosition": position_value(event.position),
-        "eventRadius": steps(event.radius_m, 10.0),
-        "eventPriority": event.priority.min(7),
-        "referencePaths": paths,
-        "timeDetails": {"startTime": minute(event.valid.0), "endTime": minute(event.valid.1)},
-    });
-    if let Some(members) = value.as_object_mut() {
-        if let Some(text) = event.description {
-            members.insert("eventDescription".to_owned(), text.into());
-        }
-        if let Some(share) = event.confidence {
-            let steps = steps(share.clamp(0.0, 1.0), 200.0);
-            members.insert("eventConfidence".to_owned(), steps.into());
-        }
-    }
-    value
-}
-
-fn steps(value: f64, per_unit: f64) -> i64 {
-    (value * per_unit).round() as i64
-}
-
-/// Degrees with 7 decimals, always with a fraction: an integer would mean 1e-7 degree.
-fn position_value(position: Position) -> Value {
-    let rounded = |degrees: f64| (degrees * 1e7).round() / 1e7;
-    json!({"lat": rounded(position.lat_deg), "lon": rounded(position.lon_deg)})
+/// Writes what signals show, for units and vehicles: consecutive readings of one junction and time
+/// become one intersection, of one phase its states. Times are ms, what is left steps of 0.1 s (the
+/// value for unknown from an hour on). A junction named `region-id` leaves as its two numbers, as in
+/// T/CSAE 53, any other as its name.
+pub fn encode_spat(signals: &[SignalReading]) -> Vec<u8> {
+    encode_down("SPAT", &csae_json::spat_value(signals))
 }
 
 #[cfg(test)]

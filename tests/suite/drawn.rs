@@ -30,7 +30,11 @@ pub(crate) struct Drawn {
 /// `A>B trunk_link`, `A>B trunk+1` on the first level up) and the name after the class; `banned` lists forbidden turns as `ABC` (from AB
 /// into BC) and manoeuvres over more segments as `ABCD`.
 pub(crate) fn draw(map: &str, ways: &[&str], banned: &[&str]) -> Drawn {
-    let origin = Position::new(114.3055, 30.5931);
+    draw_at(Position::new(114.3055, 30.5931), map, ways, banned)
+}
+
+/// Draws a network whose first character lies at `origin`; see [`draw`].
+pub(crate) fn draw_at(origin: Position, map: &str, ways: &[&str], banned: &[&str]) -> Drawn {
     let frame = LocalFrame::new(origin);
     let mut places = BTreeMap::new();
     for (row, line) in map.lines().enumerate() {

@@ -7,12 +7,12 @@ use std::process::{Command, Stdio};
 
 use bytes::Bytes;
 use roadcast::observation::{Decoded, Origin, RawMessage, RejectReason};
-use roadcast::units::SourceId;
+use roadcast::units::{Position, SourceId, Timestamp};
 use roadcast::wire::asn1::csae2019::{self, MessageFrame};
 use roadcast::wire::asn1::json::{from_frame, hex_of, octets_of, to_frame};
 use roadcast::wire::asn1::{FrameError, csae2020};
 use roadcast::wire::csae::{self, Envelope};
-use roadcast::wire::{DecodeLimits, DecoderTable, Dialect, Format, Route};
+use roadcast::wire::{DecodeLimits, DecoderTable, Dialect, Format, Route, subject_id};
 
 /// The folder of field recordings, or `None` with a message where it is not there.
 fn csae_folder() -> Option<PathBuf> {
@@ -107,6 +107,19 @@ fn field_envelopes_are_understood() {
     let bsm = decode("BSM");
     assert_eq!(bsm.observations.len(), 2, "{bsm:?}");
     assert!(bsm.observations.iter().all(|o| o.origin == Origin::Bsm));
+    // Sent at 07:52:09.636, millisecond 9500 of the minute.
+    let [first, second] = bsm.observations[..] else {
+        panic!("{bsm:?}")
+    };
+    assert_eq!(first.observed_at.as_millis(), 1_605_340_329_500);
+    assert_eq!(second.observed_at, first.observed_at);
+    assert_eq!(first.position, Position::new(116.350_950_3, 39.976_464_5));
+    assert_eq!(second.position, Position::new(116.350_895_8, 39.976_449_8));
+    assert_eq!((first.speed_mps, second.speed_mps), (Some(0.0), Some(0.0)));
+    let headings = [first.heading_deg, second.heading_deg];
+    assert_eq!(headings, [Some(77.0125), Some(177.9875)]);
+    assert_eq!(first.subject, subject_id(b"\xbe\xa9B88888"));
+    assert_eq!(second.subject, subject_id(&[0; 8]));
     // The unit of this recording saw one bicycle.
     let rsm = decode("RSM");
     assert_eq!(
@@ -122,6 +135,30 @@ fn field_envelopes_are_understood() {
             "{kind}: {out:?}"
         );
         assert!(out.observations.is_empty());
+    }
+}
+
+#[test]
+fn the_vehicle_of_the_field_frame_is_where_it_says() {
+    let Some(folder) = csae_folder() else { return };
+    let (_, wire) = vectors(&folder)
+        .into_iter()
+        .find(|(name, _)| name == "java-bsmframe")
+        .expect("the frame is in the table");
+    let near = Timestamp::from_millis(1_605_340_367_500);
+    for dialect in Dialect::ALL {
+        let mut out = Decoded::default();
+        csae::decode(&wire, dialect, near, 10, &mut out);
+        let [car] = out.observations[..] else {
+            panic!("{out:?}")
+        };
+        assert_eq!(car.observed_at.as_millis(), 1_605_340_367_091);
+        assert_eq!(car.position, Position::new(112.879_997_1, 28.126_034_3));
+        assert_eq!(car.speed_mps, Some(0.12));
+        assert_eq!(car.heading_deg, Some(74.3));
+        // Both axes 48 steps of 0.05 m.
+        assert!((car.accuracy_m.unwrap() - 2.4).abs() < 1e-6);
+        assert_eq!(car.subject, subject_id(b"00143101"));
     }
 }
 
@@ -175,23 +212,100 @@ fn frames_of_the_2020_release_are_no_frames_of_2019() {
 
 /// What `roadcast COMMAND` prints for `input`, in the 2019 dialect.
 fn piped(command: &str, envelope: bool, input: &str) -> String {
-    let mut roadcast = Command::new(env!("CARGO_BIN_EXE_roadcast"));
-    roadcast.args([command, "--format", "csae-uper", "--dialect", "2019"]);
-    if envelope {
-        roadcast.arg("--envelope");
-    }
-    let mut child = roadcast
+    let mut arguments = vec![command, "--format", "csae-uper", "--dialect", "2019"];
+    arguments.extend(envelope.then_some("--envelope"));
+    let (text, code) = run(&arguments, input);
+    assert_eq!(code, Some(0), "{command}");
+    text
+}
+
+/// What `roadcast` prints for `input`, and its exit code.
+fn run(arguments: &[&str], input: &str) -> (String, Option<i32>) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_roadcast"))
+        .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
+        .stderr(Stdio::null())
         .spawn()
         .expect("roadcast starts");
     // The lines are few enough for the pipes: nothing has to be read meanwhile.
     let mut stdin = child.stdin.take().expect("a pipe");
-    stdin.write_all(input.as_bytes()).expect("roadcast reads");
+    // Wrong usage ends it before it reads.
+    stdin.write_all(input.as_bytes()).ok();
     drop(stdin);
     let output = child.wait_with_output().expect("roadcast ends");
-    assert!(output.status.success(), "{command}: {}", output.status);
-    String::from_utf8(output.stdout).expect("UTF-8")
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    (text, output.status.code())
+}
+
+#[test]
+fn payloads_of_every_format_are_shown_on_the_command_line() {
+    let check = |format: &str, payload: &str, expected: serde_json::Value| {
+        let arguments = [
+            "decode",
+            "--format",
+            format,
+            "--received-at",
+            "1764000000000",
+        ];
+        let (text, code) = run(&arguments, &format!("{payload}\n"));
+        assert_eq!(code, Some(0), "{format}");
+        let shown: serde_json::Value = serde_json::from_str(text.trim()).expect("one line of JSON");
+        assert_eq!(shown, expected, "{format}");
+    };
+    let probe =
+        r#"{"id":"17","ts":1764000000000,"lon":114.5,"lat":30.5,"speed":12.5,"heading":90}"#;
+    let seen = serde_json::json!({
+        "origin": "probe", "subject": format!("{:016x}", subject_id(b"17").0),
+        "observed_at_ms": 1_764_000_000_000i64, "lon_deg": 114.5, "lat_deg": 30.5,
+        "speed_mps": 12.5, "heading_deg": 90.0,
+    });
+    check("json", probe, serde_json::json!({"observations": [seen]}));
+    let half = format!(r#"{{"records":[{probe},{{"id":1}}]}}"#);
+    let expected = serde_json::json!({"observations": [seen], "rejected": {"missing_field": 1}});
+    check("json", &half, expected);
+    check("json", "{", serde_json::json!({"error": "truncated"}));
+    let position = roadcast::units::Position::new(114.5, 30.5);
+    let bus = roadcast::wire::gtfs_realtime::BusPosition {
+        id: "17".to_owned(),
+        observed_at: Timestamp::from_secs(1_764_000_000),
+        position,
+        speed_mps: Some(12.5),
+        heading_deg: Some(90.0),
+    };
+    let feed = roadcast::wire::gtfs_realtime::encode(bus.observed_at, std::slice::from_ref(&bus));
+    check(
+        "gtfs-rt",
+        &hex_of(&feed),
+        serde_json::json!({"observations": [seen]}),
+    );
+    check(
+        "gtfs-rt",
+        "0",
+        serde_json::json!({"error": "not_hex: an odd count of digits, or other characters"}),
+    );
+    let detector = r#"{"kind":"detector","id":"E","start":1,"end":2,"count":3,"queue_length":4}"#;
+    let expected = serde_json::json!({"detectors": [{"detector": "E", "start_ms": 1, "end_ms": 2,
+        "vehicle_count": 3.0, "queue_length_m": 4.0}]});
+    check("json-records", detector, expected);
+    let parking = r#"{"kind":"parking","lot":"P","ts":5,"capacity":9,"free":2}"#;
+    let expected = serde_json::json!({"readings": [{"kind": "parking", "lot": "P",
+        "observed_at_ms": 5, "capacity": 9, "free": 2}]});
+    check("json-records", parking, expected);
+    check("its0117", "[]", serde_json::json!({"error": "malformed"}));
+    check(
+        "huawei",
+        "{}",
+        serde_json::json!({"error": "unsupported_kind"}),
+    );
+    check("jtt808", "7e7e", serde_json::json!({"error": "truncated"}));
+    for wrong in [
+        &["decode", "--format", "csae-uper"][..],
+        &["decode", "--format", "json", "--dialect", "2019"],
+        &["encode", "--format", "json", "--dialect", "2019"],
+    ] {
+        assert_eq!(run(wrong, "").1, Some(64), "{wrong:?}");
+    }
 }
 
 #[test]

@@ -4,9 +4,12 @@
 //! JSON integer is in 1e-7 degree, one with a fraction in degrees: senders use both, and the two
 //! cannot be confused.
 
+mod down;
 mod infrastructure;
 mod road_users;
 
+pub use down::DownEvent;
+pub(super) use down::{Coordinates, rsi_value, spat_value};
 pub(super) use infrastructure::{junctions, roadside_information, signals};
 pub(super) use road_users::{bsm, rsm};
 

@@ -2,7 +2,12 @@
 
 use serde_json::{Value, json};
 
+use crate::observation::RejectReason;
 use crate::units::{Position, Timestamp};
+use crate::wire::csae_json;
+use crate::wire::gather::Record;
+use crate::wire::record::checked_speed_mps;
+use crate::wire::tree::{self, Node};
 
 /// One congested lane of a warning.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -49,6 +54,46 @@ pub fn encode_congestion_warning(
         .collect();
     let message = json!({"sensorPos": point(reference), "content": content});
     message.to_string().into_bytes()
+}
+
+/// A congestion warning as a unit reads it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CongestionWarning {
+    /// Where the sensor stands.
+    pub reference: Position,
+    /// The lanes, each with its time in ms of the minute, `0..=65535`.
+    pub lanes: Vec<(u16, LaneCongestion)>,
+}
+
+/// Reads a congestion warning, as units do; levels above 3 are `out_of_range`.
+///
+/// # Errors
+/// The reason for which it is refused.
+pub fn decode_congestion_warning(payload: &[u8]) -> Result<CongestionWarning, RejectReason> {
+    let value = tree::parse(payload)?;
+    let root = Node::new(&value);
+    let reference = csae_json::position(root.need("sensor_pos")?)?;
+    let lanes = root.list("content").map(lane).collect::<Record<_>>()?;
+    Ok(CongestionWarning { reference, lanes })
+}
+
+fn lane(node: Node<'_>) -> Record<(u16, LaneCongestion)> {
+    let mark = node.need_whole("sec_mark")?;
+    let mark = u16::try_from(mark).ok().ok_or(RejectReason::OutOfRange)?;
+    let info = node.need("congestion_lanes_info")?;
+    let level = info.need_whole("level")?;
+    let level = u8::try_from(level).ok().filter(|level| *level <= 3);
+    let speed_mps = checked_speed_mps(info.need_number("avg_speed")? / 3.6)?;
+    Ok((
+        mark,
+        LaneCongestion {
+            lane: info.small("lane_id")?.ok_or(RejectReason::MissingField)?,
+            level: level.ok_or(RejectReason::OutOfRange)?,
+            speed_mps: f64::from(speed_mps),
+            start: csae_json::position(info.need("start_point")?)?,
+            end: csae_json::position(info.need("end_point")?)?,
+        },
+    ))
 }
 
 fn point(position: Position) -> Value {

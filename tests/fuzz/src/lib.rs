@@ -1,8 +1,19 @@
-//! The rooms under test, and what every network that is read must keep.
+//! The rooms under test, and what must hold whatever bytes they are given.
 
-// Links to the sources, so that these rooms find each other as in the crate itself.
+// Links to the sources, so that these rooms find each other as in the crate itself; the checks are
+// shared with the ordinary tests and call them by its name.
+extern crate self as roadcast;
+
+pub mod checks;
+pub mod engine;
+pub mod matching;
 pub mod network;
+pub mod observation;
+pub mod replay;
+pub mod screening;
+pub mod state;
 pub mod units;
+pub mod wire;
 
 /// Reads `bytes` as a network of any format and asks it everything a walk needs.
 pub fn read_and_walk(bytes: &[u8]) {

@@ -1,0 +1,3 @@
+//! Recordings alone.
+
+pub mod recording;
