@@ -7,13 +7,17 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::units::{Position, SourceId, SubjectId, Timestamp};
+use crate::units::{Position, SourceId, SubjectId, Timestamp, UnitId};
 
+mod junction;
 mod reading;
 
+pub use junction::{
+    Approach, ApproachLane, ApproachMovement, JunctionReading, LaneConnection, LaneUsage, Turns,
+};
 pub use reading::{
-    Approach, DeviceReport, EventCode, JunctionReading, Light, ParkingReading, Passage,
-    PassagePart, Reading, RoadEvent, SignalReading,
+    DeviceReport, EventCode, Light, ParkingReading, Passage, PassagePart, Reading, RoadEvent,
+    SignalReading,
 };
 
 /// One message as the transport handed it over: bytes untouched, size bounded by the transport.
@@ -219,6 +223,8 @@ pub struct Decoded {
     pub detectors: Vec<DetectorReading>,
     /// Everything else, in payload order.
     pub readings: Vec<Reading>,
+    /// The roadside unit that speaks, where the payload names it.
+    pub unit: Option<UnitId>,
     /// Records of the payload that were refused; a payload refused whole counts one.
     pub rejected: RejectCounts,
 }
@@ -239,6 +245,7 @@ impl Decoded {
         self.observations.clear();
         self.detectors.clear();
         self.readings.clear();
+        self.unit = None;
         self.rejected = RejectCounts::default();
     }
 }

@@ -210,6 +210,11 @@ id!(
     u32
 );
 id!(
+    /// A roadside unit: a hash of what it calls itself, the same in every message of one unit.
+    UnitId,
+    u64
+);
+id!(
     /// The pseudonym of a road user: a hash of what its source calls it, never the name itself.
     SubjectId,
     u64
