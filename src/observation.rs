@@ -129,11 +129,13 @@ pub enum RejectReason {
     UnknownDetector,
     /// Dropped because a bounded queue was full (oldest first).
     QueueFull,
+    /// One more signal, event, car park, site or junction than can be kept.
+    TableFull,
 }
 
 impl RejectReason {
     /// Every reason, in order.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Oversized,
         Self::Truncated,
         Self::Malformed,
@@ -152,6 +154,7 @@ impl RejectReason {
         Self::OffRoad,
         Self::UnknownDetector,
         Self::QueueFull,
+        Self::TableFull,
     ];
 
     /// The label used in metrics, reports and logs.
@@ -175,6 +178,7 @@ impl RejectReason {
             Self::OffRoad => "off_road",
             Self::UnknownDetector => "unknown_detector",
             Self::QueueFull => "queue_full",
+            Self::TableFull => "table_full",
         }
     }
 }

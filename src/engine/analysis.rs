@@ -8,7 +8,7 @@ use crate::guide::{Guidance, Guide, GuideSettings};
 use crate::matching::{MatchedPosition, Presence, PresenceSettings};
 use crate::network::Network;
 use crate::observation::DetectorReading;
-use crate::state::{BinSums, StateBatch, StateSettings, TrafficState};
+use crate::state::{BinSums, RoadsideView, StateBatch, StateSettings, TrafficState};
 use crate::units::{Interval, Timestamp};
 
 /// Settings of stage 2.
@@ -35,6 +35,7 @@ pub struct Analysis {
     guide: Guide,
     presence: Arc<Presence>,
     presence_settings: PresenceSettings,
+    roadside: Arc<RoadsideView>,
     /// The newest state and what was asked from it.
     latest: Option<(Arc<StateBatch>, Arc<ForecastRequest>)>,
 }
@@ -57,6 +58,7 @@ impl Analysis {
             guide: Guide::new(network.clone(), settings.guide),
             presence: Arc::new(Presence::empty()),
             presence_settings: settings.presence,
+            roadside: Arc::default(),
             latest: None,
             network: network.clone(),
         })
@@ -72,6 +74,16 @@ impl Analysis {
     /// Who was where at the last [`Analysis::locate`].
     pub fn presence(&self) -> &Arc<Presence> {
         &self.presence
+    }
+
+    /// Takes what roadside units told until the end of the minute that is closed next.
+    pub fn take_roadside(&mut self, roadside: Arc<RoadsideView>) {
+        self.roadside = roadside;
+    }
+
+    /// What roadside units told until the last [`Analysis::take_roadside`].
+    pub fn roadside(&self) -> &Arc<RoadsideView> {
+        &self.roadside
     }
 
     /// Closes one minute and says what is to be forecast from it.

@@ -10,7 +10,7 @@ use crate::forecast::{ForecastBatch, ForecastRequest};
 use crate::guide::Guidance;
 use crate::matching::{Matcher, Presence};
 use crate::observation::{DetectorReading, RawMessage, RejectCounts};
-use crate::state::{BinSums, StateBatch};
+use crate::state::{BinSums, RoadsideView, StateBatch};
 use crate::units::{Interval, Timestamp};
 use crate::wire::DecoderTable;
 
@@ -73,7 +73,9 @@ impl Engine {
         let sums = BinSums::new(matcher.network().segment_count());
         Ok(Self {
             analysis: Analysis::new(matcher.network(), analysis)?,
-            front: Front::new(decoder, front).with_areas(matcher.areas().clone()),
+            front: Front::new(decoder, front)
+                .with_areas(matcher.areas().clone())
+                .with_network(matcher.network().clone()),
             shard: Shard::new(matcher, 0, 1),
             sums,
             routed: Vec::new(),
@@ -115,7 +117,15 @@ impl Engine {
                 self.shard.observe(partition, source, &observation);
             }
             Routed::Flush => self.shard.flush(),
-            Routed::Close { minute, detectors } => self.close(minute, &detectors),
+            Routed::Areas(areas) => self.shard.set_areas(areas),
+            Routed::Close {
+                minute,
+                detectors,
+                roadside,
+            } => {
+                self.analysis.take_roadside(roadside);
+                self.close(minute, &detectors);
+            }
         }
     }
 
@@ -151,6 +161,11 @@ impl Engine {
     /// Who was where at the end of the minute closed last.
     pub fn presence(&self) -> &Arc<Presence> {
         self.analysis.presence()
+    }
+
+    /// What roadside units told until the end of the minute closed last.
+    pub fn roadside(&self) -> &Arc<RoadsideView> {
+        self.analysis.roadside()
     }
 
     /// Records seen so far, refused ones included.

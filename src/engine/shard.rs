@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{PARTITION_COUNT, SnapshotError, put_block, take_block};
-use crate::matching::{Advance, MatchedPosition, Matcher, Partition, Scratch, Whereabouts};
+use crate::matching::{Advance, Areas, MatchedPosition, Matcher, Partition, Scratch, Whereabouts};
 use crate::observation::{Observation, RejectCounts};
 use crate::state::{Accumulator, BinSums};
 use crate::units::{Interval, SourceId};
@@ -68,6 +68,11 @@ impl Shard {
             shard_count,
             counts: ShardCounts::default(),
         }
+    }
+
+    /// Matches what comes later in other areas of roadside units.
+    pub fn set_areas(&mut self, areas: Arc<Areas>) {
+        self.matcher = Arc::new(self.matcher.in_areas(areas));
     }
 
     /// Which of `shard_count` shards owns a partition.

@@ -43,6 +43,7 @@ fn view(network: Arc<Network>) -> LiveView {
         forecast: Some(Arc::new(fixture::forecast(&network))),
         guidance: vec![fixture::jam(&network), fixture::diversion(&network)],
         presence: None,
+        roadside: None,
         event_time: Timestamp::from_secs(28_880),
         speedup: 20.0,
         network: Some(network),

@@ -15,6 +15,7 @@ mod picture;
 mod prior;
 mod profile;
 mod readings;
+mod roadside;
 mod snapshot;
 mod sums;
 mod traffic;
@@ -24,6 +25,9 @@ pub use bytes::SnapshotError;
 pub use detector::{DETECTOR_COUNT_MAX, DetectorError, DetectorKind, DetectorPlace, DetectorTable};
 pub use level::{LevelMeasure, LevelMemory, LevelStandard};
 pub use profile::{Calendar, DayType, Profiles, SLOT_MS};
+pub use roadside::{
+    EVENTS_MAX, PARKING_LOTS_MAX, PHASES_MAX, PhaseLight, PhaseSignal, Roadside, RoadsideView,
+};
 pub use sums::{BinSums, SegmentSums};
 pub use traffic::{StateSettings, TrafficState};
 

@@ -11,5 +11,6 @@ mod network;
 mod osm;
 mod recorded_formats;
 mod replay;
+mod roadside;
 mod state;
 mod wire;

@@ -13,13 +13,14 @@ use crate::forecast::{ForecastBatch, ForecastRequest, Forecaster, ProfileResidua
 use crate::matching::MatchedPosition;
 use crate::observation::DetectorReading;
 use crate::replay::outputs::{MinuteTimes, OutputSink};
-use crate::state::BinSums;
+use crate::state::{BinSums, RoadsideView};
 use crate::units::Interval;
 
 pub(super) enum ToAnalysis {
     Closing {
         minute: Interval,
         detectors: Vec<DetectorReading>,
+        roadside: Arc<RoadsideView>,
     },
     Sums {
         minute: Interval,
@@ -33,6 +34,7 @@ pub(super) enum ToAnalysis {
 #[derive(Default)]
 pub(super) struct PendingMinute {
     detectors: Vec<DetectorReading>,
+    roadside: Arc<RoadsideView>,
     sums: Option<BinSums>,
     present: Vec<MatchedPosition>,
     missing: usize,
@@ -62,12 +64,17 @@ impl<S: OutputSink> AnalysisWorker<S> {
     pub(super) fn run(mut self, inbox: &Receiver<ToAnalysis>) -> anyhow::Result<AnalysisEnd<S>> {
         while let Ok(message) = inbox.recv() {
             match message {
-                ToAnalysis::Closing { minute, detectors } => {
+                ToAnalysis::Closing {
+                    minute,
+                    detectors,
+                    roadside,
+                } => {
                     let missing = self.shard_count;
                     self.pending.insert(
                         minute,
                         PendingMinute {
                             detectors,
+                            roadside,
                             sums: None,
                             present: Vec::new(),
                             missing,
@@ -131,6 +138,7 @@ impl<S: OutputSink> AnalysisWorker<S> {
         let pending = self.pending.remove(&minute).unwrap_or_default();
         let mut sums = pending.sums.context("a minute without sums")?;
         self.stage2.locate(minute.end, pending.present);
+        self.stage2.take_roadside(pending.roadside);
         self.close(minute, &sums, &pending.detectors)?;
         sums.clear();
         drop(self.return_sums.try_send(sums));
