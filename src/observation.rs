@@ -7,13 +7,17 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::units::{ObserverId, Position, SourceId, SubjectId, Timestamp, ViewId};
+use crate::units::{ObserverId, Position, SourceId, SubjectId, Timestamp, UnitId, ViewId};
 
+mod junction;
 mod reading;
 
+pub use junction::{
+    Approach, ApproachLane, ApproachMovement, JunctionReading, LaneConnection, LaneUsage, Turns,
+};
 pub use reading::{
-    Approach, DeviceReport, EventCode, JunctionReading, Light, ParkingReading, Passage,
-    PassagePart, Reading, RoadEvent, SignalReading,
+    DeviceReport, EventCode, Light, ParkingReading, Passage, PassagePart, Reading, RoadEvent,
+    SignalReading,
 };
 
 /// One message as the transport handed it over: bytes untouched, size bounded by the transport.
@@ -146,11 +150,13 @@ pub enum RejectReason {
     UnknownDetector,
     /// Dropped because a bounded queue was full (oldest first).
     QueueFull,
+    /// One more signal, event, car park, site or junction than can be kept.
+    TableFull,
 }
 
 impl RejectReason {
     /// Every reason, in order.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Oversized,
         Self::Truncated,
         Self::Malformed,
@@ -169,6 +175,7 @@ impl RejectReason {
         Self::OffRoad,
         Self::UnknownDetector,
         Self::QueueFull,
+        Self::TableFull,
     ];
 
     /// The label used in metrics, reports and logs.
@@ -192,6 +199,7 @@ impl RejectReason {
             Self::OffRoad => "off_road",
             Self::UnknownDetector => "unknown_detector",
             Self::QueueFull => "queue_full",
+            Self::TableFull => "table_full",
         }
     }
 }
@@ -240,6 +248,8 @@ pub struct Decoded {
     pub detectors: Vec<DetectorReading>,
     /// Everything else, in payload order.
     pub readings: Vec<Reading>,
+    /// The roadside unit that speaks, where the payload names it.
+    pub unit: Option<UnitId>,
     /// Records of the payload that were refused; a payload refused whole counts one.
     pub rejected: RejectCounts,
 }
@@ -260,6 +270,7 @@ impl Decoded {
         self.observations.clear();
         self.detectors.clear();
         self.readings.clear();
+        self.unit = None;
         self.rejected = RejectCounts::default();
     }
 }

@@ -210,6 +210,11 @@ id!(
     u32
 );
 id!(
+    /// A roadside unit: a hash of what it calls itself, the same in every message of one unit.
+    UnitId,
+    u64
+);
+id!(
     /// Who perceives a road user: a hash of the roadside unit's or station's id, 0 for a road user
     /// that reports itself.
     ObserverId,

@@ -9,7 +9,9 @@ use crate::matching::{Presence, PresenceSettings};
 use crate::network::Network;
 use crate::observation::DetectorReading;
 use crate::screening::ViewTally;
-use crate::state::{StateBatch, StateSettings, TrafficState, Vetting, VettingSettings};
+use crate::state::{
+    RoadsideView, StateBatch, StateSettings, TrafficState, Vetting, VettingSettings,
+};
 use crate::units::Interval;
 
 /// Settings of stage 2.
@@ -39,6 +41,7 @@ pub struct Analysis {
     vetting: Vetting,
     presence: Arc<Presence>,
     presence_settings: PresenceSettings,
+    roadside: Arc<RoadsideView>,
     /// The newest state and what was asked from it.
     latest: Option<(Arc<StateBatch>, Arc<ForecastRequest>)>,
 }
@@ -62,6 +65,7 @@ impl Analysis {
             vetting: Vetting::new(settings.vetting, network.segment_count()),
             presence: Arc::new(Presence::empty()),
             presence_settings: settings.presence,
+            roadside: Arc::default(),
             latest: None,
             network: network.clone(),
         })
@@ -70,6 +74,16 @@ impl Analysis {
     /// Who was where at the end of the minute closed last.
     pub fn presence(&self) -> &Arc<Presence> {
         &self.presence
+    }
+
+    /// Takes what roadside units told until the end of the minute that is closed next.
+    pub fn take_roadside(&mut self, roadside: Arc<RoadsideView>) {
+        self.roadside = roadside;
+    }
+
+    /// What roadside units told until the last [`Analysis::take_roadside`].
+    pub fn roadside(&self) -> &Arc<RoadsideView> {
+        &self.roadside
     }
 
     /// Closes one minute and says what is to be forecast from it. What is not believed is taken out

@@ -11,7 +11,7 @@ use crate::forecast::{ForecastBatch, ForecastRequest};
 use crate::guide::Guidance;
 use crate::matching::{Matcher, Presence};
 use crate::observation::{DetectorReading, RawMessage, RejectCounts};
-use crate::state::{StateBatch, Vetting};
+use crate::state::{RoadsideView, StateBatch, Vetting};
 use crate::units::{Interval, Timestamp};
 use crate::wire::DecoderTable;
 
@@ -74,7 +74,9 @@ impl Engine {
         let closed = Closed::new(matcher.network().segment_count());
         Ok(Self {
             analysis: Analysis::new(matcher.network(), analysis)?,
-            front: Front::new(decoder, front).with_areas(matcher.areas().clone()),
+            front: Front::new(decoder, front)
+                .with_areas(matcher.areas().clone())
+                .with_network(matcher.network().clone()),
             shard: Shard::new(matcher, 0, 1),
             closed,
             routed: Vec::new(),
@@ -116,7 +118,15 @@ impl Engine {
                 self.shard.observe(partition, source, &observation);
             }
             Routed::Flush => self.shard.flush(),
-            Routed::Close { minute, detectors } => self.close(minute, &detectors),
+            Routed::Areas(areas) => self.shard.set_areas(areas),
+            Routed::Close {
+                minute,
+                detectors,
+                roadside,
+            } => {
+                self.analysis.take_roadside(roadside);
+                self.close(minute, &detectors);
+            }
         }
     }
 
@@ -156,6 +166,11 @@ impl Engine {
     /// The judge of reports: trust in sources, and what was left out.
     pub fn vetting(&self) -> &Vetting {
         self.analysis.vetting()
+    }
+
+    /// What roadside units told until the end of the minute closed last.
+    pub fn roadside(&self) -> &Arc<RoadsideView> {
+        self.analysis.roadside()
     }
 
     /// Records seen so far, refused ones included.

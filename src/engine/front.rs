@@ -3,15 +3,17 @@
 
 use std::sync::Arc;
 
+use super::roadside::RoadsideMemory;
 use super::{PARTITION_COUNT, SnapshotError};
 use crate::matching::Areas;
+use crate::network::Network;
 use crate::observation::{
     Decoded, DetectorReading, Observation, RawMessage, Reading, RejectCounts, RejectReason,
 };
 use crate::screening::{Fleet, FleetSettings, Views};
-use crate::state::MINUTE_MS;
-use crate::units::{Interval, SourceId, SubjectId, Timestamp};
-use crate::wire::{DecoderTable, filter_matches};
+use crate::state::{MINUTE_MS, RoadsideView};
+use crate::units::{Interval, SourceId, SubjectId, Timestamp, UnitId};
+use crate::wire::{DecoderTable, filter_matches, unit_id};
 
 /// The topic that says what time it is: everything observed before has been sent. The payload is
 /// the event time in milliseconds as decimal digits. It is recorded like any message, so that a
@@ -62,12 +64,17 @@ pub enum Routed {
     },
     /// Every shard commits what is pending: the input has ended.
     Flush,
+    /// Every shard matches what comes behind this in these areas of roadside units.
+    Areas(Arc<Areas>),
     /// Every shard closes this minute; the readings go to the analysis with it.
     Close {
         /// The minute.
         minute: Interval,
-        /// Detector readings that ended in the minute, in order of arrival.
+        /// Detector readings that ended in the minute, in order of arrival, and then what sites
+        /// counted in it.
         detectors: Vec<DetectorReading>,
+        /// What roadside units told until its end.
+        roadside: Arc<RoadsideView>,
     },
 }
 
@@ -83,11 +90,12 @@ pub struct Front {
     detectors: Vec<DetectorReading>,
     received: u64,
     rejected: RejectCounts,
-    /// Detector readings and reports of devices accepted.
+    /// Detector readings, reports of devices and other readings accepted.
     detector_count: u64,
     fleet: Fleet,
     views: Views,
     areas: Arc<Areas>,
+    roadside: RoadsideMemory,
     /// Numbers of the areas that take the message at hand.
     areas_of_topic: Vec<u32>,
 }
@@ -108,6 +116,7 @@ impl Front {
             detector_count: 0,
             views: Views::default(),
             areas: Arc::default(),
+            roadside: RoadsideMemory::default(),
             areas_of_topic: Vec::new(),
         }
     }
@@ -117,6 +126,19 @@ impl Front {
     pub fn with_areas(mut self, areas: Arc<Areas>) -> Self {
         self.areas = areas;
         self
+    }
+
+    /// Ties the junctions that roadside units describe to `network`; without one they are refused
+    /// as `unsupported_kind`.
+    #[must_use]
+    pub fn with_network(mut self, network: Arc<Network>) -> Self {
+        self.roadside = RoadsideMemory::on(network);
+        self
+    }
+
+    /// The areas in force: the configured ones, and those of the units that described junctions.
+    pub fn areas(&self) -> &Arc<Areas> {
+        &self.areas
     }
 
     /// Decodes one message and hands on what it holds, record by record.
@@ -132,8 +154,18 @@ impl Front {
         }
         let mut decoded = std::mem::take(&mut self.decoded);
         let device = self.decoder.decode(message, &mut decoded);
-        self.take_readings(&decoded.readings);
+        self.take_reports(&decoded.readings);
         let correction_ms = self.correction_ms(message, device);
+        let is_asked = self.roadside.has_units() || !decoded.readings.is_empty();
+        // Where the topic names the unit, its messages all have that name.
+        let unit = device
+            .filter(|_| is_asked)
+            .map(|name| unit_id(name.as_bytes()));
+        let unit = unit.or(decoded.unit);
+        for mut reading in decoded.readings.drain(..) {
+            reading.correct_time(correction_ms);
+            self.accept_reading(now, unit, reading, out);
+        }
         self.received += decoded.rejected.total();
         self.rejected.merge(&decoded.rejected);
         self.areas_of_topic.clear();
@@ -142,7 +174,10 @@ impl Front {
             self.areas.of_topic(takes, &mut self.areas_of_topic);
         }
         for &observation in &decoded.observations {
-            let area = self.areas.source_of(&self.areas_of_topic, &observation);
+            let areas = &self.areas;
+            let area = areas
+                .source_of(&self.areas_of_topic, &observation)
+                .or_else(|| self.roadside.source_of(areas, unit, &observation));
             let source = area.unwrap_or(message.source);
             let observation = Observation {
                 view: self.views.number(message.source, &observation),
@@ -159,16 +194,60 @@ impl Front {
         self.decoded = decoded;
     }
 
-    /// Devices' reports go to the fleet. No room has a use for the other readings yet: they count as
-    /// what they are.
-    fn take_readings(&mut self, readings: &[Reading]) {
-        self.received += readings.len() as u64;
+    /// Devices' reports go to the fleet, before anything of the message is judged by its clock.
+    fn take_reports(&mut self, readings: &[Reading]) {
         for reading in readings {
             if let Reading::Device(report) = reading {
                 self.fleet.report(report);
+                self.received += 1;
                 self.detector_count += 1;
-            } else {
-                self.rejected.add(RejectReason::UnsupportedKind, 1);
+            }
+        }
+    }
+
+    /// Takes a reading of `unit` that is no report of a device. Only passages move the watermark:
+    /// they are traffic, and the others may be told long before or after they are so. A junction
+    /// holds while it is told and has no time of its own.
+    fn accept_reading(
+        &mut self,
+        now: Timestamp,
+        unit: Option<UnitId>,
+        reading: Reading,
+        out: &mut dyn FnMut(Routed),
+    ) {
+        let observed_at = reading.observed_at();
+        let is_passage = matches!(reading, Reading::Passage(_));
+        let late = match &reading {
+            Reading::Device(_) => return,
+            Reading::Junction(_) => None,
+            Reading::Passage(_) => self.judge(now, observed_at, observed_at),
+            _ => {
+                let future = self.settings.future_ms_max;
+                let ahead_ms = observed_at.millis_since(now);
+                if future.is_some_and(|limit_ms| ahead_ms > limit_ms) {
+                    Some(RejectReason::FromTheFuture)
+                } else {
+                    let open_from = self.open_from.filter(|open| observed_at < *open);
+                    open_from.map(|_| RejectReason::Late)
+                }
+            }
+        };
+        self.received += 1;
+        let taken = match late {
+            Some(reason) => Err(reason),
+            None => self.roadside.take(reading, unit, &self.areas),
+        };
+        match taken {
+            Err(reason) => self.rejected.add(reason, 1),
+            Ok(areas) => {
+                self.detector_count += 1;
+                if let Some(areas) = areas {
+                    self.areas = areas.clone();
+                    out(Routed::Areas(areas));
+                }
+                if is_passage {
+                    self.progress(observed_at, out);
+                }
             }
         }
     }
@@ -255,13 +334,16 @@ impl Front {
                 break;
             }
             self.open_from = Some(end);
-            let (due, later) = std::mem::take(&mut self.detectors)
+            let minute = Interval { start, end };
+            let (mut due, later): (Vec<_>, Vec<_>) = std::mem::take(&mut self.detectors)
                 .into_iter()
                 .partition(|reading: &DetectorReading| reading.end <= end);
             self.detectors = later;
+            let roadside = self.roadside.close(minute, &mut due);
             out(Routed::Close {
-                minute: Interval { start, end },
+                minute,
                 detectors: due,
+                roadside,
             });
         }
     }
@@ -291,7 +373,7 @@ impl Front {
         &self.views
     }
 
-    /// Detector readings and reports of devices accepted so far.
+    /// Detector readings, reports of devices and other readings accepted so far.
     pub fn detector_count(&self) -> u64 {
         self.detector_count
     }
@@ -311,8 +393,8 @@ impl Front {
         self.open_from
     }
 
-    /// Appends what must survive a restart: watermark, counts, waiting detector readings and
-    /// devices.
+    /// Appends what must survive a restart: watermark, counts, waiting detector readings, devices
+    /// and what roadside units told.
     pub fn snapshot(&self, out: &mut Vec<u8>) {
         out.push(SNAPSHOT_VERSION);
         let times = [
@@ -334,6 +416,7 @@ impl Front {
         }
         self.fleet.snapshot(out);
         self.views.snapshot(out);
+        self.roadside.snapshot(out);
     }
 
     /// Takes back what [`Front::snapshot`] wrote.
@@ -366,6 +449,7 @@ impl Front {
         restored.ok_or_else(|| cursor.broken("the devices are broken".into()))?;
         let restored = self.views.restore(&mut cursor.bytes);
         restored.ok_or_else(|| cursor.broken("the views are broken".into()))?;
+        self.areas = self.roadside.restore(cursor.bytes, &self.areas)?;
         Ok(())
     }
 }

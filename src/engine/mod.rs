@@ -9,6 +9,7 @@
 mod analysis;
 mod composition;
 mod front;
+mod roadside;
 mod shard;
 mod snapshot;
 

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::{PARTITION_COUNT, SnapshotError, put_block, take_block};
-use crate::matching::{Advance, MatchedPosition, Matcher, Partition, Scratch, Whereabouts, datum};
+use crate::matching::{
+    Advance, Areas, MatchedPosition, Matcher, Partition, Scratch, Whereabouts, datum,
+};
 use crate::observation::{Observation, RejectCounts};
 use crate::screening::{Tallies, ViewTally};
 use crate::state::{Accumulator, BinSums, Stay};
@@ -113,6 +115,11 @@ impl Shard {
             counts: ShardCounts::default(),
             tallies: Tallies::default(),
         }
+    }
+
+    /// Matches what comes later in other areas of roadside units.
+    pub fn set_areas(&mut self, areas: Arc<Areas>) {
+        self.matcher = Arc::new(self.matcher.in_areas(areas));
     }
 
     /// Which of `shard_count` shards owns a partition.

@@ -27,6 +27,9 @@ const MARGIN_M: f32 = 10.0;
 /// `AREA_SOURCES + n`, so that a unit's objects have tracks of their own.
 const AREA_SOURCES: u32 = 1 << 30;
 
+/// The first of the sources that stand for the areas of units' own maps, behind all others.
+const UNIT_SOURCES: u32 = AREA_SOURCES + AREAS_MAX as u32;
+
 /// The filter of an area that names no topic.
 const EVERY_TOPIC: &str = "#";
 
@@ -212,6 +215,9 @@ impl Area {
 pub struct Areas {
     frame: Option<LocalFrame>,
     areas: Vec<Arc<Area>>,
+    /// Areas that units draw by their own maps, by the number of the unit; `None` where it has none
+    /// that can be used.
+    of_units: Vec<Option<Arc<Area>>>,
 }
 
 impl Areas {
@@ -229,7 +235,47 @@ impl Areas {
         Ok(Self {
             frame: Some(*network.frame()),
             areas: areas.collect::<Result<_, _>>()?,
+            of_units: Vec::new(),
         })
+    }
+
+    /// The same areas, and for unit `number` the one inside `outline` (corners in the plane of the
+    /// network), none where no or too many segments lie in it.
+    #[must_use]
+    pub fn with_unit(&self, network: &Network, number: usize, outline: &[Point]) -> Self {
+        let frame = network.frame();
+        let draft = AreaDraft {
+            name: String::new(),
+            filter: String::new(),
+            outline: Outline::Polygon(outline.iter().map(|at| frame.to_position(*at)).collect()),
+            layer: None,
+        };
+        let area = if outline.len() < 3 {
+            None
+        } else {
+            Area::new(network, &draft).ok().map(Arc::new)
+        };
+        let mut of_units = self.of_units.clone();
+        of_units.resize(of_units.len().max(number + 1), None);
+        of_units[number] = area;
+        Self {
+            frame: Some(*frame),
+            areas: self.areas.clone(),
+            of_units,
+        }
+    }
+
+    /// How many units have an area by their own maps.
+    pub fn unit_count(&self) -> usize {
+        self.of_units.iter().flatten().count()
+    }
+
+    /// The source that stands for the area of unit `number`, for an object that it perceives there.
+    pub fn source_of_unit(&self, number: usize, observation: &Observation) -> Option<SourceId> {
+        let area = self.of_units.get(number)?.as_ref()?;
+        let point = self.frame.as_ref()?.to_point(observation.position);
+        let is_taken = observation.origin == Origin::Rsm && area.holds(point);
+        is_taken.then_some(SourceId(UNIT_SOURCES + number as u32))
     }
 
     /// Whether there are none.
@@ -266,6 +312,9 @@ impl Areas {
 
     /// The area a source stands for; `None` for every other source.
     pub fn of_source(&self, source: SourceId) -> Option<&Arc<Area>> {
+        if let Some(number) = source.0.checked_sub(UNIT_SOURCES) {
+            return self.of_units.get(number as usize)?.as_ref();
+        }
         self.areas.get(source.0.checked_sub(AREA_SOURCES)? as usize)
     }
 }

@@ -9,6 +9,7 @@ mod belief;
 pub mod datum;
 mod decide;
 mod height;
+mod overlay;
 mod partition;
 mod presence;
 mod roads;
@@ -19,6 +20,10 @@ mod step;
 mod track;
 
 pub use area::{AREA_SEGMENTS_MAX, AREAS_MAX, Area, AreaDraft, AreaError, Areas, Outline};
+pub use overlay::{
+    JUNCTION_DISTANCE_MAX_M, JUNCTIONS_MAX, JunctionRefusal, LINE_DISTANCE_MAX_M, Overlay,
+    OverlayChange, OverlayError, TieProblem, TiedApproach, TiedJunction, TiedMovement, UNITS_MAX,
+};
 pub use partition::{Matcher, Partition, Scratch};
 pub use presence::{Nearby, Presence, PresenceError, PresenceSettings, Present, Whereabouts};
 pub use settings::{MAX_HYPOTHESES, MAX_LAG_FIXES, MatchError, MatchSettings};

@@ -27,10 +27,10 @@ const ROUTE_SPEED_FACTOR: f32 = 1.5;
 const ROUTE_SLACK_M: f32 = 80.0;
 
 /// Everything about matching that does not change: one for all partitions and threads.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Matcher {
     network: Arc<Network>,
-    roads: Roads,
+    roads: Arc<Roads>,
     settings: MatchSettings,
     areas: Arc<Areas>,
 }
@@ -42,7 +42,7 @@ impl Matcher {
     /// When a setting is out of range.
     pub fn new(network: Arc<Network>, settings: MatchSettings) -> Result<Self, MatchError> {
         settings.validate()?;
-        let roads = Roads::new(&network);
+        let roads = Arc::new(Roads::new(&network));
         Ok(Self {
             network,
             roads,
@@ -56,6 +56,15 @@ impl Matcher {
     pub fn with_areas(mut self, areas: Areas) -> Self {
         self.areas = Arc::new(areas);
         self
+    }
+
+    /// The same matcher with other areas; network and roads are shared.
+    #[must_use]
+    pub fn in_areas(&self, areas: Arc<Areas>) -> Self {
+        Self {
+            areas,
+            ..self.clone()
+        }
     }
 
     /// The areas of roadside units.

@@ -229,6 +229,37 @@ pub const DEFINITIONS: &[Definition] = &[
         "Sources (subscription, kind of sender, perceiving unit) heard of, and those of them left out.",
     ),
     metric(
+        "roadcast_roadside_entries",
+        Kind::Gauge,
+        &[(
+            "kind",
+            LabelValues::Words(&[
+                "junction",
+                "approach_tied",
+                "approach_untied",
+                "signal",
+                "event",
+                "parking",
+            ]),
+        )],
+        "What roadside units told that is known now: junctions with their ways in, signal phases, events and signs, car parks.",
+    ),
+    metric(
+        "roadcast_junctions_refused_total",
+        Kind::Counter,
+        &[(
+            "reason",
+            LabelValues::Words(&["too_far", "no_approach", "untied", "full"]),
+        )],
+        "Descriptions of junctions that could not be tied to the network, by reason.",
+    ),
+    metric(
+        "roadcast_passages_per_minute",
+        Kind::Gauge,
+        &[],
+        "Vehicles that sites (checkpoints, gantries, radar lines) counted in the last closed minute.",
+    ),
+    metric(
         "roadcast_vehicles_tracked",
         Kind::Gauge,
         &[],

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use super::junction::JunctionReading;
 use crate::units::{Position, SubjectId, Timestamp};
 
 /// One decoded reading.
@@ -188,34 +189,6 @@ pub struct Passage {
     pub part: PassagePart,
 }
 
-/// A way into a junction.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Approach {
-    /// The junction it comes from.
-    pub upstream: Arc<str>,
-    /// Its name.
-    pub name: Option<Arc<str>>,
-    /// Lanes described.
-    pub lanes: u32,
-    /// Speed limit in m/s.
-    pub limit_mps: Option<f32>,
-}
-
-/// A junction as a MAP message describes it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct JunctionReading {
-    /// Event time of the message.
-    pub observed_at: Timestamp,
-    /// The junction as its source calls it.
-    pub junction: Arc<str>,
-    /// Its name.
-    pub name: Option<Arc<str>>,
-    /// Where it is.
-    pub position: Position,
-    /// The ways in.
-    pub approaches: Vec<Approach>,
-}
-
 /// A device about itself: base information, running information or heartbeat.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DeviceReport {
@@ -251,7 +224,7 @@ impl Reading {
             Self::Signal(_) | Self::Passage(_) => {}
             Self::Parking(parking) => move_one(&mut parking.position),
             Self::Device(device) => move_one(&mut device.position),
-            Self::Junction(junction) => junction.position = transform(junction.position),
+            Self::Junction(junction) => junction.map_positions(transform),
             Self::Event(event) => {
                 move_one(&mut event.position);
                 for point in event.paths.iter_mut().flatten() {
@@ -259,6 +232,32 @@ impl Reading {
                 }
             }
         }
+    }
+
+    /// When it counts, event time.
+    pub fn observed_at(&self) -> Timestamp {
+        match self {
+            Self::Signal(signal) => signal.observed_at,
+            Self::Event(event) => event.observed_at,
+            Self::Parking(parking) => parking.observed_at,
+            Self::Passage(passage) => passage.observed_at,
+            Self::Junction(junction) => junction.observed_at,
+            Self::Device(device) => device.received_at,
+        }
+    }
+
+    /// Adds `correction_ms` to the time at which it counts, for units whose clock is off; a device
+    /// is judged by the time of receipt, which stays.
+    pub fn correct_time(&mut self, correction_ms: i64) {
+        let observed_at = match self {
+            Self::Signal(signal) => &mut signal.observed_at,
+            Self::Event(event) => &mut event.observed_at,
+            Self::Parking(parking) => &mut parking.observed_at,
+            Self::Passage(passage) => &mut passage.observed_at,
+            Self::Junction(junction) => &mut junction.observed_at,
+            Self::Device(_) => return,
+        };
+        *observed_at = observed_at.plus_millis(correction_ms);
     }
 
     /// The word for its kind in reports and native records.

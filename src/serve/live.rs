@@ -11,7 +11,7 @@ use crate::forecast::ForecastBatch;
 use crate::guide::Guidance;
 use crate::matching::Presence;
 use crate::network::Network;
-use crate::state::StateBatch;
+use crate::state::{RoadsideView, StateBatch};
 use crate::units::Timestamp;
 
 /// Everything the API and the map show, as of one closed minute.
@@ -27,6 +27,8 @@ pub struct LiveView {
     pub guidance: Vec<Guidance>,
     /// Who was where at the end of the newest closed minute.
     pub presence: Option<Arc<Presence>>,
+    /// What roadside units told until the end of the newest closed minute.
+    pub roadside: Option<Arc<RoadsideView>>,
     /// Event time when this view was made.
     pub event_time: Timestamp,
     /// Event seconds that pass in one second of wall clock; 1 in production.
@@ -143,6 +145,10 @@ pub(super) struct Snapshot {
     pub(super) forecast: LazyBody,
     pub(super) forecast_compact: LazyBody,
     pub(super) guidance: LazyBody,
+    pub(super) junctions: LazyBody,
+    pub(super) signals: LazyBody,
+    pub(super) events: LazyBody,
+    pub(super) parking: LazyBody,
 }
 
 impl Snapshot {
@@ -157,6 +163,10 @@ impl Snapshot {
             forecast: LazyBody::default(),
             forecast_compact: LazyBody::default(),
             guidance: LazyBody::default(),
+            junctions: LazyBody::default(),
+            signals: LazyBody::default(),
+            events: LazyBody::default(),
+            parking: LazyBody::default(),
         }
     }
 

@@ -18,6 +18,8 @@ use super::live::{LiveReceiver, Snapshot};
 use super::vehicles::{self, VehiclesQuery};
 use super::{MetricsText, ServeOptions, encode};
 use crate::network::Network;
+use crate::publish::format::{events_message, junctions_message, parking_message, signals_message};
+use crate::state::RoadsideView;
 use crate::units::SegmentId;
 
 const JSON: &str = "application/json";
@@ -58,6 +60,10 @@ pub(super) fn router(options: ServeOptions, live: LiveReceiver, metrics: Metrics
         .route("/api/v1/state", get(state))
         .route("/api/v1/forecast", get(forecast))
         .route("/api/v1/guidance", get(guidance))
+        .route("/api/v1/junctions", get(junctions))
+        .route("/api/v1/signals", get(signals))
+        .route("/api/v1/events", get(events))
+        .route("/api/v1/parking", get(parking))
         .route("/api/v1/segments/{id}", get(segment))
         .route("/api/v1/vehicles", get(vehicles_near))
         .route("/api/v1/status", get(status))
@@ -245,6 +251,45 @@ async fn guidance(State(app): Shared, headers: HeaderMap) -> Response {
         etag,
     )
     .await
+}
+
+/// Answers with what roadside units told, as `encode` writes it.
+async fn respond_roadside<T: Serialize + 'static>(
+    app: Arc<App>,
+    headers: HeaderMap,
+    cell: fn(&Snapshot) -> &LazyBody,
+    encode: fn(&RoadsideView, &Network) -> T,
+) -> Response {
+    let snapshot = app.live.newest();
+    let etag = snapshot.etag();
+    let make = move |snapshot: &Snapshot, network: &Network| {
+        let message = encode(snapshot.view.roadside.as_deref()?, network);
+        serde_json::to_vec(&message).ok().map(Bytes::from)
+    };
+    respond(snapshot, headers, JSON, cell, make, etag).await
+}
+
+async fn junctions(State(app): Shared, headers: HeaderMap) -> Response {
+    respond_roadside(
+        app,
+        headers,
+        |snapshot| &snapshot.junctions,
+        junctions_message,
+    )
+    .await
+}
+
+async fn signals(State(app): Shared, headers: HeaderMap) -> Response {
+    respond_roadside(app, headers, |snapshot| &snapshot.signals, signals_message).await
+}
+
+async fn events(State(app): Shared, headers: HeaderMap) -> Response {
+    respond_roadside(app, headers, |snapshot| &snapshot.events, events_message).await
+}
+
+async fn parking(State(app): Shared, headers: HeaderMap) -> Response {
+    let encode = |view: &RoadsideView, _: &Network| parking_message(view);
+    respond_roadside(app, headers, |snapshot| &snapshot.parking, encode).await
 }
 
 async fn segment(State(app): Shared, Path(id): Path<u32>) -> Response {

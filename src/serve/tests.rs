@@ -43,6 +43,7 @@ fn view(network: Arc<Network>) -> LiveView {
         forecast: Some(Arc::new(fixture::forecast(&network))),
         guidance: vec![fixture::jam(&network), fixture::diversion(&network)],
         presence: None,
+        roadside: None,
         event_time: Timestamp::from_secs(28_880),
         speedup: 20.0,
         network: Some(network),
@@ -342,4 +343,104 @@ async fn a_silent_connection_is_closed_and_gives_its_place_back() {
         .await
         .expect("closed by the server");
     assert_eq!(get(running.server.addr, "/livez").await.0, 200);
+}
+
+#[tokio::test]
+async fn what_roadside_units_tell_is_served_in_its_documented_form() {
+    use crate::matching::Overlay;
+    use crate::observation::{
+        Approach, ApproachMovement, EventCode, JunctionReading, Light, RoadEvent, SignalReading,
+    };
+    use crate::publish::format::{EventsMessage, JunctionsMessage, ParkingMessage, SignalsMessage};
+    use crate::state::Roadside;
+
+    let running = start(ServeOptions::default()).await;
+    let addr = running.server.addr;
+    let network = Arc::new(fixture::network());
+    running.live.publish(view(network.clone()));
+    let (status, _, _) = get_with(addr, "/api/v1/signals", "").await;
+    assert_eq!(status, 404, "nothing told yet");
+
+    // The way from A to B is segment 0; phase 3 governs its end.
+    let at = Timestamp::from_secs(28_850);
+    let on = |share: f64| Position::new(114.28 + 0.04 * share, 30.59);
+    let junction = JunctionReading {
+        observed_at: at,
+        junction: "0-5".into(),
+        name: None,
+        position: on(1.0),
+        approaches: vec![Approach {
+            upstream: "0-4".into(),
+            points: vec![on(0.1), on(0.9)],
+            movements: vec![ApproachMovement {
+                downstream: "0-6".into(),
+                phase: Some(3),
+            }],
+            ..Approach::default()
+        }],
+    };
+    let mut overlay = Overlay::default();
+    overlay.take(&network, None, junction).expect("near a road");
+    let mut roadside = Roadside::default();
+    let signal = SignalReading {
+        observed_at: at,
+        junction: "0-5".into(),
+        phase: 3,
+        light: Light::Red,
+        begins_in_s: None,
+        ends_in_s: Some(7.5),
+    };
+    roadside.take_signal(&signal).expect("the first");
+    let event = RoadEvent {
+        observed_at: at,
+        source: "R1".into(),
+        event: 7,
+        code: EventCode::Gbt29100(707),
+        position: Some(on(0.5)),
+        radius_m: None,
+        paths: vec![vec![on(0.4), on(0.5)]],
+        lane: None,
+        valid_from: None,
+        valid_until: None,
+        confidence: None,
+        ended: false,
+        description: Some("拥堵".into()),
+    };
+    roadside.take_event(event).expect("the first");
+    let end = Timestamp::from_secs(28_860);
+    running.live.publish(LiveView {
+        roadside: Some(Arc::new(roadside.view(end, &Arc::new(overlay), 0))),
+        ..view(network)
+    });
+
+    let (_, _, body) = get_with(addr, "/api/v1/junctions", "").await;
+    let junctions: JunctionsMessage = serde_json::from_slice(&body).expect("its own form");
+    let approach = &junctions.junctions[0].approaches[0];
+    assert_eq!(
+        (&approach.segments[..], &approach.problem),
+        (&[0][..], &None)
+    );
+    assert_eq!(approach.movements[0].problem.as_deref(), Some("no_exit"));
+    let (_, _, body) = get_with(addr, "/api/v1/signals", "").await;
+    let signals: SignalsMessage = serde_json::from_slice(&body).expect("its own form");
+    let signal = &signals.signals[0];
+    assert_eq!(
+        (signal.light.as_deref(), signal.ends_in_s),
+        (Some("red"), Some(7.5))
+    );
+    assert_eq!(
+        (signal.movements[0].from, signal.movements[0].to),
+        (0, None)
+    );
+    let (_, _, body) = get_with(addr, "/api/v1/events", "").await;
+    let events: EventsMessage = serde_json::from_slice(&body).expect("its own form");
+    assert_eq!(
+        (events.events[0].code, events.events[0].segment),
+        (707, Some(0))
+    );
+    assert_eq!(events.events[0].description.as_deref(), Some("拥堵"));
+    let (_, _, body) = get_with(addr, "/api/v1/parking", "").await;
+    let parking: ParkingMessage = serde_json::from_slice(&body).expect("its own form");
+    assert_eq!((parking.as_of_ms, parking.lots.len()), (28_860_000, 0));
+    running.stop.send(()).expect("still running");
 }

@@ -15,7 +15,7 @@ use crate::publish::rsi::RsiWriter;
 use crate::replay::mqtt_outputs::MqttOutputs;
 use crate::replay::outputs::{MinuteTimes, OutputSink};
 use crate::serve::{LiveSender, LiveView};
-use crate::state::{Doubt, Level, Provenance, StateBatch, Vetting};
+use crate::state::{Doubt, Level, Provenance, RoadsideView, StateBatch, Vetting};
 use crate::units::SegmentId;
 
 /// Horizons whose rolling error is a metric: label and step.
@@ -58,6 +58,32 @@ impl ServiceSink {
         self.mqtt.as_ref().map(|mqtt| mqtt.publisher().clone())
     }
 
+    fn measure_roadside(&self, roadside: &RoadsideView) {
+        let metrics = &self.metrics;
+        let overlay = &roadside.overlay;
+        let approaches = overlay
+            .junctions()
+            .flat_map(|junction| &junction.approaches);
+        let (tied, untied): (Vec<_>, Vec<_>) =
+            approaches.partition(|approach| approach.problem.is_none());
+        for (kind, count) in [
+            ("junction", overlay.junctions().len()),
+            ("approach_tied", tied.len()),
+            ("approach_untied", untied.len()),
+            ("signal", roadside.signals.len()),
+            ("event", roadside.events.len()),
+            ("parking", roadside.parking.len()),
+        ] {
+            metrics.gauge("roadcast_roadside_entries", &[kind], count as f64);
+        }
+        for (refusal, count) in overlay.refused() {
+            let name = "roadcast_junctions_refused_total";
+            metrics.counter_to(name, &[refusal.label()], count);
+        }
+        let passages = roadside.passage_count as f64;
+        metrics.gauge("roadcast_passages_per_minute", &[], passages);
+    }
+
     fn measure(&self, analysis: &Analysis, took: MinuteTimes) {
         let metrics = &self.metrics;
         metrics.stage_seconds(Stage::State, took.state_s);
@@ -73,6 +99,7 @@ impl ServiceSink {
             presence.left_out_count() as f64,
         );
         measure_vetting(metrics, analysis.vetting());
+        self.measure_roadside(analysis.roadside());
         let (jams, diversions) = analysis.guide().active_counts();
         metrics.gauge("roadcast_guidance_active", &["jam"], jams as f64);
         metrics.gauge(
@@ -212,6 +239,7 @@ impl OutputSink for ServiceSink {
             state: Some(state),
             guidance: self.active.values().cloned().collect(),
             presence: Some(analysis.presence().clone()),
+            roadside: Some(analysis.roadside().clone()),
             event_time: self.clock.now().max(now),
             speedup: self.speedup,
         });

@@ -160,9 +160,13 @@ impl DetectorTable {
         }
     }
 
-    /// Where a detector stands, if it is known.
+    /// Where a detector stands, if it is known. The lane `site/lane` of a site that counts passages
+    /// stands where the site does, unless it has a place of its own.
     pub fn place(&self, id: &str) -> Option<&DetectorPlace> {
-        self.places.get(id)
+        self.places.get(id).or_else(|| {
+            let (site, _) = id.rsplit_once('/')?;
+            self.places.get(site)
+        })
     }
 
     /// All detectors in id order.

@@ -16,6 +16,7 @@ mod picture;
 mod prior;
 mod profile;
 mod readings;
+mod roadside;
 mod snapshot;
 mod stay;
 mod sums;
@@ -27,6 +28,9 @@ pub use bytes::SnapshotError;
 pub use detector::{DETECTOR_COUNT_MAX, DetectorError, DetectorKind, DetectorPlace, DetectorTable};
 pub use level::{LevelMeasure, LevelMemory, LevelStandard};
 pub use profile::{Calendar, DayType, Profiles, SLOT_MS};
+pub use roadside::{
+    EVENTS_MAX, PARKING_LOTS_MAX, PHASES_MAX, PhaseLight, PhaseSignal, Roadside, RoadsideView,
+};
 pub use stay::Stay;
 pub use sums::{BinSums, SegmentSums};
 pub use traffic::{StateSettings, TrafficState};

@@ -2,6 +2,8 @@
 
 use crate::observation::{Decoded, DetectorReading, Observation, Reading, RejectReason};
 
+use super::subject::unit_id;
+
 /// The result of one record.
 pub(super) type Record<T> = Result<T, RejectReason>;
 
@@ -19,6 +21,13 @@ impl<'a> Gather<'a> {
 
     pub(super) fn refuse(&mut self, reason: RejectReason) {
         self.out.rejected.add(reason, 1);
+    }
+
+    /// Says what the unit that speaks calls itself, where nothing has said so yet.
+    pub(super) fn unit(&mut self, name: &[u8]) {
+        if !name.is_empty() {
+            self.out.unit.get_or_insert_with(|| unit_id(name));
+        }
     }
 
     fn take<T>(&mut self, record: Record<T>, keep: fn(&mut Decoded, T)) {

@@ -65,10 +65,12 @@ fn message(node: Node<'_>, context: &Context<'_>, gather: &mut Gather<'_>) -> Re
     } else if has("rsms") {
         for message in node.list("rsms") {
             let unit = device(message, "rsm_source", context);
+            gather.unit(unit.as_bytes());
             csae_json::rsm(message, &unit, context, gather);
         }
     } else if has("participants") || has("participant_list") {
         let unit = device(node, "rsm_source", context);
+        gather.unit(unit.as_bytes());
         csae_json::rsm(node, &unit, context, gather);
     } else if has("bsm_datas") {
         node.list("bsm_datas")
@@ -87,6 +89,8 @@ fn message(node: Node<'_>, context: &Context<'_>, gather: &mut Gather<'_>) -> Re
         let source = device(node, "rsi_source", context);
         csae_json::roadside_information(node, &source, context, gather);
     } else if has("nodes") || has("map") {
+        let unit = device(node, "map_source", context);
+        gather.unit(unit.as_bytes());
         csae_json::junctions(node.get("map").unwrap_or(node), context, gather);
     } else if node.is_object() {
         return Err(RejectReason::UnsupportedKind);

@@ -30,6 +30,6 @@ mod tree;
 pub use asn1::{Dialect, UnknownDialect};
 pub use context::Context;
 pub use record::{ProbeRecord, SPEED_MPS_MAX, VehicleName};
-pub use subject::{SubjectHasher, subject_id};
+pub use subject::{SubjectHasher, subject_id, unit_id};
 pub use table::{DecodeLimits, DecoderTable, Format, Route, UnknownFormat, decode};
 pub use topic::{FilterError, check_filter, filter_capture, filter_matches};

@@ -1,6 +1,7 @@
-//! The pseudonym of a road user: one stable 64-bit hash for every format.
+//! The pseudonym of a road user, and what stands for a roadside unit: one stable 64-bit hash for
+//! every format.
 
-use crate::units::SubjectId;
+use crate::units::{SubjectId, UnitId};
 
 /// Odd constants with balanced bits: the fractional parts of the golden ratio and of the square
 /// roots of 3 and 7 (nothing up the sleeve).
@@ -63,6 +64,16 @@ impl SubjectHasher {
 /// keyed: it shortens names, and alone does not hide them.
 pub fn subject_id(id: &[u8]) -> SubjectId {
     SubjectHasher::default().with(id).finish()
+}
+
+/// What stands for the roadside unit that calls itself `name`: [`subject_id`] of the name without
+/// the zeros that fill an id of 8 octets, so that it is the same as text and as octets.
+pub fn unit_id(name: &[u8]) -> UnitId {
+    let end = name
+        .iter()
+        .rposition(|octet| *octet != 0)
+        .map_or(0, |at| at + 1);
+    UnitId(subject_id(&name[..end]).0)
 }
 
 #[cfg(test)]

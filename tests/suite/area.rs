@@ -17,12 +17,12 @@ use roadcast::network::{
 use roadcast::observation::{Observation, Origin, RawMessage, RejectReason};
 use roadcast::units::{LocalFrame, Metres, Point, Position, SourceId, SubjectId, Timestamp};
 
-const ORIGIN: Position = Position::new(114.3055, 30.5931);
+pub(crate) const ORIGIN: Position = Position::new(114.3055, 30.5931);
 const START_S: i64 = 1_764_028_800;
 const PIECES: usize = 6;
 
 /// A street of six pieces of 100 m, and a viaduct 2 m beside and above it.
-fn street_and_viaduct() -> Arc<Network> {
+pub(crate) fn street_and_viaduct() -> Arc<Network> {
     let frame = LocalFrame::new(ORIGIN);
     let mut builder = NetworkBuilder::new(ORIGIN);
     for layer in [0u8, 1] {

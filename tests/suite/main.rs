@@ -14,6 +14,7 @@ mod osm;
 mod radar;
 mod recorded_formats;
 mod replay;
+mod roadside;
 mod round_trips;
 mod state;
 mod wire;

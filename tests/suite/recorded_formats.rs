@@ -111,8 +111,8 @@ fn the_events_of_the_huawei_example_are_understood_as_content_and_in_a_string() 
     assert_eq!(event.observed_at.as_secs(), 27_344_635 * 60);
     assert_eq!((sign.event, sign.code), (100, EventCode::Gb5768(1)));
     assert_eq!(sign.position, Some(here));
-    // Minute 666 of 2021: 1 January, 11:06 UTC.
-    assert_eq!(sign.valid_from.map(Timestamp::as_secs), Some(1_609_499_160));
+    // Minute 666, told in December 2021: 1 January 2022, 11:06 UTC.
+    assert_eq!(sign.valid_from.map(Timestamp::as_secs), Some(1_641_035_160));
     assert_eq!(sign.description.as_deref(), Some("test"));
 }
 

@@ -1,18 +1,24 @@
 //! Wire formats against frames and envelopes recorded in the field.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "the helpers of a test fail like the test itself"
+)]
+
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use bytes::Bytes;
-use roadcast::observation::{Decoded, Origin, RawMessage, RejectReason};
+use roadcast::observation::{Decoded, EventCode, Light, Origin, RawMessage, Reading, RejectReason};
 use roadcast::units::{Position, SourceId, Timestamp};
 use roadcast::wire::asn1::csae2019::{self, MessageFrame};
 use roadcast::wire::asn1::json::{from_frame, hex_of, octets_of, to_frame};
 use roadcast::wire::asn1::{FrameError, csae2020};
 use roadcast::wire::csae::{self, Envelope};
-use roadcast::wire::{DecodeLimits, DecoderTable, Dialect, Format, Route, subject_id};
+use roadcast::wire::{DecodeLimits, DecoderTable, Dialect, Format, Route, subject_id, unit_id};
 
 /// The folder of field recordings, or `None` with a message where it is not there.
 fn csae_folder() -> Option<PathBuf> {
@@ -127,15 +133,123 @@ fn field_envelopes_are_understood() {
         1,
         "{rsm:?}"
     );
-    for kind in ["RSI", "MAP", "SPAT"] {
-        let out = decode(kind);
-        assert_eq!(
-            out.rejected.get(RejectReason::UnsupportedKind),
-            1,
-            "{kind}: {out:?}"
-        );
-        assert!(out.observations.is_empty());
+    for kind in ["RSI", "MAP", "SPAT", "RSM"] {
+        assert_eq!(decode(kind).unit, Some(unit_id(b"u_id_123")), "{kind}");
     }
+    recorded_map(&decode("MAP"));
+    recorded_signals(&decode("SPAT"));
+    recorded_event(&decode("RSI"));
+}
+
+fn recorded_map(out: &Decoded) {
+    assert_eq!(out.rejected.total(), 0, "{out:?}");
+    let [Reading::Junction(junction)] = &out.readings[..] else {
+        panic!("{out:?}")
+    };
+    assert_eq!(&*junction.junction, "1-149");
+    assert_eq!(
+        junction.position,
+        Position::new(112.983_030_4, 28.098_525_8)
+    );
+    // When it was heard, not when the map was made.
+    assert_eq!(junction.observed_at.as_millis(), 1_606_395_023_929);
+    let upstream: Vec<&str> = junction.approaches.iter().map(|a| &*a.upstream).collect();
+    assert_eq!(upstream, ["1-148", "1-150", "1-1091", "1-1095"]);
+    let second = &junction.approaches[1];
+    assert_eq!(
+        (second.limit_mps, second.width_m),
+        (Some(16.68), Some(22.0)),
+        "834 steps of 0.02 m/s, 2200 cm"
+    );
+    assert_eq!(
+        (second.points[0], second.points.len()),
+        (Position::new(112.983_277_8, 28.095_931_9), 4)
+    );
+    let movements: Vec<_> = second
+        .movements
+        .iter()
+        .map(|movement| (&*movement.downstream, movement.phase))
+        .collect();
+    assert_eq!(
+        movements,
+        [
+            ("1-1095", Some(9)),
+            ("1-148", Some(10)),
+            ("1-1091", Some(11))
+        ]
+    );
+    let [lane] = &second.lanes[..] else {
+        panic!("{second:?}")
+    };
+    assert_eq!((lane.number, lane.width_m), (1, Some(22.0)));
+    let turns: Vec<&str> = lane.turns.unwrap().labels().collect();
+    assert_eq!(turns, ["straight", "left", "right"]);
+    // The lane names other phases than the link: both are kept as they are.
+    let connections: Vec<_> = lane
+        .connections
+        .iter()
+        .map(|to| (&*to.downstream, to.lane, to.phase))
+        .collect();
+    assert_eq!(
+        connections,
+        [
+            ("1-1095", Some(1), Some(1)),
+            ("1-148", Some(1), Some(2)),
+            ("1-1091", Some(1), Some(3))
+        ]
+    );
+}
+
+fn recorded_signals(out: &Decoded) {
+    assert_eq!(out.rejected.total(), 0, "{out:?}");
+    let signals: Vec<_> = out
+        .readings
+        .iter()
+        .map(|reading| match reading {
+            Reading::Signal(signal) => signal,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(signals.len(), 24, "three states of eight phases");
+    // Minute 458335 of 2020 and 5238 ms: 14 November, 06:55:05.238 UTC.
+    assert!(
+        signals
+            .iter()
+            .all(|signal| signal.observed_at.as_millis() == 1_605_336_905_238)
+    );
+    assert!(signals.iter().all(|signal| &*signal.junction == "255-9"));
+    let phase_41: Vec<_> = signals
+        .iter()
+        .filter(|signal| signal.phase == 41)
+        .map(|signal| (signal.light, signal.begins_in_s, signal.ends_in_s))
+        .collect();
+    assert_eq!(
+        phase_41,
+        [
+            (Light::Red, Some(0.0), Some(46.0)),
+            (Light::PermissiveGreen, Some(46.0), Some(46.0)),
+            (Light::Yellow, Some(46.0), Some(46.0)),
+        ]
+    );
+}
+
+fn recorded_event(out: &Decoded) {
+    assert_eq!(out.rejected.total(), 0, "{out:?}");
+    let [Reading::Event(event)] = &out.readings[..] else {
+        panic!("{out:?}")
+    };
+    assert_eq!((&*event.source, event.event), ("12345", 123));
+    assert_eq!(event.code, EventCode::Gbt29100(9902));
+    // No minute is stated: the time of sending counts.
+    assert_eq!(event.observed_at.as_millis(), 1_606_396_130_616);
+    let here = Position::new(112.982_951_1, 28.098_805_1);
+    assert_eq!((event.position, event.radius_m), (Some(here), Some(100.0)));
+    assert_eq!((event.paths.len(), event.paths[0].len()), (1, 4));
+    assert_eq!(event.paths[0][3], here);
+    assert_eq!(
+        (event.valid_from, event.valid_until, &event.description),
+        (None, None, &None)
+    );
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod forecast;
 mod guidance;
 mod json;
 mod privacy;
+mod roadside;
 mod schema;
 mod state;
 mod status;
@@ -22,6 +23,10 @@ pub use guidance::{
     DiversionEntry, EvidenceEntry, GuidanceMessage, GuidanceTopics, JamEntry, KindLabel, PlaceEntry,
 };
 pub use privacy::Privacy;
+pub use roadside::{
+    EventsMessage, JunctionsMessage, ParkingMessage, SignalsMessage, events_message,
+    junctions_message, parking_message, signals_message,
+};
 pub use schema::schemas;
 pub use state::{ProvenanceLabel, SegmentStateEntry, StateTileMessage, state_messages};
 pub use status::{RunInfo, StatusLabel, StatusMessage, status_message, status_topic};

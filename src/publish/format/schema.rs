@@ -2,12 +2,16 @@
 
 use schemars::Schema;
 
-use super::{DeviceMessage, ForecastTileMessage, GuidanceMessage, StateTileMessage, StatusMessage};
+use super::{
+    DeviceMessage, EventsMessage, ForecastTileMessage, GuidanceMessage, JunctionsMessage,
+    ParkingMessage, SignalsMessage, StateTileMessage, StatusMessage,
+};
 
 /// File name and schema of every message, as kept in `docs/schemas/`.
-pub fn schemas() -> [(&'static str, Schema); 5] {
+pub fn schemas() -> [(&'static str, Schema); 9] {
     [
         ("device.schema.json", schemars::schema_for!(DeviceMessage)),
+        ("events.schema.json", schemars::schema_for!(EventsMessage)),
         (
             "forecast.schema.json",
             schemars::schema_for!(ForecastTileMessage),
@@ -16,6 +20,12 @@ pub fn schemas() -> [(&'static str, Schema); 5] {
             "guidance.schema.json",
             schemars::schema_for!(GuidanceMessage),
         ),
+        (
+            "junctions.schema.json",
+            schemars::schema_for!(JunctionsMessage),
+        ),
+        ("parking.schema.json", schemars::schema_for!(ParkingMessage)),
+        ("signals.schema.json", schemars::schema_for!(SignalsMessage)),
         ("state.schema.json", schemars::schema_for!(StateTileMessage)),
         ("status.schema.json", schemars::schema_for!(StatusMessage)),
     ]

@@ -12,13 +12,14 @@ use crate::engine::{Analysis, Closed};
 use crate::forecast::{ForecastBatch, ForecastRequest, Forecaster, ProfileResidual};
 use crate::observation::DetectorReading;
 use crate::replay::outputs::{MinuteTimes, OutputSink};
-use crate::state::VettingCounts;
+use crate::state::{RoadsideView, VettingCounts};
 use crate::units::Interval;
 
 pub(super) enum ToAnalysis {
     Closing {
         minute: Interval,
         detectors: Vec<DetectorReading>,
+        roadside: Arc<RoadsideView>,
     },
     Closed {
         minute: Interval,
@@ -31,6 +32,7 @@ pub(super) enum ToAnalysis {
 #[derive(Default)]
 pub(super) struct PendingMinute {
     detectors: Vec<DetectorReading>,
+    roadside: Arc<RoadsideView>,
     closed: Option<Closed>,
     missing: usize,
 }
@@ -60,12 +62,17 @@ impl<S: OutputSink> AnalysisWorker<S> {
     pub(super) fn run(mut self, inbox: &Receiver<ToAnalysis>) -> anyhow::Result<AnalysisEnd<S>> {
         while let Ok(message) = inbox.recv() {
             match message {
-                ToAnalysis::Closing { minute, detectors } => {
+                ToAnalysis::Closing {
+                    minute,
+                    detectors,
+                    roadside,
+                } => {
                     let missing = self.shard_count;
                     self.pending.insert(
                         minute,
                         PendingMinute {
                             detectors,
+                            roadside,
                             closed: None,
                             missing,
                         },
@@ -114,6 +121,7 @@ impl<S: OutputSink> AnalysisWorker<S> {
         }
         let pending = self.pending.remove(&minute).unwrap_or_default();
         let mut closed = pending.closed.context("a minute that no shard closed")?;
+        self.stage2.take_roadside(pending.roadside);
         self.close(minute, &mut closed, &pending.detectors)?;
         closed.clear();
         drop(self.return_closed.try_send(closed));

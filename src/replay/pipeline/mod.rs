@@ -132,7 +132,9 @@ impl<S: OutputSink + 'static> Pipeline<S> {
             front,
             analysis,
         } = parts;
-        let mut front = Front::new(decoder, front).with_areas(matcher.areas().clone());
+        let mut front = Front::new(decoder, front)
+            .with_areas(matcher.areas().clone())
+            .with_network(matcher.network().clone());
         let shard_count = settings.shard_count;
         let mut shards: Vec<Shard> = (0..shard_count)
             .map(|i| Shard::new(matcher.clone(), i, shard_count))
@@ -431,9 +433,23 @@ fn dispatch(
                 shard.send(ToShard::Flush)?;
             }
         }
-        Routed::Close { minute, detectors } => {
+        Routed::Areas(areas) => {
+            for shard in shards {
+                shard.hand_over()?;
+                shard.send(ToShard::Areas(areas.clone()))?;
+            }
+        }
+        Routed::Close {
+            minute,
+            detectors,
+            roadside,
+        } => {
             analysis
-                .send(ToAnalysis::Closing { minute, detectors })
+                .send(ToAnalysis::Closing {
+                    minute,
+                    detectors,
+                    roadside,
+                })
                 .map_err(stage_ended)?;
             for shard in shards {
                 shard.hand_over()?;
@@ -468,6 +484,9 @@ fn restore(
     stage2: &mut Analysis,
 ) -> anyhow::Result<()> {
     front.restore(take(&mut bytes)?)?;
+    shards
+        .iter_mut()
+        .for_each(|shard| shard.set_areas(front.areas().clone()));
     stage2.restore(take(&mut bytes)?)?;
     for partition in 0..=u8::MAX {
         let owner = Shard::owner_of(partition, shards.len());

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::analysis::ToAnalysis;
 use super::{Latency, stage_ended};
 use crate::engine::{Closed, Shard, ShardCounts};
+use crate::matching::Areas;
 use crate::observation::Observation;
 use crate::units::{Interval, SourceId};
 
@@ -27,6 +28,7 @@ pub(super) struct Batch {
 
 pub(super) enum ToShard {
     Batch(Batch),
+    Areas(Arc<Areas>),
     Flush,
     Close(Interval),
     Snapshot(SyncSender<Vec<Vec<u8>>>),
@@ -90,6 +92,10 @@ impl ShardWorker {
             let is_alive = match message {
                 ToShard::Batch(batch) => {
                     self.observe(batch);
+                    true
+                }
+                ToShard::Areas(areas) => {
+                    self.shard.set_areas(areas);
                     true
                 }
                 ToShard::Flush => {

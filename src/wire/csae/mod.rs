@@ -1,15 +1,18 @@
 //! T/CSAE 53 frames as observations, and frames from what roadcast knows.
 //!
-//! BSM and the motor vehicles (or unknown objects) of RSM become observations; other road users
-//! and other messages are counted as `unsupported_kind`. Frames come bare or in the RSU-to-centre
-//! [`Envelope`].
+//! BSM and the motor vehicles (or unknown objects) of RSM become observations, MAP junctions, SPAT
+//! signals, RSI events and signs; other road users and the messages of T/CSAE 157 are counted as
+//! `unsupported_kind`. Frames come bare or in the RSU-to-centre [`Envelope`].
 
 mod bsm;
 mod calendar;
 mod envelope;
+mod events;
+mod map;
 mod quantity;
 mod rsi;
 mod rsm;
+mod spat;
 
 pub use super::asn1::csae::EventSource;
 pub use super::asn1::{Dialect, EncodeError, FrameError};
@@ -19,11 +22,15 @@ pub use envelope::{Envelope, encode_envelope};
 pub use rsi::{CONGESTION_EVENT_TYPE, CongestionEvent, RsiHead, encode_rsi_congestion};
 pub use rsm::{PARTICIPANTS_MAX, ParticipantKind, RsmParticipant, encode_rsm, rsm_subject};
 
-use crate::observation::{Decoded, Observation, RejectReason};
+pub(super) use calendar::{nearest_minute, validity, within_minute};
+
+use crate::observation::{Decoded, Observation, Reading, RejectReason};
 use crate::units::Timestamp;
 
 use super::asn1::uper::{self, Hot};
 use super::asn1::{csae2019, csae2020};
+use super::gather::Gather;
+use super::subject::unit_id;
 
 impl From<FrameError> for RejectReason {
     fn from(error: FrameError) -> Self {
@@ -59,6 +66,7 @@ pub fn decode_enveloped(payload: &[u8], dialect: Dialect, records_max: usize, ou
     match Envelope::parse(payload) {
         Err(error) => out.rejected.add(error.into(), 1),
         Ok(envelope) => {
+            out.unit = Some(unit_id(&envelope.rsu_id));
             for frame in envelope.frames {
                 decode_frame(frame, dialect, envelope.sent_at, room, out);
             }
@@ -71,20 +79,40 @@ fn decode_frame(bytes: &[u8], dialect: Dialect, near: Timestamp, room: usize, ou
         Err(error) => out.rejected.add(error.into(), 1),
         Ok(Hot::Bsm(message)) => push(bsm::observation(&message, near), room, out),
         Ok(Hot::Rsm(message)) => {
+            out.unit.get_or_insert_with(|| unit_id(&message.id));
             for participant in &message.participants {
                 let record = rsm::observation(&message, participant, near);
                 push(record, room, out);
             }
         }
-        Ok(Hot::Other) => {
-            let checked = match dialect {
-                Dialect::Csae2019 => csae2019::decode_frame(bytes).map(drop),
-                Dialect::Csae2020 => csae2020::decode_frame(bytes).map(drop),
-            };
-            let reason =
-                checked.map_or_else(RejectReason::from, |()| RejectReason::UnsupportedKind);
-            out.rejected.add(reason, 1);
-        }
+        Ok(Hot::Other) => decode_other(bytes, dialect, near, room, out),
+    }
+}
+
+/// Adds what a frame that is neither BSM nor RSM holds to `out`.
+fn decode_other(bytes: &[u8], dialect: Dialect, near: Timestamp, room: usize, out: &mut Decoded) {
+    let mut gather = Gather::new(out, room.saturating_sub(out.len()));
+    // The releases have their own types; the same members of both become the same readings.
+    macro_rules! take {
+        ($release:ident, $junctions:ident, $events:ident) => {
+            match $release::decode_frame(bytes) {
+                Ok($release::MessageFrame::MapFrame(message)) => map::$junctions(&message, near)
+                    .for_each(|record| gather.reading(record.map(Reading::Junction))),
+                Ok($release::MessageFrame::SpatFrame(message)) => spat::signals(&message, near)
+                    .for_each(|record| gather.reading(record.map(Reading::Signal))),
+                Ok($release::MessageFrame::RsiFrame(message)) => {
+                    gather.unit(&*message.id);
+                    events::$events(&message, near)
+                        .for_each(|record| gather.reading(record.map(Reading::Event)));
+                }
+                Ok(_) => gather.refuse(RejectReason::UnsupportedKind),
+                Err(error) => gather.refuse(error.into()),
+            }
+        };
+    }
+    match dialect {
+        Dialect::Csae2019 => take!(csae2019, junctions_2019, events_2019),
+        Dialect::Csae2020 => take!(csae2020, junctions_2020, events_2020),
     }
 }
 

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::observation::Origin;
+use crate::observation::{EventCode, Origin, RoadEvent};
 use crate::units::Position;
 use crate::wire::asn1::csae2019::{Description, MessageFrame, decode_frame as decode_one};
 use crate::wire::subject_id;
@@ -196,12 +196,59 @@ fn congestion_leaves_as_an_rsi_event() {
     for dialect in Dialect::ALL {
         assert!(write(dialect, &nowhere).is_err());
     }
-    assert_eq!(
-        decoded(&frame, head.issued_at)
-            .rejected
-            .get(RejectReason::UnsupportedKind),
-        1
-    );
+}
+
+#[test]
+fn congestion_that_leaves_comes_back_as_an_event() {
+    let minute = |minutes: i64| Timestamp::from_secs(1_764_000_000 + 60 * minutes);
+    let paths = [vec![HERE, Position::new(114.301, 30.6)]];
+    let event = CongestionEvent {
+        event_id: 3,
+        source: EventSource::Detection,
+        position: HERE,
+        radius_m: 50.0,
+        priority: 5,
+        paths: &paths,
+        path_radius_m: 7.5,
+        description: Some("前方拥堵800米"),
+        start: minute(0),
+        end: minute(10),
+        confidence: Some(0.8),
+    };
+    let head = RsiHead {
+        rsu_id: RSU,
+        message_count: 9,
+        issued_at: minute(5),
+        reference: HERE,
+    };
+    for dialect in Dialect::ALL {
+        let frame = encode_rsi_congestion(dialect, head, &[event.clone(), event.clone()]).unwrap();
+        // It was sent somewhere in its minute, which had passed when it came.
+        let received_at = minute(6).plus_millis(700);
+        let mut out = Decoded::default();
+        decode(&frame, dialect, received_at, 1, &mut out);
+        assert_eq!(out.rejected.get(RejectReason::TooManyRecords), 1);
+        let [Reading::Event(told)] = &out.readings[..] else {
+            panic!("{out:?}");
+        };
+        let expected = RoadEvent {
+            observed_at: minute(6).plus_millis(-1),
+            source: "RSU-0001".into(),
+            event: 3,
+            code: EventCode::Gbt29100(707),
+            position: Some(HERE),
+            radius_m: Some(50.0),
+            paths: paths.to_vec(),
+            lane: None,
+            valid_from: Some(minute(0)),
+            valid_until: Some(minute(10)),
+            confidence: Some(0.8),
+            ended: false,
+            description: Some("前方拥堵800米".into()),
+        };
+        assert_eq!(*told, expected, "{dialect}");
+        assert_eq!(out.unit, Some(crate::wire::unit_id(b"RSU-0001")));
+    }
 }
 
 #[test]

@@ -1,26 +1,23 @@
-//! SPAT, RSI and MAP in JSON.
+//! SPAT and RSI in JSON.
 
 use std::sync::Arc;
 
-use crate::observation::{
-    Approach, EventCode, JunctionReading, Light, Reading, RejectReason, RoadEvent, SignalReading,
-};
+use crate::observation::{EventCode, Light, Reading, RejectReason, RoadEvent, SignalReading};
 use crate::units::{Position, Timestamp};
 use crate::wire::context::Context;
+use crate::wire::csae::{resolve_second_mark, within_minute};
 use crate::wire::gather::{Gather, Record};
 use crate::wire::tree::Node;
 
-use super::{junction_id, minutes, optional_position, position};
+use super::{holds, junction_id, optional_position, position, stated_minute};
 
 /// 0.1 s of the hour, or of a count-down; 36001 is unknown.
 const TIME_MARK_STEP_S: f32 = 0.1;
 const TIME_MARK_UNKNOWN: u64 = 36_001;
 /// 0.1 m.
 const RADIUS_STEP_M: f64 = 0.1;
-/// 0.02 m/s, also of limits.
-const LIMIT_STEP_MPS: f64 = 0.02;
-/// Maximum speed for vehicles (T/CSAE 53, DE_SpeedLimitType).
-const LIMIT_FOR_VEHICLES: u64 = 5;
+/// Largest `timeStamp` that counts milliseconds of a minute, by its type; 65535 is unknown.
+const SECOND_MARK_MAX: f64 = 65_535.0;
 
 /// Adds the phases of every junction of a SPAT message.
 pub(in crate::wire) fn signals(node: Node<'_>, context: &Context<'_>, gather: &mut Gather<'_>) {
@@ -44,10 +41,22 @@ pub(in crate::wire) fn signals(node: Node<'_>, context: &Context<'_>, gather: &m
 
 fn junction_time(node: Node<'_>, received_at: Timestamp) -> Record<(Arc<str>, Timestamp)> {
     let junction = junction_id(node.need("intersection_id")?)?;
-    let observed_at = match node.get("time_stamp") {
-        // Units that send the milliseconds of the minute instead write at most 65535.
-        Some(stamp) if stamp.as_number()? > 65_535.0 => node.need_millis("time_stamp")?,
-        _ => received_at,
+    let minute = node.whole("moy")?;
+    let minute = minute.and_then(|count| stated_minute(count, received_at));
+    let mark = match node.get("time_stamp") {
+        Some(stamp) if stamp.as_number()? > SECOND_MARK_MAX => {
+            return Ok((junction, node.need_millis("time_stamp")?));
+        }
+        Some(stamp) => u16::try_from(stamp.as_whole()?).ok(),
+        None => None,
+    };
+    let mark = mark.filter(|mark| *mark != u16::MAX);
+    let observed_at = match (minute, mark) {
+        // The mark resolved within the stated minute lies within it.
+        (Some(minute), Some(mark)) => resolve_second_mark(mark, minute.plus_millis(29_999))?,
+        (None, Some(mark)) => resolve_second_mark(mark, received_at)?,
+        (Some(minute), None) => within_minute(minute, received_at),
+        (None, None) => received_at,
     };
     Ok((junction, observed_at))
 }
@@ -108,7 +117,9 @@ pub(in crate::wire) fn roadside_information(
         stamp => stamp,
     };
     let observed_at = match stamp {
-        Ok(stamp) => stamp.and_then(|count| minutes(count, near)).unwrap_or(near),
+        Ok(stamp) => stamp
+            .and_then(|count| stated_minute(count, near))
+            .map_or(near, |minute| within_minute(minute, near)),
         Err(reason) => return gather.refuse(reason),
     };
     let here = Telling {
@@ -162,10 +173,9 @@ impl Telling<'_> {
 
     fn common(&self, node: Node<'_>, number: &str, code: EventCode) -> Record<RoadEvent> {
         let details = node.get("time_details");
-        let time = |name| -> Record<Option<Timestamp>> {
-            let count = details.map_or(Ok(None), |details| details.whole(name))?;
-            Ok(count.and_then(|count| minutes(count, self.near)))
-        };
+        let minute = |name| details.map_or(Ok(None), |details| details.whole(name));
+        let (valid_from, valid_until) =
+            holds(minute("start_time")?, minute("end_time")?, self.near);
         Ok(RoadEvent {
             observed_at: self.observed_at,
             source: self.source.clone(),
@@ -175,8 +185,8 @@ impl Telling<'_> {
             radius_m: None,
             paths: paths(node)?,
             lane: None,
-            valid_from: time("start_time")?,
-            valid_until: time("end_time")?,
+            valid_from,
+            valid_until,
             confidence: None,
             ended: false,
             description: node
@@ -196,39 +206,4 @@ fn paths(node: Node<'_>) -> Record<Vec<Vec<Position>>> {
     node.list("reference_paths")
         .map(|path| path.list("active_path").map(position).collect())
         .collect()
-}
-
-/// Adds the junctions of a MAP message.
-pub(in crate::wire) fn junctions(node: Node<'_>, context: &Context<'_>, gather: &mut Gather<'_>) {
-    for junction in node.list("nodes") {
-        let reading = junction_reading(junction, context.received_at);
-        gather.reading(reading.map(Reading::Junction));
-    }
-}
-
-fn junction_reading(node: Node<'_>, observed_at: Timestamp) -> Record<JunctionReading> {
-    Ok(JunctionReading {
-        observed_at,
-        junction: junction_id(node.need("id")?)?,
-        name: node.text("name")?,
-        position: position(node.need("ref_pos")?)?,
-        approaches: node.list("in_links").map(approach).collect::<Record<_>>()?,
-    })
-}
-
-fn approach(node: Node<'_>) -> Record<Approach> {
-    let mut limit_mps = None;
-    for limit in node.list("speed_limits") {
-        if limit.whole("type")? == Some(LIMIT_FOR_VEHICLES) {
-            limit_mps = limit
-                .number("speed")?
-                .map(|steps| (steps * LIMIT_STEP_MPS) as f32);
-        }
-    }
-    Ok(Approach {
-        upstream: junction_id(node.need("upstream_node_id")?)?,
-        name: node.text("name")?,
-        lanes: u32::try_from(node.list("lanes").count()).unwrap_or(u32::MAX),
-        limit_mps,
-    })
 }

@@ -6,11 +6,13 @@
 
 mod down;
 mod infrastructure;
+mod map;
 mod road_users;
 
 pub use down::DownEvent;
 pub(super) use down::{Coordinates, rsi_value, spat_value};
-pub(super) use infrastructure::{junctions, roadside_information, signals};
+pub(super) use infrastructure::{roadside_information, signals};
+pub(super) use map::junctions;
 pub(super) use road_users::{bsm, rsm};
 
 use std::sync::Arc;
@@ -18,7 +20,7 @@ use std::sync::Arc;
 use crate::observation::RejectReason;
 use crate::units::{Position, Timestamp};
 
-use super::csae::minute_of_the_year;
+use super::csae::{nearest_minute, validity};
 use super::gather::Record;
 use super::tree::Node;
 
@@ -64,18 +66,34 @@ fn junction_id(node: Node<'_>) -> Record<Arc<str>> {
     Ok(format!("{region}-{id}").into())
 }
 
-/// The time of a count of minutes: of the UTC year of `near` up to 527039, since the epoch beyond
+/// The start of a minute that a message states: of the UTC year up to 527039, since the epoch beyond
 /// (both are met in the field); `None` for the value that says unknown.
-fn minutes(count: u64, near: Timestamp) -> Option<Timestamp> {
-    const MINUTE_MS: i64 = 60_000;
-    let count_ms = i64::try_from(count).ok()?.checked_mul(MINUTE_MS)?;
-    if count == MINUTE_OF_THE_YEAR_UNKNOWN {
-        return None;
+fn stated_minute(count: u64, near: Timestamp) -> Option<Timestamp> {
+    match u32::try_from(count) {
+        Ok(count) if u64::from(count) <= MINUTE_OF_THE_YEAR_UNKNOWN => nearest_minute(count, near),
+        _ => minute_since_epoch(count),
     }
-    if count > MINUTE_OF_THE_YEAR_UNKNOWN {
-        return Some(Timestamp::from_millis(count_ms));
-    }
-    let so_far_ms = i64::from(minute_of_the_year(near)) * MINUTE_MS;
-    let year = near.floor_to(MINUTE_MS).plus_millis(-so_far_ms);
-    Some(year.plus_millis(count_ms))
+}
+
+fn minute_since_epoch(count: u64) -> Option<Timestamp> {
+    let count_ms = i64::try_from(count).ok()?.checked_mul(60_000)?;
+    Some(Timestamp::from_millis(count_ms))
+}
+
+/// From when and until when something holds, by two counts of minutes like those of
+/// [`stated_minute`].
+fn holds(
+    start: Option<u64>,
+    end: Option<u64>,
+    near: Timestamp,
+) -> (Option<Timestamp>, Option<Timestamp>) {
+    let of_year = |count: Option<u64>| {
+        let count = count.filter(|count| *count <= MINUTE_OF_THE_YEAR_UNKNOWN)?;
+        u32::try_from(count).ok()
+    };
+    let absolute = |count: Option<u64>| {
+        minute_since_epoch(count.filter(|count| *count > MINUTE_OF_THE_YEAR_UNKNOWN)?)
+    };
+    let (from, until) = validity(of_year(start), of_year(end), near);
+    (absolute(start).or(from), absolute(end).or(until))
 }

@@ -78,7 +78,7 @@ fn an_rsi_down_is_read_back() {
     assert!(envelope["content"].is_string());
     let out = decoded(std::str::from_utf8(&bytes).unwrap());
     let expected = RoadEvent {
-        observed_at: minute(0),
+        observed_at: RECEIVED,
         source: "roadcast".into(),
         event: 3,
         code: EventCode::Gbt29100(707),
@@ -99,17 +99,84 @@ fn an_rsi_down_is_read_back() {
 fn a_map_describes_its_approaches() {
     let out = decoded(
         r#"{"mapSlice":"s","map":{"nodes":[{"name":"J","id":{"region":1,"id":5},
-        "refPos":{"lat":305955177,"lon":1142999512},"inLinks":[{"name":"N",
+        "refPos":{"lat":305955177,"lon":1142999512},"inLinks":[{"name":"N","linkWidth":1050,
         "upstreamNodeId":{"region":1,"id":4},"speedLimits":[{"type":5,"speed":833}],
-        "lanes":[{},{}]}]}]}}"#,
+        "points":[{"lat":305965177,"lon":1142999512},
+            {"posOffset":{"offsetLL":{"positionLatLon":{"lat":305960000,"lon":1142999512}}}},
+            {"posOffset":{"offsetLL":{"position-LL3":{"lat":1000,"lon":-7}}}}],
+        "movements":[{"remoteIntersection":{"id":6},"phaseId":3}],
+        "lanes":[{"laneID":1,"laneWidth":350,"connectsTo":[{"remoteIntersection":{"id":6},
+            "connectingLane":{"lane":2},"phaseId":3}]},{}]}]}]}}"#,
     );
     let [Reading::Junction(junction)] = &out.readings[..] else {
         panic!("{out:?}")
     };
     assert_eq!(&*junction.junction, "1-5");
-    assert_eq!(&*junction.approaches[0].upstream, "1-4");
-    assert_eq!(junction.approaches[0].lanes, 2);
-    assert_eq!(junction.approaches[0].limit_mps, Some(16.66));
+    let [approach] = &junction.approaches[..] else {
+        panic!("{junction:?}")
+    };
+    assert_eq!(&*approach.upstream, "1-4");
+    assert_eq!(
+        (approach.limit_mps, approach.width_m),
+        (Some(16.66), Some(10.5))
+    );
+    let expected = [
+        (30.596_517_7, 114.299_951_2),
+        (30.596, 114.299_951_2),
+        (30.595_617_7, 114.299_950_5),
+    ];
+    for (point, (lat, lon)) in approach.points.iter().zip(expected) {
+        assert!(
+            (point.lat_deg - lat).abs() < 1e-9 && (point.lon_deg - lon).abs() < 1e-9,
+            "{point:?}"
+        );
+    }
+    assert_eq!(approach.points.len(), 3);
+    let movement = &approach.movements[0];
+    assert_eq!((&*movement.downstream, movement.phase), ("0-6", Some(3)));
+    assert_eq!(approach.lanes.len(), 2);
+    let lane = &approach.lanes[0];
+    assert_eq!((lane.number, lane.width_m), (1, Some(3.5)));
+    let to = &lane.connections[0];
+    assert_eq!(
+        (&*to.downstream, to.lane, to.phase),
+        ("0-6", Some(2), Some(3))
+    );
+    assert_eq!(out.unit, Some(crate::wire::unit_id(b"esn1")));
+}
+
+#[test]
+fn a_junction_beyond_the_bounds_of_the_standard_is_refused() {
+    let lanes = vec!["{}"; 33].join(",");
+    let text = format!(
+        r#"{{"nodes":[{{"id":{{"id":5}},"refPos":{{"lat":305955177,"lon":1142999512}},
+        "inLinks":[{{"upstreamNodeId":{{"id":4}},"lanes":[{lanes}]}}]}}]}}"#
+    );
+    let out = decoded(&text);
+    assert_eq!(out.rejected.get(RejectReason::OutOfRange), 1, "{out:?}");
+    assert!(out.readings.is_empty());
+}
+
+#[test]
+fn signals_count_from_the_stated_minute_and_milliseconds() {
+    let check = |stamps: &str, expected: i64| {
+        let text = format!(
+            r#"{{"intersections":[{{"intersectionId":{{"id":1}},{stamps}"phases":[{{"id":7,
+            "phaseStates":[{{"light":3}}]}}]}}]}}"#
+        );
+        let out = decoded(&text);
+        let [Reading::Signal(signal)] = &out.readings[..] else {
+            panic!("{out:?}")
+        };
+        assert_eq!(signal.observed_at.as_millis(), expected, "{stamps}");
+    };
+    // Received at 2021-12-18T07:20:51.700Z, minute 505880 of the year.
+    check("", RECEIVED.as_millis());
+    check("\"timeStamp\":51200,", 1_639_812_051_200);
+    check("\"moy\":505880,\"timeStamp\":49000,", 1_639_812_049_000);
+    check("\"moy\":505879,\"timeStamp\":59999,", 1_639_811_999_999);
+    check("\"moy\":505879,", 1_639_811_999_999);
+    check("\"timeStamp\":1639812050123,", 1_639_812_050_123);
 }
 
 #[test]

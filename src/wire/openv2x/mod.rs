@@ -48,6 +48,7 @@ fn message(root: Node<'_>, context: &Context<'_>, gather: &mut Gather<'_>) -> Re
         Some(device) => device.into(),
         None => root.text("id")?.unwrap_or_else(|| "".into()),
     };
+    gather.unit(unit.as_bytes());
     let node = root.get("content").unwrap_or(root);
     let has = |name: &str| node.get(name).is_some();
     if has("rsms") {
