@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{SnapshotError, put_block, take_block};
 use crate::forecast::{ErrorTracker, ForecastBatch, ForecastRequest, History};
 use crate::guide::{Guidance, Guide, GuideSettings};
-use crate::matching::{MatchedPosition, Presence, PresenceSettings};
+use crate::matching::{Located, Presence, PresenceSettings};
 use crate::network::Network;
 use crate::observation::DetectorReading;
 use crate::state::{BinSums, StateBatch, StateSettings, TrafficState};
@@ -64,7 +64,7 @@ impl Analysis {
 
     /// Takes where every road user was last, in any order, at `as_of`: the end of the minute that
     /// is closed next.
-    pub fn locate(&mut self, as_of: Timestamp, present: Vec<MatchedPosition>) {
+    pub fn locate(&mut self, as_of: Timestamp, present: Vec<Located>) {
         let settings = &self.presence_settings;
         self.presence = Arc::new(Presence::new(&self.network, settings, as_of, present));
     }

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use super::{PARTITION_COUNT, SnapshotError, put_block, take_block};
-use crate::matching::{Advance, MatchedPosition, Matcher, Partition, Scratch, Whereabouts};
+use crate::matching::{Advance, Located, Matcher, Partition, Scratch, Whereabouts};
 use crate::observation::{Observation, RejectCounts};
+use crate::screening::PseudonymKeys;
 use crate::state::{Accumulator, BinSums};
-use crate::units::{Interval, SourceId};
+use crate::units::{Interval, SourceId, SubjectId};
 
 /// What a shard has done so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,11 +34,38 @@ struct Owned {
     whereabouts: Whereabouts,
 }
 
+impl Owned {
+    /// The pseudonym of the road user behind an observation. Around a rotation of the key a road
+    /// user known under the earlier pseudonym goes on under the new one.
+    fn pseudonym(
+        &mut self,
+        keys: &mut PseudonymKeys,
+        source: SourceId,
+        observation: &Observation,
+    ) -> SubjectId {
+        let (subject, at) = (observation.subject, observation.observed_at);
+        let pseudonym = keys.of(subject, at);
+        if !keys.is_overlap(at) || self.tracks.knows(source, pseudonym) {
+            return pseudonym;
+        }
+        let after = keys.after(subject, at);
+        if self.tracks.knows(source, after) {
+            return after;
+        }
+        let before = keys.before(subject, at);
+        if let Some(track) = self.tracks.rename(source, before, pseudonym) {
+            self.whereabouts.rename(track, pseudonym);
+        }
+        pseudonym
+    }
+}
+
 /// The owner of some virtual partitions; single-threaded.
 #[derive(Debug)]
 pub struct Shard {
     matcher: Arc<Matcher>,
     scratch: Scratch,
+    keys: PseudonymKeys,
     /// Indexed by `partition / shard count`.
     owned: Vec<Owned>,
     shard_count: usize,
@@ -62,6 +90,7 @@ impl Shard {
             .collect();
         Self {
             scratch: Scratch::default(),
+            keys: PseudonymKeys::new(matcher.pseudonyms().clone()),
             forget_after_ms: matcher.settings().forget_after_s.saturating_mul(1000),
             matcher,
             owned,
@@ -75,18 +104,25 @@ impl Shard {
         usize::from(partition) % shard_count
     }
 
-    /// Matches one observation of an owned partition and adds what it commits to the sums.
+    /// Matches one observation of an owned partition, under the pseudonym of its road user, and adds
+    /// what it commits to the sums.
     pub fn observe(&mut self, partition: u8, source: SourceId, observation: &Observation) {
         let owned = &mut self.owned[usize::from(partition) / self.shard_count];
+        let observation = Observation {
+            subject: owned.pseudonym(&mut self.keys, source, observation),
+            ..*observation
+        };
         let network = self.matcher.network();
         let outcome = owned.tracks.observe(
             &self.matcher,
             &mut self.scratch,
             source,
-            observation,
+            &observation,
             &mut |advance| {
                 owned.sums.advance(network, &advance);
-                owned.whereabouts.record(advance.track, advance.position);
+                owned
+                    .whereabouts
+                    .record(advance.track, advance.position, advance.driven_m());
             },
         );
         match outcome {
@@ -101,7 +137,9 @@ impl Shard {
         for owned in &mut self.owned {
             let commit = &mut |advance: Advance<'_>| {
                 owned.sums.advance(network, &advance);
-                owned.whereabouts.record(advance.track, advance.position);
+                owned
+                    .whereabouts
+                    .record(advance.track, advance.position, advance.driven_m());
             };
             owned.tracks.flush(&self.matcher, &mut self.scratch, commit);
         }
@@ -109,24 +147,23 @@ impl Shard {
 
     /// Closes a minute: adds its sums to `into`, forgets road users that have gone silent, and
     /// appends where the others were last to `present`.
-    pub fn close(
-        &mut self,
-        minute: Interval,
-        into: &mut BinSums,
-        present: &mut Vec<MatchedPosition>,
-    ) {
+    pub fn close(&mut self, minute: Interval, into: &mut BinSums, present: &mut Vec<Located>) {
         let silent_since = minute.end.plus_millis(-self.forget_after_ms);
         let network = self.matcher.network();
         for owned in &mut self.owned {
             let commit = &mut |advance: Advance<'_>| {
                 owned.sums.advance(network, &advance);
-                owned.whereabouts.record(advance.track, advance.position);
+                owned
+                    .whereabouts
+                    .record(advance.track, advance.position, advance.driven_m());
             };
             owned
                 .tracks
                 .expire(&self.matcher, &mut self.scratch, silent_since, commit);
             owned.sums.close(minute, into);
-            owned.whereabouts.collect(silent_since, present);
+            let tracks = &owned.tracks;
+            let on_road_at = |track| tracks.on_road_at(track);
+            owned.whereabouts.collect(silent_since, on_road_at, present);
         }
     }
 

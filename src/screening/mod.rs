@@ -5,8 +5,11 @@
 //! 12 messages a second a pseudonym.
 
 mod fleet;
+mod pseudonym;
 
 pub use fleet::{DEVICES_MAX, DeviceStatus, Fleet, FleetSettings};
+
+pub use pseudonym::{PseudonymKeys, Pseudonyms, ROTATION_S_MAX, Secret};
 
 use crate::observation::RejectReason;
 use crate::units::{Point, Timestamp};

@@ -10,7 +10,7 @@ use anyhow::{Context, anyhow};
 use super::{Latency, spawn, stage_ended};
 use crate::engine::Analysis;
 use crate::forecast::{ForecastBatch, ForecastRequest, Forecaster, ProfileResidual};
-use crate::matching::MatchedPosition;
+use crate::matching::Located;
 use crate::observation::DetectorReading;
 use crate::replay::outputs::{MinuteTimes, OutputSink};
 use crate::state::BinSums;
@@ -24,7 +24,7 @@ pub(super) enum ToAnalysis {
     Sums {
         minute: Interval,
         sums: BinSums,
-        present: Vec<MatchedPosition>,
+        present: Vec<Located>,
     },
     Snapshot(SyncSender<Vec<u8>>),
     Barrier(SyncSender<()>),
@@ -34,7 +34,7 @@ pub(super) enum ToAnalysis {
 pub(super) struct PendingMinute {
     detectors: Vec<DetectorReading>,
     sums: Option<BinSums>,
-    present: Vec<MatchedPosition>,
+    present: Vec<Located>,
     missing: usize,
 }
 
@@ -105,7 +105,7 @@ impl<S: OutputSink> AnalysisWorker<S> {
         &mut self,
         minute: Interval,
         mut sums: BinSums,
-        present: Vec<MatchedPosition>,
+        present: Vec<Located>,
     ) -> anyhow::Result<()> {
         let pending = self
             .pending
