@@ -13,8 +13,8 @@ use super::format::Privacy;
 use crate::forecast::{ForecastBatch, STEP_COUNT, SpeedQuantiles};
 use crate::guide::{Evidence, Guidance, GuidanceKind};
 use crate::matching::Zones;
-use crate::state::{Level, MINUTE_MS, Provenance, SegmentState, StateBatch};
-use crate::units::{SegmentId, Timestamp};
+use crate::state::{Level, Provenance, SegmentState, StateBatch};
+use crate::units::SegmentId;
 
 /// Standard normal quantile of 0.9: a tenth lies above the mean and this many sigma.
 const NORMAL_P90: f32 = 1.2816;
@@ -37,44 +37,30 @@ impl<T> Deref for Released<T> {
     }
 }
 
-/// The rule with what it remembers; fed with every closed minute in order.
+/// The rule. It remembers nothing, so that a restart changes nothing of what leaves.
 #[derive(Clone, Debug)]
 pub struct Release {
     privacy: Privacy,
     zones: Zones,
-    /// By segment, the start of the last minute whose measurement was told.
-    told_at: Vec<Timestamp>,
 }
 
 impl Release {
     /// Values of groups as `privacy` says, and of `zones` only what is usual.
     pub fn new(privacy: Privacy, zones: Zones) -> Self {
-        Self {
-            privacy,
-            zones,
-            told_at: Vec::new(),
-        }
+        Self { privacy, zones }
     }
 
     /// The minute as it may leave.
     ///
     /// A value is called observed only with enough distinct road users in the minute; with fewer,
-    /// their number, the queue and the flow are withheld unless detectors counted, and the age is
-    /// that of the last measurement that was told. In zones only the profile speaks.
-    pub fn states(&mut self, batch: &StateBatch) -> Released<StateBatch> {
-        let start = batch.interval.start;
-        self.told_at.resize(batch.segments.len(), Timestamp::MIN);
-        let pairs = batch.segments.iter().zip(&mut self.told_at);
-        let segments = pairs.zip(0..).map(|((state, told_at), id)| {
+    /// their number, the queue, the flow and the age are withheld unless detectors counted. In zones
+    /// only the profile speaks.
+    pub fn states(&self, batch: &StateBatch) -> Released<StateBatch> {
+        let segments = batch.segments.iter().zip(0..).map(|(state, id)| {
             if self.zones.holds(SegmentId(id)) {
-                return usual(state);
-            }
-            if self.privacy.is_group(state.sample_count) || state.is_counted {
-                *told_at = start;
-            }
-            SegmentState {
-                age_s: age_s(*told_at, start),
-                ..self.privacy.state(state)
+                usual(state)
+            } else {
+                self.privacy.state(state)
             }
         });
         Released(Arc::new(StateBatch {
@@ -168,19 +154,13 @@ fn usual(state: &SegmentState) -> SegmentState {
     }
 }
 
-/// Seconds from one minute to a later one; `None` from never.
-fn age_s(told_at: Timestamp, now: Timestamp) -> Option<u32> {
-    let minutes = now.millis_since(told_at) / MINUTE_MS;
-    (told_at != Timestamp::MIN).then(|| u32::try_from(minutes * 60).unwrap_or(0))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::matching::{Outline, ZoneDraft};
     use crate::network::Network;
     use crate::publish::format::fixture;
-    use crate::units::Metres;
+    use crate::units::{Metres, Timestamp};
 
     fn release(network: &Network, zone: Option<SegmentId>) -> Release {
         let drafts = zone.map(|id| ZoneDraft {
@@ -197,13 +177,14 @@ mod tests {
     #[test]
     fn of_a_small_group_neither_number_nor_flow_nor_queue_leave() {
         let network = fixture::network();
-        let mut release = release(&network, None);
+        let release = release(&network, None);
         let mut batch = fixture::state(&network);
         for (state, count) in batch.segments.iter_mut().zip([4, 5, 0, 4]) {
             state.sample_count = count;
             state.flow_vph = Some(300.0);
             state.density_vpkm = Some(20.0);
             state.queue_length_m = Some(44.0);
+            state.age_s = Some(0);
         }
         batch.segments[3].is_counted = true;
         let told = release.states(&batch);
@@ -224,24 +205,13 @@ mod tests {
         for (state, own) in told.segments.iter().zip(&batch.segments) {
             assert_eq!((state.speed_mps, state.level), (own.speed_mps, own.level));
         }
-
-        // A minute later one car is on each segment: the age tells of the five, not of the one.
-        batch.interval.start = batch.interval.start.plus_millis(MINUTE_MS);
-        for state in &mut batch.segments {
-            state.sample_count = 1;
-            state.is_counted = false;
-            state.age_s = Some(0);
-        }
-        let told = release.states(&batch);
-        let ages: Vec<_> = told.segments.iter().map(|state| state.age_s).collect();
-        assert_eq!(ages, [None, Some(60), None, Some(60)]);
     }
 
     #[test]
     fn in_a_zone_only_the_profile_speaks_and_advice_stays_away() {
         let network = fixture::network();
         let zone = SegmentId(1);
-        let mut release = release(&network, Some(zone));
+        let release = release(&network, Some(zone));
         let mut batch = fixture::state(&network);
         for state in &mut batch.segments {
             state.usual_mps = 14.0;

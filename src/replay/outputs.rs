@@ -241,7 +241,7 @@ impl OutputSink for FileOutputs {
     fn state(&mut self, batch: &Arc<StateBatch>) -> anyhow::Result<()> {
         self.digest.state(batch);
         self.counts[0] += 1;
-        self.released = self.release.as_mut().map(|rule| rule.states(batch));
+        self.released = self.release.as_ref().map(|rule| rule.states(batch));
         match self.released.clone() {
             Some(released) => self.write_states(&released),
             None => self.write_states(batch),

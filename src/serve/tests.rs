@@ -39,7 +39,7 @@ async fn start(options: ServeOptions) -> Running {
 }
 
 fn view(network: Arc<Network>) -> LiveView {
-    let mut release = Release::new(Privacy::default(), Zones::default());
+    let release = Release::new(Privacy::default(), Zones::default());
     let forecast = Arc::new(fixture::forecast(&network));
     let advice = [fixture::jam(&network), fixture::diversion(&network)];
     LiveView {

@@ -46,6 +46,8 @@ impl Privacy {
             flow_vph,
             density_vpkm: state.density_vpkm.filter(|_| state.is_counted),
             queue_length_m: state.queue_length_m.filter(|_| is_detected),
+            // The age of a lone car's passes, segment by segment, would be its trip.
+            age_s: state.age_s.filter(|_| state.is_counted),
             ..*state
         }
     }

@@ -49,8 +49,8 @@ pub struct SegmentStateEntry {
     /// Distinct road users seen in the minute; absent where they are fewer than `min_subjects`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sample_count: Option<u32>,
-    /// Seconds since the last minute with a published measurement here: one of at least
-    /// `min_subjects` road users or of a detector; absent if never.
+    /// Seconds since the last minute with a measurement here; absent if never, and unless at least
+    /// `min_subjects` road users or a detector measured in this minute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub age_s: Option<u32>,
     /// Flow over all lanes, veh/h; absent where unknown or from fewer than `min_subjects`.
