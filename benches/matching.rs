@@ -20,8 +20,8 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use roadcast::matching::{
-    Advance, MatchSettings, MatchedPosition, Matcher, Partition, Presence, PresenceSettings,
-    Scratch,
+    Advance, Located, MatchSettings, MatchedPosition, Matcher, Partition, Presence,
+    PresenceSettings, Scratch, Trip,
 };
 use roadcast::network::{Network, NetworkBuilder, RoadClass, SegmentDraft, SegmentFlags};
 use roadcast::observation::{Observation, Origin};
@@ -322,6 +322,19 @@ fn drives(network: &Network) -> Vec<Vec<MatchedPosition>> {
     (0..8).map(&mut tick).collect()
 }
 
+/// The same positions on trips that began long ago.
+fn on_trips(positions: &[MatchedPosition]) -> Vec<Located> {
+    let located = positions.iter().map(|&position| Located {
+        position,
+        trip: Trip {
+            begun_at: Timestamp::from_secs(-3_600),
+            driven_m: 10_000.0,
+            on_road_at: Some(position.observed_at),
+        },
+    });
+    located.collect()
+}
+
 /// Vehicles in square cells of a hash map.
 #[derive(Default)]
 struct Grid {
@@ -435,13 +448,14 @@ fn presence(criterion: &mut Criterion) {
             cells.update(&points[second % 8]);
         });
     });
+    let located: Vec<Vec<Located>> = drives.iter().map(|drive| on_trips(drive)).collect();
     group.bench_function("update_presence", |bencher| {
         let settings = PresenceSettings::default();
         let mut second = 0;
         bencher.iter(|| {
             second += 1;
             let as_of = Timestamp::from_secs(8);
-            Presence::new(&network, &settings, as_of, drives[second % 8].clone()).as_of()
+            Presence::new(&network, &settings, as_of, located[second % 8].clone()).as_of()
         });
     });
     while second % 8 != 7 {
@@ -462,7 +476,7 @@ fn presence(criterion: &mut Criterion) {
         &network,
         &PresenceSettings::default(),
         as_of,
-        drives[7].clone(),
+        located[7].clone(),
     );
     let centres: Vec<[f32; 2]> = points[7].iter().copied().step_by(101).collect();
     for &centre in &centres {

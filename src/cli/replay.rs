@@ -1,6 +1,7 @@
 //! `roadcast replay`.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -16,14 +17,16 @@ use crate::forecast::ForecastBatch;
 use crate::guide::Guidance;
 use crate::ingest::ConnectSettings;
 use crate::network::Network;
-use crate::publish::format::Privacy;
+use crate::publish::{Release, Released};
 use crate::replay::mqtt_outputs::MqttOutputs;
 use crate::replay::outputs::{FileOutputs, OutputFiles, OutputSink};
 use crate::replay::pipeline::{Parts, Pipeline, PipelineSettings, RunFigures};
+use crate::replay::recording::create_private;
 use crate::replay::report::{Report, StageTimes, cpu_seconds, peak_rss_bytes};
 use crate::replay::round_trip::RoundTrip;
 use crate::replay::source::{Inputs, Item};
-use crate::service::matcher;
+use crate::screening::Secret;
+use crate::service::{matcher, presence_settings, release};
 use crate::state::{Doubt, StateBatch, VettingCounts};
 use crate::units::Timestamp;
 
@@ -65,6 +68,9 @@ pub(crate) struct Args {
     /// Publish through this broker and take the input back from it (mqtt://host:port).
     #[arg(long)]
     mqtt: Option<String>,
+    /// Seed of the pseudonyms; the result does not depend on it.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
     /// Write the states here (Parquet).
     #[arg(long)]
     states: Option<PathBuf>,
@@ -77,6 +83,10 @@ pub(crate) struct Args {
     /// Write guidance here (one JSON object a line).
     #[arg(long)]
     guidance: Option<PathBuf>,
+    /// Write what may leave (the release rule of `[privacy]`) to these files, not the engine's own
+    /// values.
+    #[arg(long)]
+    released: bool,
     /// Write the report here (JSON); it is printed in any case.
     #[arg(long)]
     report: Option<PathBuf>,
@@ -99,6 +109,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut analysis = AnalysisSettings::default();
     analysis.state.calendar = config.calendar.clone();
     analysis.vetting = config.vetting;
+    analysis.presence = presence_settings(&config, &network)?;
     for path in config.raw.state.detectors.iter().chain(&args.detectors) {
         let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
         let name = path.to_string_lossy();
@@ -123,26 +134,28 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         .as_deref()
         .map(|url| connect(url, &runtime))
         .transpose()?;
-    let privacy = Privacy {
-        min_subjects: config.raw.publish.subjects_min,
-    };
     let mqtt = round_trip.as_ref().map(|round_trip| {
         let zoom = config.raw.publish.tile_zoom;
-        MqttOutputs::new(
-            round_trip.publisher().clone(),
-            network.clone(),
-            zoom,
-            privacy,
-        )
+        MqttOutputs::new(round_trip.publisher().clone(), network.clone(), zoom)
     });
+    let release = release(&config, &network)?;
+    let files = FileOutputs::create(network.clone(), &files)?;
     let sink = ReplaySink {
-        files: FileOutputs::create(network.clone(), &files)?,
+        files: match args.released {
+            true => files.released(release.clone()),
+            false => files,
+        },
         mqtt,
+        release,
         state: None,
     };
     let items = Inputs::open(&args.input)?.into_items(args.batch)?;
     let parts = Parts {
-        matcher: Arc::new(matcher(&config, network.clone())?),
+        matcher: Arc::new(matcher(
+            &config,
+            network.clone(),
+            Secret::of_seed(args.seed),
+        )?),
         decoder: config.decoder_table(),
         front: FrontSettings {
             future_ms_max: None,
@@ -186,7 +199,8 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         anyhow::ensure!(left == 0, "{left} output messages did not reach the broker");
     }
     if let Some(path) = &args.profiles_out {
-        std::fs::write(path, &figures.profiles).with_context(|| path.display().to_string())?;
+        let written = create_private(path).and_then(|mut file| file.write_all(&figures.profiles));
+        written.with_context(|| path.display().to_string())?;
     }
     let report = report(&figures, &sink, [wall_s, cpu_s], args.shards, &network);
     let text = serde_json::to_string_pretty(&report)?;
@@ -213,14 +227,17 @@ fn connect(url: &str, runtime: &tokio::runtime::Runtime) -> anyhow::Result<Round
 struct ReplaySink {
     files: FileOutputs,
     mqtt: Option<MqttOutputs>,
-    state: Option<Arc<StateBatch>>,
+    /// What becomes of values before they go to the broker.
+    release: Release,
+    state: Option<Released<StateBatch>>,
 }
 
 impl OutputSink for ReplaySink {
     fn state(&mut self, batch: &Arc<StateBatch>) -> anyhow::Result<()> {
-        self.state = Some(batch.clone());
         if let Some(mqtt) = &mut self.mqtt {
-            mqtt.state(batch);
+            let released = self.release.states(batch);
+            mqtt.state(&released);
+            self.state = Some(released);
             mqtt.expire(batch.interval.end);
         }
         self.files.state(batch)
@@ -228,14 +245,15 @@ impl OutputSink for ReplaySink {
 
     fn forecast(&mut self, batch: &Arc<ForecastBatch>) -> anyhow::Result<()> {
         if let Some(mqtt) = &self.mqtt {
-            mqtt.forecast(batch, self.state.as_deref());
+            let released = self.release.forecast(batch, self.state.as_ref());
+            mqtt.forecast(&released, self.state.as_deref());
         }
         self.files.forecast(batch)
     }
 
     fn guidance(&mut self, guidance: &Guidance) -> anyhow::Result<()> {
         if let Some(mqtt) = &mut self.mqtt {
-            mqtt.guidance(guidance);
+            mqtt.guidance(&self.release.guidance(guidance));
         }
         self.files.guidance(guidance)
     }

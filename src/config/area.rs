@@ -43,16 +43,34 @@ pub(super) fn resolve(raw: &RawArea, problems: &mut Problems) -> Option<AreaDraf
     if let Err(error) = check_filter(&raw.filter) {
         problems.0.push(format!("{key}: {:?}: {error}", raw.filter));
     }
-    let outline = match (raw.lon, raw.lat, raw.radius_m, &raw.outline[..]) {
-        (Some(lon), Some(lat), Some(radius_m), []) => {
-            problems.range(&format!("{key}: radius_m"), radius_m, 10.0, 2_000.0);
+    let circle = (raw.lon, raw.lat, raw.radius_m);
+    let outline = outline(&key, circle, &raw.outline, 2_000.0, problems)?;
+    Some(AreaDraft {
+        name: raw.name.clone(),
+        filter: raw.filter.clone(),
+        outline,
+        layer: raw.layer,
+    })
+}
+
+/// A circle of longitude, latitude and radius or a polygon, or the reasons why it is neither.
+pub(super) fn outline(
+    key: &str,
+    circle: (Option<f64>, Option<f64>, Option<f64>),
+    corners: &[[f64; 2]],
+    radius_m_max: f64,
+    problems: &mut Problems,
+) -> Option<Outline> {
+    let outline = match (circle, corners) {
+        ((Some(lon), Some(lat), Some(radius_m)), []) => {
+            problems.range(&format!("{key}: radius_m"), radius_m, 10.0, radius_m_max);
             Outline::Circle {
                 centre: Position::new(lon, lat),
                 radius: Metres(radius_m),
             }
         }
-        (None, None, None, [_, _, _, ..]) => Outline::Polygon(
-            raw.outline
+        ((None, None, None), [_, _, _, ..]) => Outline::Polygon(
+            corners
                 .iter()
                 .map(|&[lon, lat]| Position::new(lon, lat))
                 .collect(),
@@ -74,12 +92,7 @@ pub(super) fn resolve(raw: &RawArea, problems: &mut Problems) -> Option<AreaDraf
             .0
             .push(format!("{key}: {lon}, {lat} is no position"));
     }
-    Some(AreaDraft {
-        name: raw.name.clone(),
-        filter: raw.filter.clone(),
-        outline,
-        layer: raw.layer,
-    })
+    Some(outline)
 }
 
 #[cfg(test)]

@@ -5,18 +5,20 @@
 //! reported together. After start nobody sees raw configuration.
 
 mod area;
+mod privacy;
 mod raw;
 
 use std::path::{Path, PathBuf};
 
 pub use area::RawArea;
+pub use privacy::{RawPrivacy, RawZone};
 pub use raw::{
     RawClock, RawConfig, RawEngine, RawForecast, RawHttp, RawMatching, RawMqtt, RawNetwork,
     RawPublish, RawRecording, RawRoute, RawRsu, RawState, RawVetting,
 };
 
 use crate::engine::FrontSettings;
-use crate::matching::AreaDraft;
+use crate::matching::{AreaDraft, ZoneDraft};
 use crate::screening::FleetSettings;
 use crate::state::{Calendar, VettingSettings};
 use crate::units::{Datum, Metres, Position};
@@ -112,6 +114,8 @@ pub struct Config {
     pub areas: Vec<AreaDraft>,
     /// Which reports are believed.
     pub vetting: VettingSettings,
+    /// Sensitive zones.
+    pub zones: Vec<ZoneDraft>,
     /// Roadside units that are told of jams.
     pub rsus: Vec<RsuTarget>,
     /// In which datum guidance goes out over MQTT.
@@ -121,6 +125,13 @@ pub struct Config {
 }
 
 impl Config {
+    /// For how long around a rotation road users are looked for under both keys, ms: as long as a
+    /// silent track may live until the minute of its end is closed.
+    pub fn pseudonym_overlap_ms(&self) -> i64 {
+        let forget_after_ms = self.raw.matching.forget_after_s * 1000;
+        forget_after_ms + self.raw.engine.lateness_ms + crate::state::MINUTE_MS
+    }
+
     /// The decoders the routes ask for.
     pub fn decoder_table(&self) -> DecoderTable {
         DecoderTable::new(self.routes.clone(), self.limits)
@@ -281,6 +292,7 @@ pub fn resolve(raw: RawConfig) -> Result<Config, ConfigError> {
         .iter()
         .filter_map(|area| area::resolve(area, &mut problems))
         .collect();
+    let zones = privacy::resolve(&raw.privacy, raw.matching.forget_after_s, &mut problems);
     let rsus = raw
         .publish
         .rsus
@@ -332,6 +344,7 @@ pub fn resolve(raw: RawConfig) -> Result<Config, ConfigError> {
             holidays,
         },
         areas,
+        zones,
         rsus,
         publish_datum,
         bind,
@@ -392,7 +405,6 @@ fn check_ranges(raw: &RawConfig, problems: &mut Problems) {
     );
     problems.range("forecast.deadline_ms", raw.forecast.deadline_ms, 10, 60_000);
     problems.range("publish.tile_zoom", raw.publish.tile_zoom, 8, 18);
-    problems.range("publish.subjects_min", raw.publish.subjects_min, 1, 100);
     problems.range(
         "publish.outbox_messages_max",
         raw.publish.outbox_messages_max,
@@ -417,6 +429,7 @@ fn check_ranges(raw: &RawConfig, problems: &mut Problems) {
         1,
         1440,
     );
+    problems.range("recording.keep_days", raw.recording.keep_days, 1, 366);
 }
 
 fn check_vetting_ranges(vetting: &RawVetting, problems: &mut Problems) {

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::area::RawArea;
+use super::privacy::RawPrivacy;
 
 /// Everything that can be configured.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
@@ -30,6 +31,8 @@ pub struct RawConfig {
     pub forecast: RawForecast,
     /// What is published and how.
     pub publish: RawPublish,
+    /// Pseudonyms, and what may be told of few road users.
+    pub privacy: RawPrivacy,
     /// The HTTP server.
     pub http: RawHttp,
     /// The recording and the snapshots.
@@ -303,9 +306,6 @@ pub struct RawPublish {
     /// Datum of the positions in guidance over MQTT: `wgs84`, `cgcs2000`, `gcj02` or `bd09`. Default
     /// `wgs84`.
     pub datum: String,
-    /// Distinct road users needed before a measured value is published as measured, 1..=100.
-    /// Default 5.
-    pub subjects_min: u32,
     /// Messages that may wait for the broker, 16..=10000000. Default 100000.
     pub outbox_messages_max: usize,
     /// Roadside units that get congestion as T/CSAE 53 RSI.
@@ -345,7 +345,6 @@ impl Default for RawPublish {
             enabled: true,
             tile_zoom: 14,
             datum: default_datum(),
-            subjects_min: 5,
             outbox_messages_max: 100_000,
             rsus: Vec::new(),
         }
@@ -382,6 +381,9 @@ pub struct RawRecording {
     pub file_bytes_max: u64,
     /// Closed minutes between snapshots, 1..=1440. Default 5.
     pub snapshot_minutes: u32,
+    /// Recorded messages older than this are deleted, days, 1..=366, but for what a restart from the
+    /// newest snapshot needs. Default 7.
+    pub keep_days: u32,
 }
 
 impl Default for RawRecording {
@@ -391,6 +393,7 @@ impl Default for RawRecording {
             sync_interval_ms: 20,
             file_bytes_max: 1 << 28,
             snapshot_minutes: 5,
+            keep_days: 7,
         }
     }
 }

@@ -76,7 +76,8 @@ impl Engine {
             analysis: Analysis::new(matcher.network(), analysis)?,
             front: Front::new(decoder, front)
                 .with_areas(matcher.areas().clone())
-                .with_network(matcher.network().clone()),
+                .with_network(matcher.network().clone())
+                .with_pseudonyms(matcher.pseudonyms().clone()),
             shard: Shard::new(matcher, 0, 1),
             closed,
             routed: Vec::new(),

@@ -10,7 +10,7 @@ use crate::network::Network;
 use crate::observation::{
     Decoded, DetectorReading, Observation, RawMessage, Reading, RejectCounts, RejectReason,
 };
-use crate::screening::{Fleet, FleetSettings, Views};
+use crate::screening::{Fleet, FleetSettings, PseudonymKeys, Pseudonyms, Views};
 use crate::state::{MINUTE_MS, RoadsideView};
 use crate::units::{Interval, SourceId, SubjectId, Timestamp, UnitId};
 use crate::wire::{DecoderTable, filter_matches, unit_id};
@@ -94,6 +94,8 @@ pub struct Front {
     detector_count: u64,
     fleet: Fleet,
     views: Views,
+    /// Names the vehicles of passages; everybody else is named by a shard.
+    keys: PseudonymKeys,
     areas: Arc<Areas>,
     roadside: RoadsideMemory,
     /// Numbers of the areas that take the message at hand.
@@ -115,6 +117,7 @@ impl Front {
             rejected: RejectCounts::default(),
             detector_count: 0,
             views: Views::default(),
+            keys: PseudonymKeys::new(Pseudonyms::default()),
             areas: Arc::default(),
             roadside: RoadsideMemory::default(),
             areas_of_topic: Vec::new(),
@@ -125,6 +128,13 @@ impl Front {
     #[must_use]
     pub fn with_areas(mut self, areas: Arc<Areas>) -> Self {
         self.areas = areas;
+        self
+    }
+
+    /// Names the vehicles of passages by `pseudonyms`.
+    #[must_use]
+    pub fn with_pseudonyms(mut self, pseudonyms: Pseudonyms) -> Self {
+        self.keys = PseudonymKeys::new(pseudonyms);
         self
     }
 
@@ -212,7 +222,7 @@ impl Front {
         &mut self,
         now: Timestamp,
         unit: Option<UnitId>,
-        reading: Reading,
+        mut reading: Reading,
         out: &mut dyn FnMut(Routed),
     ) {
         let observed_at = reading.observed_at();
@@ -233,6 +243,12 @@ impl Front {
             }
         };
         self.received += 1;
+        if let Reading::Passage(passage) = &mut reading {
+            let named = passage
+                .vehicle
+                .map(|vehicle| self.keys.of(vehicle, observed_at));
+            passage.vehicle = named;
+        }
         let taken = match late {
             Some(reason) => Err(reason),
             None => self.roadside.take(reading, unit, &self.areas),

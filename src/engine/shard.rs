@@ -3,13 +3,11 @@
 use std::sync::Arc;
 
 use super::{PARTITION_COUNT, SnapshotError, put_block, take_block};
-use crate::matching::{
-    Advance, Areas, MatchedPosition, Matcher, Partition, Scratch, Whereabouts, datum,
-};
+use crate::matching::{Advance, Areas, Located, Matcher, Partition, Scratch, Whereabouts, datum};
 use crate::observation::{Observation, RejectCounts};
-use crate::screening::{Tallies, ViewTally};
+use crate::screening::{PseudonymKeys, Tallies, ViewTally};
 use crate::state::{Accumulator, BinSums, Stay};
-use crate::units::{Interval, SourceId};
+use crate::units::{Interval, SourceId, SubjectId};
 
 /// What a shard has done so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,11 +34,38 @@ struct Owned {
     whereabouts: Whereabouts,
 }
 
+impl Owned {
+    /// The pseudonym of the road user behind an observation. Around a rotation of the key a road
+    /// user known under the earlier pseudonym goes on under the new one.
+    fn pseudonym(
+        &mut self,
+        keys: &mut PseudonymKeys,
+        source: SourceId,
+        observation: &Observation,
+    ) -> SubjectId {
+        let (subject, at) = (observation.subject, observation.observed_at);
+        let pseudonym = keys.of(subject, at);
+        if !keys.is_overlap(at) || self.tracks.knows(source, pseudonym) {
+            return pseudonym;
+        }
+        let after = keys.after(subject, at);
+        if self.tracks.knows(source, after) {
+            return after;
+        }
+        let before = keys.before(subject, at);
+        if let Some(track) = self.tracks.rename(source, before, pseudonym) {
+            self.whereabouts.rename(track, pseudonym);
+        }
+        pseudonym
+    }
+}
+
 /// The owner of some virtual partitions; single-threaded.
 #[derive(Debug)]
 pub struct Shard {
     matcher: Arc<Matcher>,
     scratch: Scratch,
+    keys: PseudonymKeys,
     /// Indexed by `partition / shard count`.
     owned: Vec<Owned>,
     shard_count: usize,
@@ -58,7 +83,7 @@ pub struct Closed {
     /// What each of them did.
     pub stays: Vec<Stay>,
     /// Where those still there were last.
-    pub present: Vec<MatchedPosition>,
+    pub present: Vec<Located>,
     /// What screening said of their views.
     pub tallies: Tallies,
 }
@@ -108,6 +133,7 @@ impl Shard {
             .collect();
         Self {
             scratch: Scratch::default(),
+            keys: PseudonymKeys::new(matcher.pseudonyms().clone()),
             forget_after_ms: matcher.settings().forget_after_s.saturating_mul(1000),
             matcher,
             owned,
@@ -127,18 +153,27 @@ impl Shard {
         usize::from(partition) % shard_count
     }
 
-    /// Matches one observation of an owned partition and adds what it commits to the sums.
+    /// Matches one observation of an owned partition, under the pseudonym of its road user, and adds
+    /// what it commits to the sums.
     pub fn observe(&mut self, partition: u8, source: SourceId, observation: &Observation) {
+        // By the unkeyed hash: no result may depend on the key.
+        let is_sampled = datum::is_sampled(observation);
         let owned = &mut self.owned[usize::from(partition) / self.shard_count];
+        let observation = Observation {
+            subject: owned.pseudonym(&mut self.keys, source, observation),
+            ..*observation
+        };
         let network = self.matcher.network();
         let outcome = owned.tracks.observe(
             &self.matcher,
             &mut self.scratch,
             source,
-            observation,
+            &observation,
             &mut |advance| {
                 owned.sums.advance(network, &advance);
-                owned.whereabouts.record(advance.track, advance.position);
+                owned
+                    .whereabouts
+                    .record(advance.track, advance.position, advance.driven_m());
             },
         );
         let tally = self.tallies.of(observation.view);
@@ -152,7 +187,7 @@ impl Shard {
                 tally.refused += u64::from(ViewTally::speaks_against(reason));
             }
         }
-        if datum::is_sampled(observation) {
+        if is_sampled {
             datum::sample(network, observation.position, tally);
         }
     }
@@ -163,7 +198,9 @@ impl Shard {
         for owned in &mut self.owned {
             let commit = &mut |advance: Advance<'_>| {
                 owned.sums.advance(network, &advance);
-                owned.whereabouts.record(advance.track, advance.position);
+                owned
+                    .whereabouts
+                    .record(advance.track, advance.position, advance.driven_m());
             };
             owned.tracks.flush(&self.matcher, &mut self.scratch, commit);
         }
@@ -176,13 +213,19 @@ impl Shard {
         for owned in &mut self.owned {
             let commit = &mut |advance: Advance<'_>| {
                 owned.sums.advance(network, &advance);
-                owned.whereabouts.record(advance.track, advance.position);
+                owned
+                    .whereabouts
+                    .record(advance.track, advance.position, advance.driven_m());
             };
             owned
                 .tracks
                 .expire(&self.matcher, &mut self.scratch, silent_since, commit);
             owned.sums.close(minute, &mut into.sums, &mut into.stays);
-            owned.whereabouts.collect(silent_since, &mut into.present);
+            let tracks = &owned.tracks;
+            let on_road_at = |track| tracks.on_road_at(track);
+            owned
+                .whereabouts
+                .collect(silent_since, on_road_at, &mut into.present);
         }
         into.tallies.merge(&self.tallies.take());
     }

@@ -61,7 +61,8 @@ impl Guide {
         }
     }
 
-    /// Who is in the jam and near its tail; `None` where nobody is seen.
+    /// How many are in the jam and near its tail, those left out of whom nothing may be told; `None`
+    /// where nobody is seen.
     fn vehicle_evidence(
         &self,
         run: &Run,
@@ -69,8 +70,11 @@ impl Guide {
         presence: &Presence,
     ) -> Option<Evidence> {
         let (end_of_queue, _) = self.network.locate(tail, run.tail_offset_m);
-        let in_jam = presence.on_segments(&run.segments).count() as u32;
-        let near_tail = presence.within(end_of_queue, NEAR_TAIL_M).len() as u32;
+        let in_jam = presence.on_segments(&run.segments);
+        let in_jam = in_jam.filter(|vehicle| vehicle.may_be_told).count() as u32;
+        let near_tail = presence.within(end_of_queue, NEAR_TAIL_M);
+        let near_tail = near_tail.iter().filter(|near| near.vehicle.may_be_told);
+        let near_tail = near_tail.count() as u32;
         (in_jam + near_tail > 0).then_some(Evidence::Vehicles {
             at: presence.as_of(),
             in_jam,

@@ -97,15 +97,12 @@ pub struct Area {
 }
 
 impl Area {
-    /// Finds the segments of an area.
-    ///
-    /// # Errors
-    /// When there are none or too many.
-    pub fn new(network: &Network, draft: &AreaDraft) -> Result<Self, AreaError> {
+    /// An area without segments.
+    fn outlined(network: &Network, outline: &Outline, filter: String) -> Self {
         let frame = network.frame();
-        let mut area = match &draft.outline {
+        match outline {
             Outline::Circle { centre, radius } => Self {
-                filter: draft.filter.clone(),
+                filter,
                 corners: Vec::new(),
                 centre: frame.to_point(*centre),
                 radius_m: radius.value() as f32,
@@ -118,25 +115,38 @@ impl Area {
                     .collect();
                 let (centre, radius_m) = circle_around(&corners);
                 Self {
-                    filter: draft.filter.clone(),
+                    filter,
                     corners,
                     centre,
                     radius_m,
                     segments: Vec::new(),
                 }
             }
-        };
+        }
+    }
+
+    /// The segments that lie in it, also in part, in id order.
+    fn find(&self, network: &Network) -> Vec<SegmentId> {
         let mut segments = Vec::new();
-        network.candidates_within(area.centre, area.radius_m, &mut |candidate| {
-            let id = candidate.segment;
-            let is_on_layer = draft
-                .layer
-                .is_none_or(|layer| network.segment(id).layer == layer);
-            if is_on_layer && area.touches(network.shape(id)) {
-                segments.push(id);
+        network.candidates_within(self.centre, self.radius_m, &mut |candidate| {
+            if self.touches(network.shape(candidate.segment)) {
+                segments.push(candidate.segment);
             }
         });
         segments.sort_unstable();
+        segments
+    }
+
+    /// Finds the segments of an area.
+    ///
+    /// # Errors
+    /// When there are none or too many.
+    pub fn new(network: &Network, draft: &AreaDraft) -> Result<Self, AreaError> {
+        let mut area = Self::outlined(network, &draft.outline, draft.filter.clone());
+        let mut segments = area.find(network);
+        if let Some(layer) = draft.layer {
+            segments.retain(|&id| network.segment(id).layer == layer);
+        }
         if segments.is_empty() {
             return Err(AreaError::NoSegment {
                 name: draft.name.clone(),
@@ -208,6 +218,11 @@ impl Area {
                     .any(|(from, to)| crosses(pair[0], pair[1], from, to))
             })
     }
+}
+
+/// The segments that lie in an outline, also in part, in id order.
+pub(super) fn segments_in(network: &Network, outline: &Outline) -> Vec<SegmentId> {
+    Area::outlined(network, outline, String::new()).find(network)
 }
 
 /// All areas of an engine.

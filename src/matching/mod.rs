@@ -18,6 +18,7 @@ mod settings;
 mod snapshot;
 mod step;
 mod track;
+mod zones;
 
 pub use area::{AREA_SEGMENTS_MAX, AREAS_MAX, Area, AreaDraft, AreaError, Areas, Outline};
 pub use overlay::{
@@ -25,8 +26,12 @@ pub use overlay::{
     OverlayChange, OverlayError, TieProblem, TiedApproach, TiedJunction, TiedMovement, UNITS_MAX,
 };
 pub use partition::{Matcher, Partition, Scratch};
-pub use presence::{Nearby, Presence, PresenceError, PresenceSettings, Present, Whereabouts};
+pub use presence::{
+    Located, Nearby, Presence, PresenceError, PresenceSettings, Present, Trip, TripEnds,
+    Whereabouts,
+};
 pub use settings::{MAX_HYPOTHESES, MAX_LAG_FIXES, MatchError, MatchSettings};
+pub use zones::{ZoneDraft, ZoneError, Zones};
 
 use crate::network::LaneIndex;
 use crate::observation::Origin;
@@ -87,6 +92,14 @@ pub struct Advance<'a> {
     pub route: &'a [RoutePiece],
     /// Metres driven inside junctions between the pieces.
     pub junction_m: f32,
+}
+
+impl Advance<'_> {
+    /// Metres driven since the last committed position; 0 for the first of a track.
+    pub fn driven_m(&self) -> f32 {
+        let pieces = self.route.iter().map(|piece| piece.to_m - piece.from_m);
+        self.junction_m + pieces.sum::<f32>()
+    }
 }
 
 /// Why a track ended.

@@ -14,7 +14,7 @@ use super::track::{Committed, Pending, Place, Track};
 use super::{Advance, BreakReason, MatchedPosition, TrackCounts};
 use crate::network::{LaneIndex, Network};
 use crate::observation::{Observation, RejectReason};
-use crate::screening::{LastSeen, Motion, Verdict};
+use crate::screening::{LastSeen, Motion, Pseudonyms, Verdict};
 use crate::units::{Point, SegmentId, SourceId, SubjectId, Timestamp};
 
 /// After so many observations in a row without a segment near, the track ends: one or two are
@@ -33,6 +33,7 @@ pub struct Matcher {
     roads: Arc<Roads>,
     settings: MatchSettings,
     areas: Arc<Areas>,
+    pseudonyms: Pseudonyms,
 }
 
 impl Matcher {
@@ -48,6 +49,7 @@ impl Matcher {
             roads,
             settings,
             areas: Arc::default(),
+            pseudonyms: Pseudonyms::default(),
         })
     }
 
@@ -65,6 +67,17 @@ impl Matcher {
             areas,
             ..self.clone()
         }
+    }
+
+    /// Names road users by `pseudonyms`.
+    #[must_use]
+    pub fn with_pseudonyms(self, pseudonyms: Pseudonyms) -> Self {
+        Self { pseudonyms, ..self }
+    }
+
+    /// How road users are named; whoever feeds a [`Partition`] gives it such names.
+    pub fn pseudonyms(&self) -> &Pseudonyms {
+        &self.pseudonyms
     }
 
     /// The areas of roadside units.
@@ -136,6 +149,29 @@ impl Partition {
     /// How many tracks began and ended so far, by reason.
     pub fn counts(&self) -> &TrackCounts {
         &self.counts
+    }
+
+    /// Whether a road user is remembered.
+    pub fn knows(&self, source: SourceId, subject: SubjectId) -> bool {
+        self.slots.contains_key(&(source, subject))
+    }
+
+    /// Goes on with the track of `from` as that of `to`, which must not be known, and returns its
+    /// slot; `None` when `from` is not known.
+    pub fn rename(&mut self, source: SourceId, from: SubjectId, to: SubjectId) -> Option<u32> {
+        let slot = self.slots.remove(&(source, from))?;
+        let taken = self.slots.insert((source, to), slot);
+        debug_assert!(taken.is_none(), "the new name was in use");
+        self.tracks[slot as usize].subject = to;
+        Some(slot)
+    }
+
+    /// When the road user in slot `track` was last matched to a road; `None` once it has left the
+    /// roads or is not remembered.
+    pub fn on_road_at(&self, track: u32) -> Option<Timestamp> {
+        let track = self.tracks.get(track as usize)?;
+        let is_on_road = track.is_live && track.off_road_count == 0 && track.hypothesis_count > 0;
+        is_on_road.then_some(track.matched_at)
     }
 
     /// Takes in one observation and hands every position it commits to `sink`, in order.

@@ -2,7 +2,8 @@
 //!
 //! [`Whereabouts`] remembers the positions of one virtual partition, one a track; [`Presence`] is
 //! all of them at one instant of event time, in an R-tree. It judges no traffic and publishes
-//! nothing: pseudonyms stay in here, what may be shown of them is decided where it is shown.
+//! nothing: pseudonyms stay in here, and who is near an end of a trip or in a sensitive zone is
+//! marked as not to be told of.
 //!
 //! The tree is packed anew for each instant instead of being changed with every position: at
 //! 100 000 road users that all move every second, bulk loading is the fastest use of an R-tree
@@ -11,13 +12,80 @@
 use rstar::primitives::GeomWithData;
 use rstar::{AABB, PointDistance, RTree};
 
-use super::MatchedPosition;
+use super::{MatchedPosition, Zones};
 use crate::network::Network;
 use crate::observation::Origin;
 use crate::units::{Point, SegmentId, SubjectId, Timestamp};
 
-/// How long and how many road users are remembered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What counts as the end of a trip, where people live and work: not to be told of.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TripEnds {
+    /// Metres from the start. Default 300.
+    pub distance_m: f32,
+    /// Seconds from the start; the trip is under way when both are over. Default 120.
+    pub time_s: i64,
+    /// Who was not matched to a road for so long, s, may have arrived there. Default 60: two reports
+    /// of a taxi that reports every 30 s.
+    pub silent_s: i64,
+}
+
+impl Default for TripEnds {
+    fn default() -> Self {
+        Self {
+            distance_m: 300.0,
+            time_s: 120,
+            silent_s: 60,
+        }
+    }
+}
+
+impl TripEnds {
+    /// Nothing is near an end.
+    pub const NONE: Self = Self {
+        distance_m: 0.0,
+        time_s: 0,
+        silent_s: i64::MAX / 1000,
+    };
+}
+
+/// Who is not matched for so long begins a new trip, ms: two minutes, as long as a track lives
+/// by default (chosen).
+const TRIP_GAP_MS: i64 = 120_000;
+
+/// What is known of a road user's trip.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Trip {
+    /// Event time of its first position.
+    pub begun_at: Timestamp,
+    /// Metres driven since.
+    pub driven_m: f32,
+    /// Event time of its newest position on a road, committed or not; `None` once it has left the
+    /// roads.
+    pub on_road_at: Option<Timestamp>,
+}
+
+impl Trip {
+    /// Whether at `as_of` a position of `observed_at` is away from both ends, as far as can be
+    /// known: where a trip will end is not.
+    fn is_under_way(&self, ends: &TripEnds, observed_at: Timestamp, as_of: Timestamp) -> bool {
+        let is_beyond_start = self.driven_m >= ends.distance_m
+            && observed_at.millis_since(self.begun_at) >= ends.time_s * 1000;
+        let is_heard = |at: Timestamp| as_of.millis_since(at) <= ends.silent_s.saturating_mul(1000);
+        is_beyond_start && self.on_road_at.is_some_and(is_heard)
+    }
+}
+
+/// Where a road user was last, on what trip.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Located {
+    /// The last committed position.
+    pub position: MatchedPosition,
+    /// The trip so far.
+    pub trip: Trip,
+}
+
+/// How long and how many road users are remembered, and who is not told of.
+#[derive(Clone, Debug)]
 pub struct PresenceSettings {
     /// A position older than this, in event time, says nothing about now, s. Default 120: two
     /// minutes, four reports of a taxi that reports every 30 s.
@@ -25,6 +93,10 @@ pub struct PresenceSettings {
     /// Most road users at once; beyond, those seen longest ago are left out and counted. Default
     /// 1 000 000, 60 MB.
     pub vehicles_max: usize,
+    /// What counts as the end of a trip.
+    pub trip_ends: TripEnds,
+    /// Where nobody is told of.
+    pub zones: Zones,
 }
 
 impl Default for PresenceSettings {
@@ -32,6 +104,8 @@ impl Default for PresenceSettings {
         Self {
             expire_after_s: 120,
             vehicles_max: 1_000_000,
+            trip_ends: TripEnds::default(),
+            zones: Zones::default(),
         }
     }
 }
@@ -41,24 +115,61 @@ impl Default for PresenceSettings {
 /// Invariant: at most one position a track slot, so memory is bounded by the tracks.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Whereabouts {
-    by_track: Vec<Option<MatchedPosition>>,
+    by_track: Vec<Option<Located>>,
 }
 
 impl Whereabouts {
-    /// Takes the newest position of the track in slot `track`.
-    pub fn record(&mut self, track: u32, position: MatchedPosition) {
+    /// Takes the newest position of the track in slot `track`, `driven_m` metres after the one
+    /// before; 0 where the way is not known.
+    pub fn record(&mut self, track: u32, position: MatchedPosition, driven_m: f32) {
         let slot = track as usize;
         if slot >= self.by_track.len() {
             self.by_track.resize(slot + 1, None);
         }
-        self.by_track[slot] = Some(position);
+        let goes_on = |last: &&Located| {
+            last.position.subject == position.subject
+                && position.observed_at.millis_since(last.position.observed_at) <= TRIP_GAP_MS
+        };
+        let trip = match self.by_track[slot].as_ref().filter(goes_on) {
+            Some(last) => Trip {
+                driven_m: last.trip.driven_m + driven_m,
+                ..last.trip
+            },
+            None => Trip {
+                begun_at: position.observed_at,
+                driven_m: 0.0,
+                on_road_at: None,
+            },
+        };
+        self.by_track[slot] = Some(Located { position, trip });
     }
 
-    /// Appends what is not older than `since`, and forgets the rest.
-    pub fn collect(&mut self, since: Timestamp, into: &mut Vec<MatchedPosition>) {
-        for slot in &mut self.by_track {
+    /// Calls the road user in slot `track` by another pseudonym.
+    pub fn rename(&mut self, track: u32, subject: SubjectId) {
+        if let Some(Some(located)) = self.by_track.get_mut(track as usize) {
+            located.position.subject = subject;
+        }
+    }
+
+    /// Appends what is not older than `since`, and forgets the rest. `on_road_at` says when the
+    /// track in a slot was last matched to a road, if it still is on one.
+    pub fn collect(
+        &mut self,
+        since: Timestamp,
+        on_road_at: impl Fn(u32) -> Option<Timestamp>,
+        into: &mut Vec<Located>,
+    ) {
+        for (track, slot) in self.by_track.iter_mut().enumerate() {
             match slot {
-                Some(position) if position.observed_at >= since => into.push(*position),
+                Some(located) if located.position.observed_at >= since => {
+                    into.push(Located {
+                        trip: Trip {
+                            on_road_at: on_road_at(track as u32),
+                            ..located.trip
+                        },
+                        ..*located
+                    });
+                }
                 _ => *slot = None,
             }
         }
@@ -67,8 +178,10 @@ impl Whereabouts {
     /// Appends all of it as bytes, for a snapshot.
     pub fn snapshot(&self, out: &mut Vec<u8>) {
         out.push(SNAPSHOT_VERSION);
-        for (track, position) in self.by_track.iter().enumerate() {
-            let Some(position) = position else { continue };
+        for (track, located) in self.by_track.iter().enumerate() {
+            let Some(Located { position, trip }) = located else {
+                continue;
+            };
             out.extend_from_slice(&(track as u32).to_le_bytes());
             out.extend_from_slice(&position.subject.0.to_le_bytes());
             out.extend_from_slice(&position.observed_at.as_millis().to_le_bytes());
@@ -78,6 +191,8 @@ impl Whereabouts {
                 out.extend_from_slice(&number.to_le_bytes());
             }
             out.push(position.origin as u8);
+            out.extend_from_slice(&trip.begun_at.as_millis().to_le_bytes());
+            out.extend_from_slice(&trip.driven_m.to_le_bytes());
         }
     }
 
@@ -96,23 +211,28 @@ impl Whereabouts {
         }
         let mut whereabouts = Self::default();
         for record in records {
-            let (track, position) = read_record(record);
-            if position.segment.index() >= segment_count || track >= TRACKS_MAX {
-                return Err(PresenceError::OutOfRange(position.segment));
+            let (track, located) = read_record(record);
+            let segment = located.position.segment;
+            if segment.index() >= segment_count || track >= TRACKS_MAX {
+                return Err(PresenceError::OutOfRange(segment));
             }
-            whereabouts.record(track, position);
+            let slot = track as usize;
+            if slot >= whereabouts.by_track.len() {
+                whereabouts.by_track.resize(slot + 1, None);
+            }
+            whereabouts.by_track[slot] = Some(located);
         }
         Ok(whereabouts)
     }
 }
 
-const SNAPSHOT_VERSION: u8 = 1;
-const RECORD_BYTES: usize = 37;
+const SNAPSHOT_VERSION: u8 = 2;
+const RECORD_BYTES: usize = 49;
 /// Most track slots a snapshot may name: far above any partition, so that a damaged one asks for
 /// some 100 MB at most.
 const TRACKS_MAX: u32 = 1 << 20;
 
-fn read_record(record: &[u8; RECORD_BYTES]) -> (u32, MatchedPosition) {
+fn read_record(record: &[u8; RECORD_BYTES]) -> (u32, Located) {
     fn at<const N: usize>(record: &[u8; RECORD_BYTES], from: usize) -> [u8; N] {
         let mut bytes = [0; N];
         bytes.copy_from_slice(&record[from..from + N]);
@@ -131,7 +251,15 @@ fn read_record(record: &[u8; RECORD_BYTES]) -> (u32, MatchedPosition) {
         speed_mps: (!speed_mps.is_nan()).then_some(speed_mps),
         origin,
     };
-    (u32::from_le_bytes(at(record, 0)), position)
+    let trip = Trip {
+        begun_at: Timestamp::from_millis(i64::from_le_bytes(at(record, 37))),
+        driven_m: number(45),
+        on_road_at: None,
+    };
+    (
+        u32::from_le_bytes(at(record, 0)),
+        Located { position, trip },
+    )
 }
 
 /// Why a snapshot of whereabouts cannot be restored.
@@ -158,6 +286,9 @@ pub struct Present {
     pub position: MatchedPosition,
     /// The same place in the local plane, on the road.
     pub point: Point,
+    /// Whether anything that leaves may rest on it: it is not near an end of its trip, as far as can
+    /// be known, and not in a sensitive zone.
+    pub may_be_told: bool,
 }
 
 /// A road user and how far it is from the place asked about.
@@ -203,22 +334,24 @@ impl Presence {
         network: &Network,
         settings: &PresenceSettings,
         as_of: Timestamp,
-        mut positions: Vec<MatchedPosition>,
+        mut positions: Vec<Located>,
     ) -> Self {
         let since = as_of.plus_millis(-settings.expire_after_s.saturating_mul(1000));
-        positions.retain(|position| position.observed_at >= since);
+        positions.retain(|located| located.position.observed_at >= since);
         let left_out_count = positions.len().saturating_sub(settings.vehicles_max);
         if left_out_count > 0 {
-            positions.sort_unstable_by_key(|position| {
-                (
-                    std::cmp::Reverse(position.observed_at),
-                    position.subject,
-                    position.segment,
-                )
+            // By pseudonym last: who is left out must not depend on the key of the day.
+            positions.sort_unstable_by(|a, b| {
+                let (a, b) = (&a.position, &b.position);
+                (b.observed_at.cmp(&a.observed_at))
+                    .then(a.segment.cmp(&b.segment))
+                    .then(a.offset_m.total_cmp(&b.offset_m))
+                    .then(a.subject.cmp(&b.subject))
             });
             positions.truncate(settings.vehicles_max);
         }
         positions.sort_unstable_by(|a, b| {
+            let (a, b) = (&a.position, &b.position);
             (a.segment.cmp(&b.segment))
                 .then(a.offset_m.total_cmp(&b.offset_m))
                 .then(a.subject.cmp(&b.subject))
@@ -226,9 +359,11 @@ impl Presence {
         });
         let vehicles: Vec<Present> = positions
             .into_iter()
-            .map(|position| Present {
+            .map(|Located { position, trip }| Present {
                 position,
                 point: network.locate(position.segment, position.offset_m).0,
+                may_be_told: !settings.zones.holds(position.segment)
+                    && trip.is_under_way(&settings.trip_ends, position.observed_at, as_of),
             })
             .collect();
         let places = vehicles.iter().enumerate().map(|(index, vehicle)| {
@@ -378,7 +513,9 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
 
     use super::*;
+    use crate::matching::{Outline, ZoneDraft};
     use crate::network::csv;
+    use crate::units::{Metres, Position};
 
     /// Three roads of about 960 m, one behind the other.
     fn network() -> Network {
@@ -404,7 +541,17 @@ mod tests {
         }
     }
 
-    fn crowd(network: &Network, count: u64) -> Vec<MatchedPosition> {
+    /// The same on a trip of long ago.
+    fn on_trip(position: MatchedPosition) -> Located {
+        let trip = Trip {
+            begun_at: position.observed_at.plus_millis(-3_600_000),
+            driven_m: 10_000.0,
+            on_road_at: Some(position.observed_at),
+        };
+        Located { position, trip }
+    }
+
+    fn crowd(network: &Network, count: u64) -> Vec<Located> {
         let mut random = ChaCha8Rng::seed_from_u64(11);
         (0..count)
             .map(|subject| {
@@ -412,7 +559,12 @@ mod tests {
                 let length_m = network.segment(SegmentId(segment)).length_m;
                 // Whole steps of 8 m, so that many stand in the same place.
                 let offset_m = (random.random_range(0.0..length_m) / 8.0).floor() * 8.0;
-                seen(subject, segment, offset_m, random.random_range(0..200))
+                on_trip(seen(
+                    subject,
+                    segment,
+                    offset_m,
+                    random.random_range(0..200),
+                ))
             })
             .collect()
     }
@@ -481,9 +633,9 @@ mod tests {
         let network = network();
         let now = Timestamp::from_secs(60);
         let positions = vec![
-            seen(1, 0, 100.0, 60),
-            seen(2, 0, 500.0, 60),
-            seen(3, 1, 100.0, 60),
+            on_trip(seen(1, 0, 100.0, 60)),
+            on_trip(seen(2, 0, 500.0, 60)),
+            on_trip(seen(3, 1, 100.0, 60)),
         ];
         let presence = Presence::new(&network, &PresenceSettings::default(), now, positions);
         let at = |segment, offset_m, up_m: f32| {
@@ -520,12 +672,13 @@ mod tests {
         let settings = PresenceSettings {
             expire_after_s: 30,
             vehicles_max: 2,
+            ..PresenceSettings::default()
         };
         let positions = vec![
-            seen(1, 0, 1.0, 969),
-            seen(2, 0, 2.0, 970),
-            seen(3, 0, 3.0, 990),
-            seen(4, 0, 4.0, 1_003),
+            on_trip(seen(1, 0, 1.0, 969)),
+            on_trip(seen(2, 0, 2.0, 970)),
+            on_trip(seen(3, 0, 3.0, 990)),
+            on_trip(seen(4, 0, 4.0, 1_003)),
         ];
         let presence = Presence::new(&network, &settings, now, positions);
         assert_eq!(subjects(presence.vehicles()), [3, 4]);
@@ -539,9 +692,9 @@ mod tests {
     fn whereabouts_keep_the_last_place_of_a_track_and_survive_a_restart() {
         let network = network();
         let mut whereabouts = Whereabouts::default();
-        whereabouts.record(5, seen(50, 0, 1.0, 10));
-        whereabouts.record(2, seen(20, 1, 2.0, 95));
-        whereabouts.record(5, seen(50, 0, 9.0, 100));
+        whereabouts.record(5, seen(50, 0, 1.0, 10), 0.0);
+        whereabouts.record(2, seen(20, 1, 2.0, 95), 0.0);
+        whereabouts.record(5, seen(50, 0, 9.0, 100), 8.0);
         whereabouts.record(
             3,
             MatchedPosition {
@@ -550,6 +703,7 @@ mod tests {
                 origin: Origin::Rsm,
                 ..seen(30, 2, 3.0, 20)
             },
+            0.0,
         );
         let mut bytes = Vec::new();
         whereabouts.snapshot(&mut bytes);
@@ -564,11 +718,67 @@ mod tests {
             assert_eq!(Whereabouts::restore(bytes, count), Err(problem));
         }
         let mut present = Vec::new();
-        back.collect(Timestamp::from_secs(90), &mut present);
-        let offsets: Vec<f32> = present.iter().map(|position| position.offset_m).collect();
+        back.collect(Timestamp::from_secs(90), |_| None, &mut present);
+        let offsets: Vec<f32> = present
+            .iter()
+            .map(|located| located.position.offset_m)
+            .collect();
         assert_eq!(offsets, [2.0, 9.0]);
         present.clear();
-        back.collect(Timestamp::MIN, &mut present);
+        back.collect(Timestamp::MIN, |_| None, &mut present);
         assert_eq!(present.len(), 2, "what was too old is forgotten");
+    }
+
+    #[test]
+    fn the_ends_of_a_trip_and_zones_are_not_told_of() {
+        let network = network();
+        let zone = ZoneDraft {
+            name: "clinic".into(),
+            outline: Outline::Circle {
+                centre: network.position_at(SegmentId(2), 500.0),
+                radius: Metres(50.0),
+            },
+        };
+        let settings = PresenceSettings {
+            zones: Zones::new(&network, &[zone]).expect("a segment lies there"),
+            ..PresenceSettings::default()
+        };
+        // 5 m/s along the first road, then 10 m/s: 300 m are behind it before two minutes are.
+        let mut whereabouts = Whereabouts::default();
+        let mut told_at = |second: i64, on_road_at: Option<i64>| {
+            let (segment, offset_m) = (second as u32 / 200, (second % 200) as f32 * 4.0);
+            whereabouts.record(0, seen(1, segment, offset_m, second), 4.0);
+            let mut present = Vec::new();
+            let on_road_at = on_road_at.map(Timestamp::from_secs);
+            whereabouts.collect(Timestamp::MIN, |_| on_road_at, &mut present);
+            let now = Timestamp::from_secs(second);
+            Presence::new(&network, &settings, now, present).vehicles()[0].may_be_told
+        };
+        for (second, expected) in [(0, false), (76, false), (119, false), (120, false)] {
+            assert_eq!(told_at(second, Some(second)), expected, "{second} s");
+        }
+        // Positions came too rarely above: 4 m each. Now they come every second.
+        let mut first = None;
+        for second in 121..400 {
+            if told_at(second, Some(second)) {
+                first.get_or_insert(second);
+            }
+        }
+        // 300 m are 75 steps of 4 m, of which four were taken before.
+        assert_eq!(first, Some(120 + 75 - 3));
+        assert!(told_at(399, Some(339)), "heard of a minute ago");
+        assert!(!told_at(399, Some(338)), "may have arrived");
+        assert!(!told_at(399, None), "has left the roads");
+        assert!(!told_at(401, Some(401)), "the third road lies in the zone");
+        assert!(!told_at(530, Some(530)), "a new trip after a silence");
+        let nowhere = ZoneDraft {
+            name: "typo".into(),
+            outline: Outline::Circle {
+                centre: Position::new(0.0, 0.0),
+                radius: Metres(50.0),
+            },
+        };
+        let error = Zones::new(&network, &[nowhere]).expect_err("nothing lies there");
+        assert!(error.to_string().contains("typo"), "{error}");
     }
 }

@@ -332,6 +332,12 @@ pub const DEFINITIONS: &[Definition] = &[
         "Guidance messages published, renewals and withdrawals included.",
     ),
     metric(
+        "roadcast_guidance_withheld_total",
+        Kind::Counter,
+        &[],
+        "Guidance messages kept back because they tell of a segment in a sensitive zone.",
+    ),
+    metric(
         "roadcast_recording_messages_total",
         Kind::Counter,
         &[],
@@ -342,6 +348,12 @@ pub const DEFINITIONS: &[Definition] = &[
         Kind::Counter,
         &[],
         "Group commits of the recording.",
+    ),
+    metric(
+        "roadcast_recording_expired_files_total",
+        Kind::Counter,
+        &[("reason", LabelValues::Words(&["age", "size"]))],
+        "Files of the recording deleted because of recording.keep_days, or because all exceed 8 GiB.",
     ),
     metric(
         "roadcast_snapshot_timestamp_seconds",

@@ -3,7 +3,10 @@
 pub mod format;
 pub mod mqtt;
 pub mod outbox;
+mod release;
 pub mod rsi;
+
+pub use release::{Release, Released};
 
 /// One message on its way out, whatever carries it.
 #[derive(Clone, Debug, PartialEq, Eq)]

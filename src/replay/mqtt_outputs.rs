@@ -5,9 +5,8 @@ use std::sync::Arc;
 use crate::forecast::ForecastBatch;
 use crate::guide::Guidance;
 use crate::network::Network;
-use crate::publish::format::{
-    GuidanceTopics, Privacy, TileTable, forecast_messages, state_messages,
-};
+use crate::publish::Released;
+use crate::publish::format::{GuidanceTopics, TileTable, forecast_messages, state_messages};
 use crate::publish::mqtt::Publisher;
 use crate::state::StateBatch;
 use crate::units::{Datum, Timestamp};
@@ -18,24 +17,17 @@ pub struct MqttOutputs {
     publisher: Arc<Publisher>,
     network: Arc<Network>,
     tiles: TileTable,
-    privacy: Privacy,
     topics: GuidanceTopics,
 }
 
 impl MqttOutputs {
     /// Prepares the tiles of a network at `tile_zoom`.
-    pub fn new(
-        publisher: Arc<Publisher>,
-        network: Arc<Network>,
-        tile_zoom: u8,
-        privacy: Privacy,
-    ) -> Self {
+    pub fn new(publisher: Arc<Publisher>, network: Arc<Network>, tile_zoom: u8) -> Self {
         let tiles = TileTable::new(&network, tile_zoom);
         Self {
             publisher,
             network,
             tiles,
-            privacy,
             topics: GuidanceTopics::default(),
         }
     }
@@ -55,24 +47,22 @@ impl MqttOutputs {
     }
 
     /// Publishes one minute of states.
-    pub fn state(&self, batch: &StateBatch) {
-        for message in state_messages(batch, &self.tiles, self.privacy) {
+    pub fn state(&self, batch: &Released<StateBatch>) {
+        for message in state_messages(batch, &self.tiles) {
             self.publisher.publish(message);
         }
     }
 
     /// Publishes a forecast; levels come from the free-flow speeds of `state`.
-    pub fn forecast(&self, batch: &ForecastBatch, state: Option<&StateBatch>) {
+    pub fn forecast(&self, batch: &Released<ForecastBatch>, state: Option<&StateBatch>) {
         for message in forecast_messages(batch, state, &self.tiles) {
             self.publisher.publish(message);
         }
     }
 
     /// Publishes, renews or clears one piece of guidance.
-    pub fn guidance(&mut self, guidance: &Guidance) {
-        let message = self
-            .topics
-            .message(&self.network, &self.tiles, self.privacy, guidance);
+    pub fn guidance(&mut self, guidance: &Released<Guidance>) {
+        let message = self.topics.message(&self.network, &self.tiles, guidance);
         if let Some(message) = message {
             self.publisher.publish(message);
         }

@@ -13,6 +13,7 @@ use crate::engine::Analysis;
 use crate::forecast::{ForecastBatch, STEP_COUNT};
 use crate::guide::Guidance;
 use crate::network::Network;
+use crate::publish::{Release, Released};
 use crate::state::StateBatch;
 use crate::units::SegmentId;
 
@@ -76,7 +77,8 @@ pub struct OutputFiles {
     pub guidance: Option<PathBuf>,
 }
 
-/// Hashes all outputs and writes the files asked for.
+/// Hashes all outputs and writes the files asked for: the engine's own values, or what the release
+/// rule makes of them.
 #[derive(Debug)]
 pub struct FileOutputs {
     /// The hash over everything so far.
@@ -88,6 +90,9 @@ pub struct FileOutputs {
     states: Option<Writer>,
     forecasts: Option<Writer>,
     guidance: Option<BufWriter<File>>,
+    release: Option<Release>,
+    /// The newest released minute, where there is a rule.
+    released: Option<Released<StateBatch>>,
 }
 
 const STATE_COLUMNS: [(&str, Kind); 9] = [
@@ -140,7 +145,18 @@ impl FileOutputs {
             states: create(&files.states, &STATE_COLUMNS)?,
             forecasts: create(&files.forecasts, &FORECAST_COLUMNS)?,
             guidance: guidance.transpose()?.map(BufWriter::new),
+            release: None,
+            released: None,
         })
+    }
+
+    /// The same with what may leave in the files; the digest stays that of the engine's own values.
+    #[must_use]
+    pub fn released(self, release: Release) -> Self {
+        Self {
+            release: Some(release),
+            ..self
+        }
     }
 
     fn lengths(&self) -> impl Iterator<Item = f32> + '_ {
@@ -149,12 +165,8 @@ impl FileOutputs {
             .iter()
             .map(|segment| segment.length_m)
     }
-}
 
-impl OutputSink for FileOutputs {
-    fn state(&mut self, batch: &Arc<StateBatch>) -> anyhow::Result<()> {
-        self.digest.state(batch);
-        self.counts[0] += 1;
+    fn write_states(&mut self, batch: &StateBatch) -> anyhow::Result<()> {
         let lengths: Vec<f32> = self.lengths().collect();
         let Some(writer) = &mut self.states else {
             return Ok(());
@@ -185,9 +197,7 @@ impl OutputSink for FileOutputs {
         ])
     }
 
-    fn forecast(&mut self, batch: &Arc<ForecastBatch>) -> anyhow::Result<()> {
-        self.digest.forecast(batch);
-        self.counts[1] += 1;
+    fn write_forecast(&mut self, batch: &ForecastBatch) -> anyhow::Result<()> {
         let lengths: Vec<f32> = self.lengths().collect();
         let Some(writer) = &mut self.forecasts else {
             return Ok(());
@@ -217,19 +227,50 @@ impl OutputSink for FileOutputs {
         ])
     }
 
-    fn guidance(&mut self, guidance: &Guidance) -> anyhow::Result<()> {
-        self.digest.guidance(guidance);
-        self.counts[2] += 1;
+    fn write_guidance(&mut self, guidance: &Guidance) -> anyhow::Result<()> {
         if let Some(file) = &mut self.guidance {
-            let entry = crate::publish::format::guidance_entry(
-                &self.network,
-                crate::publish::format::Privacy::default(),
-                guidance,
-            );
+            let entry = crate::publish::format::guidance_entry(&self.network, guidance);
             serde_json::to_writer(&mut *file, &entry)?;
             file.write_all(b"\n")?;
         }
         Ok(())
+    }
+}
+
+impl OutputSink for FileOutputs {
+    fn state(&mut self, batch: &Arc<StateBatch>) -> anyhow::Result<()> {
+        self.digest.state(batch);
+        self.counts[0] += 1;
+        self.released = self.release.as_ref().map(|rule| rule.states(batch));
+        match self.released.clone() {
+            Some(released) => self.write_states(&released),
+            None => self.write_states(batch),
+        }
+    }
+
+    fn forecast(&mut self, batch: &Arc<ForecastBatch>) -> anyhow::Result<()> {
+        self.digest.forecast(batch);
+        self.counts[1] += 1;
+        match &self.release {
+            Some(rule) => {
+                let released = rule.forecast(batch, self.released.as_ref());
+                self.write_forecast(&released)
+            }
+            None => self.write_forecast(batch),
+        }
+    }
+
+    fn guidance(&mut self, guidance: &Guidance) -> anyhow::Result<()> {
+        self.digest.guidance(guidance);
+        self.counts[2] += 1;
+        match &self.release {
+            Some(rule) if rule.withholds(guidance) => Ok(()),
+            Some(rule) => {
+                let released = rule.guidance(guidance);
+                self.write_guidance(&released)
+            }
+            None => self.write_guidance(guidance),
+        }
     }
 
     fn finish(&mut self) -> anyhow::Result<()> {

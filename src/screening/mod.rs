@@ -5,10 +5,12 @@
 //! 12 messages a second a pseudonym.
 
 mod fleet;
+mod pseudonym;
 mod tally;
 mod views;
 
 pub use fleet::{DEVICES_MAX, DeviceStatus, Fleet, FleetSettings};
+pub use pseudonym::{PseudonymKeys, Pseudonyms, ROTATION_S_MAX, Secret};
 pub use tally::{DATUMS_TRIED, MISS_MM_MAX, Tallies, ViewTally};
 pub use views::{VIEWS_MAX, View, Views};
 

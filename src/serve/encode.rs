@@ -1,7 +1,5 @@
 //! Bodies of the API: GeoJSON of network and guidance, state and forecast in full and compact.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use serde_json::json;
 
@@ -9,9 +7,9 @@ use super::live::Snapshot;
 use crate::forecast::{ForecastBatch, STEP_COUNT};
 use crate::guide::{Guidance, GuidanceKind};
 use crate::network::{Network, SegmentFlags};
+use crate::publish::Released;
 use crate::publish::format::{
-    JsonBuffer, Privacy, guidance_entry, step_levels, write_issue, write_quantiles,
-    write_segment_state,
+    JsonBuffer, guidance_entry, step_levels, write_issue, write_quantiles, write_segment_state,
 };
 use crate::state::StateBatch;
 use crate::units::{Position, SegmentId};
@@ -123,12 +121,7 @@ fn write_minute(json: &mut JsonBuffer, snapshot: &Snapshot, state: &StateBatch) 
 }
 
 /// Every segment's state as an object.
-pub(super) fn state(
-    snapshot: &Snapshot,
-    network: &Network,
-    state: &StateBatch,
-    privacy: Privacy,
-) -> Bytes {
+pub(super) fn state(snapshot: &Snapshot, network: &Network, state: &StateBatch) -> Bytes {
     let mut json = JsonBuffer::with_capacity(state.segments.len() * 220 + 256);
     write_minute(&mut json, snapshot, state);
     json.raw(",\"segments\":[");
@@ -141,7 +134,7 @@ pub(super) fn state(
         json.int(index as i64);
         json.raw(",\"source_id\":");
         json.string(network.source_id(SegmentId(index as u32)));
-        write_segment_state(&mut json, segment, privacy);
+        write_segment_state(&mut json, segment);
         json.raw("}");
     }
     json.raw("]}");
@@ -149,7 +142,7 @@ pub(super) fn state(
 }
 
 /// Levels and provenance as one digit a segment, speeds as an array: nothing the map has already.
-pub(super) fn state_compact(snapshot: &Snapshot, state: &StateBatch, privacy: Privacy) -> Bytes {
+pub(super) fn state_compact(snapshot: &Snapshot, state: &StateBatch) -> Bytes {
     let mut json = JsonBuffer::with_capacity(state.segments.len() * 8 + 256);
     write_minute(&mut json, snapshot, state);
     json.raw(",\"level\":\"");
@@ -158,7 +151,7 @@ pub(super) fn state_compact(snapshot: &Snapshot, state: &StateBatch, privacy: Pr
     }
     json.raw("\",\"provenance\":\"");
     for segment in &state.segments {
-        json.int(i64::from(privacy.provenance(segment) as u8));
+        json.int(i64::from(segment.provenance as u8));
     }
     json.raw("\",\"speed_mps\":[");
     for (index, segment) in state.segments.iter().enumerate() {
@@ -232,19 +225,14 @@ pub(super) fn forecast_compact(
 }
 
 /// Free-flow speed as the newest state knows it; else the limit.
-fn free_flow_mps(state: Option<&Arc<StateBatch>>, network: &Network, id: SegmentId) -> f32 {
+fn free_flow_mps(state: Option<&Released<StateBatch>>, network: &Network, id: SegmentId) -> f32 {
     state
         .and_then(|state| state.segments.get(id.index()))
         .map_or(network.segment(id).limit_mps, |state| state.free_flow_mps)
 }
 
 /// One segment with state and forecast, for the map's popup.
-pub(super) fn segment(
-    snapshot: &Snapshot,
-    network: &Network,
-    id: SegmentId,
-    privacy: Privacy,
-) -> Bytes {
+pub(super) fn segment(snapshot: &Snapshot, network: &Network, id: SegmentId) -> Bytes {
     let view = &snapshot.view;
     let mut json = JsonBuffer::with_capacity(1_024);
     json.raw("{\"segment\":");
@@ -258,7 +246,7 @@ pub(super) fn segment(
         json.int(state.interval.start.as_millis());
         json.raw(",\"end_ms\":");
         json.int(state.interval.end.as_millis());
-        write_segment_state(&mut json, segment, privacy);
+        write_segment_state(&mut json, segment);
     }
     if let Some(forecast) = &view.forecast
         && forecast.quantiles.len() >= (id.index() + 1) * STEP_COUNT
@@ -274,13 +262,13 @@ pub(super) fn segment(
 
 /// The advice in force as GeoJSON: a feature a drawn way, the first one of each piece of advice
 /// with its message.
-pub(super) fn guidance(snapshot: &Snapshot, network: &Network, privacy: Privacy) -> Bytes {
+pub(super) fn guidance(snapshot: &Snapshot, network: &Network) -> Bytes {
     let mut features = Vec::new();
     for guidance in &snapshot.view.guidance {
         if guidance.network != network.version() {
             continue;
         }
-        let message = serde_json::to_value(guidance_entry(network, privacy, guidance))
+        let message = serde_json::to_value(guidance_entry(network, guidance))
             .expect("strings and finite numbers are always valid JSON");
         for (index, (role, segments)) in ways(guidance).into_iter().enumerate() {
             let lines: Vec<Vec<[f64; 2]>> =

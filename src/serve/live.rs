@@ -11,6 +11,7 @@ use crate::forecast::ForecastBatch;
 use crate::guide::Guidance;
 use crate::matching::Presence;
 use crate::network::Network;
+use crate::publish::Released;
 use crate::state::{RoadsideView, StateBatch};
 use crate::units::Timestamp;
 
@@ -20,11 +21,11 @@ pub struct LiveView {
     /// The network in force; `None` until loaded.
     pub network: Option<Arc<Network>>,
     /// The newest closed minute.
-    pub state: Option<Arc<StateBatch>>,
+    pub state: Option<Released<StateBatch>>,
     /// The newest forecast.
-    pub forecast: Option<Arc<ForecastBatch>>,
+    pub forecast: Option<Released<ForecastBatch>>,
     /// The advice in force, withdrawn and expired ones left out.
-    pub guidance: Vec<Guidance>,
+    pub guidance: Vec<Released<Guidance>>,
     /// Who was where at the end of the newest closed minute.
     pub presence: Option<Arc<Presence>>,
     /// What roadside units told until the end of the newest closed minute.

@@ -203,12 +203,11 @@ async fn state(
         Format::Full => |snapshot| &snapshot.state,
         Format::Compact => |snapshot| &snapshot.state_compact,
     };
-    let privacy = app.options.privacy;
     let make = move |snapshot: &Snapshot, network: &Network| {
         let state = snapshot.view.state.as_ref()?;
         Some(match query.format {
-            Format::Full => encode::state(snapshot, network, state, privacy),
-            Format::Compact => encode::state_compact(snapshot, state, privacy),
+            Format::Full => encode::state(snapshot, network, state),
+            Format::Compact => encode::state_compact(snapshot, state),
         })
     };
     respond(snapshot, headers, JSON, cell, make, etag).await
@@ -238,10 +237,8 @@ async fn forecast(
 async fn guidance(State(app): Shared, headers: HeaderMap) -> Response {
     let snapshot = app.live.newest();
     let etag = snapshot.etag();
-    let privacy = app.options.privacy;
-    let make = move |snapshot: &Snapshot, network: &Network| {
-        Some(encode::guidance(snapshot, network, privacy))
-    };
+    let make =
+        move |snapshot: &Snapshot, network: &Network| Some(encode::guidance(snapshot, network));
     respond(
         snapshot,
         headers,
@@ -296,7 +293,7 @@ async fn segment(State(app): Shared, Path(id): Path<u32>) -> Response {
     let snapshot = app.live.newest();
     match snapshot.view.network.as_deref() {
         Some(network) if (id as usize) < network.segment_count() => {
-            let body = encode::segment(&snapshot, network, SegmentId(id), app.options.privacy);
+            let body = encode::segment(&snapshot, network, SegmentId(id));
             (
                 [
                     (header::CONTENT_TYPE, JSON),

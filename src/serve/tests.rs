@@ -9,10 +9,11 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
 use super::{LiveSender, LiveView, ServeOptions, Server, live_channel, spawn};
-use crate::matching::{MatchedPosition, Presence, PresenceSettings};
+use crate::matching::{Located, MatchedPosition, Presence, PresenceSettings, Trip, Zones};
 use crate::network::Network;
 use crate::observation::Origin;
-use crate::publish::format::fixture;
+use crate::publish::Release;
+use crate::publish::format::{Privacy, fixture};
 use crate::units::{Position, SegmentId, SubjectId, Timestamp};
 
 struct Running {
@@ -38,10 +39,16 @@ async fn start(options: ServeOptions) -> Running {
 }
 
 fn view(network: Arc<Network>) -> LiveView {
+    let release = Release::new(Privacy::default(), Zones::default());
+    let forecast = Arc::new(fixture::forecast(&network));
+    let advice = [fixture::jam(&network), fixture::diversion(&network)];
     LiveView {
-        state: Some(Arc::new(fixture::state(&network))),
-        forecast: Some(Arc::new(fixture::forecast(&network))),
-        guidance: vec![fixture::jam(&network), fixture::diversion(&network)],
+        state: Some(release.states(&fixture::state(&network))),
+        forecast: Some(release.forecast(&forecast, None)),
+        guidance: advice
+            .iter()
+            .map(|advice| release.guidance(advice))
+            .collect(),
         presence: None,
         roadside: None,
         event_time: Timestamp::from_secs(28_880),
@@ -183,20 +190,32 @@ async fn vehicles_are_told_as_groups_without_identity() {
         )
     };
     assert_eq!(get(addr, &ask(0, 0.0, 300.0)).await.0, 404);
-    let taxi = |subject: u64, segment, offset_m| MatchedPosition {
-        lane: None,
-        subject: SubjectId(0xC0FF_EE00 + subject),
-        observed_at: Timestamp::from_secs(28_850),
-        segment: SegmentId(segment),
-        offset_m,
-        likelihood: 1.0,
-        speed_mps: Some(8.0 + subject as f32),
-        origin: Origin::Probe,
+    let taxi = |subject: u64, segment, offset_m| Located {
+        position: MatchedPosition {
+            lane: None,
+            subject: SubjectId(0xC0FF_EE00 + subject),
+            observed_at: Timestamp::from_secs(28_850),
+            segment: SegmentId(segment),
+            offset_m,
+            likelihood: 1.0,
+            speed_mps: Some(8.0 + subject as f32),
+            origin: Origin::Probe,
+        },
+        trip: Trip {
+            begun_at: Timestamp::from_secs(28_000),
+            driven_m: 5_000.0,
+            on_road_at: Some(Timestamp::from_secs(28_855)),
+        },
     };
-    let mut taxis: Vec<MatchedPosition> = (0..5)
+    let mut taxis: Vec<Located> = (0..5)
         .map(|index| taxi(index, 1, 100.0 + 7.0 * index as f32))
         .collect();
     taxis.push(taxi(9, 0, 50.0));
+    // On South Street are four and one who has just set off.
+    taxis.extend((20..25).map(|index| taxi(index, 2, 3_000.0)));
+    if let Some(last) = taxis.last_mut() {
+        last.trip.driven_m = 299.0;
+    }
     let as_of = Timestamp::from_secs(28_860);
     let presence = Presence::new(&network, &PresenceSettings::default(), as_of, taxis);
     running.live.publish(LiveView {
@@ -207,7 +226,7 @@ async fn vehicles_are_told_as_groups_without_identity() {
     let all = get_json(addr, &ask(1, 110.0, 5_000.0)).await;
     assert_eq!(
         (&all["count"], &all["as_of_ms"]),
-        (&6.into(), &28_860_000.into())
+        (&10.into(), &28_860_000.into())
     );
     assert_eq!(
         all["segments"],
@@ -238,6 +257,13 @@ async fn vehicles_are_told_as_groups_without_identity() {
         ),
         (&Value::Null, &Value::Null, &serde_json::json!([]))
     );
+    let nobody = get_json(addr, &ask(3, 50.0, 20.0)).await;
+    assert_eq!(
+        nobody["count"], alone["count"],
+        "nobody is told like somebody"
+    );
+    let four = get_json(addr, &ask(2, 3_000.0, 20.0)).await;
+    assert_eq!(four["count"], Value::Null, "who sets off does not count");
     for bad in [
         "lon=114.3&lat=30.6",
         "lon=114.3&lat=99&radius_m=50",

@@ -1,6 +1,7 @@
 //! Road users near a place: counts by segment and anonymous positions.
 //!
-//! Groups smaller than [`Privacy::min_subjects`] are not told. Positions are told for segments on
+//! Groups smaller than [`Privacy::min_subjects`] are not told, those near an end of their trip or in
+//! a sensitive zone do not count, and nobody looks like a small group. Positions are told for segments on
 //! which that many road users are, wherever the circle lies: so that no choice of circles singles
 //! one out. They are rounded to [`POSITION_STEP_M`] and carry no identity.
 
@@ -86,17 +87,21 @@ pub(super) fn vehicles(
     let centre = network
         .frame()
         .to_point(Position::new(query.lon, query.lat));
-    let near = presence.within(centre, query.radius_m);
+    let mut near = presence.within(centre, query.radius_m);
+    near.retain(|nearby| nearby.vehicle.may_be_told);
     let count = near.len() as u32;
     let speeds: Vec<f32> = near
         .iter()
         .filter_map(|nearby| nearby.vehicle.position.speed_mps)
         .collect();
-    let is_group = |count: u32| count > 0 && privacy.sample_count(count).is_some();
+    let is_group = |count: u32| count > 0 && privacy.is_group(count);
     let mean_speed_mps = is_group(speeds.len() as u32)
         .then(|| (speeds.iter().sum::<f32>() / speeds.len() as f32 * 100.0).round() / 100.0);
-    let is_crowded =
-        |segment: SegmentId| is_group(presence.on_segment(segment).len() as u32) && is_group(count);
+    let is_crowded = |segment: SegmentId| {
+        let told = presence.on_segment(segment).iter();
+        let told = told.filter(|vehicle| vehicle.may_be_told).count();
+        is_group(told as u32) && is_group(count)
+    };
     let mut positions: Vec<RoundedPosition> = near
         .iter()
         .filter(|nearby| is_crowded(nearby.vehicle.position.segment))

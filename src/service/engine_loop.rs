@@ -128,7 +128,7 @@ impl EngineLoop {
         let log = if has_log {
             let sequence = snapshot.map_or(0, |snapshot| snapshot.sequence);
             catch_up(&mut pipeline, &directory, sequence, &clock)?;
-            Some(open_log(&config, directory)?)
+            Some(open_log(&config, directory, sequence)?)
         } else {
             None
         };
@@ -292,6 +292,7 @@ impl EngineLoop {
             return;
         }
         self.devices_minute = minute;
+        self.expire(now);
         let (mut known, mut silent, mut skewed, mut flooding) = (0.0, 0.0, 0.0, 0.0);
         for status in self.pipeline.front().fleet().statuses(now) {
             known += 1.0;
@@ -309,6 +310,15 @@ impl EngineLoop {
             ("flooding", flooding),
         ] {
             self.metrics.gauge("roadcast_devices", &[state], count);
+        }
+    }
+
+    /// Lets the recording delete what is too old, also when nothing arrives.
+    fn expire(&self, now: Timestamp) {
+        let Some(log) = &self.log else { return };
+        if log.recorder.expire(now).is_err() {
+            // The next message to record ends the engine with the reason.
+            tracing::error!("The recording has ended; nothing in it expires.");
         }
     }
 
@@ -385,6 +395,13 @@ impl EngineLoop {
                 load(&stats.written),
             );
             metrics.counter_to("roadcast_recording_syncs_total", &[], load(&stats.syncs));
+            for (reason, count) in [
+                ("age", &stats.expired_by_age),
+                ("size", &stats.expired_by_size),
+            ] {
+                let name = "roadcast_recording_expired_files_total";
+                metrics.counter_to(name, &[reason], load(count));
+            }
         }
     }
 }
@@ -423,13 +440,16 @@ fn catch_up(
     Ok(())
 }
 
-fn open_log(config: &Config, directory: PathBuf) -> anyhow::Result<Log> {
+/// Continues the recording; what the newest snapshot, which reaches to `needed_from`, needs is kept.
+fn open_log(config: &Config, directory: PathBuf, needed_from: u64) -> anyhow::Result<Log> {
     let recording = &config.raw.recording;
     let rotation = Rotation {
         segment_bytes: recording.file_bytes_max,
+        retain_age_ms: i64::from(recording.keep_days) * 86_400_000,
         ..Rotation::default()
     };
-    let writer = Writer::open_dir(&directory, rotation)?;
+    let mut writer = Writer::open_dir(&directory, rotation)?;
+    writer.protect_from(needed_from);
     let sequence = writer.sequence();
     let sync = match u64::try_from(recording.sync_interval_ms) {
         Ok(millis) => SyncPolicy::AtMostEvery(Duration::from_millis(millis)),

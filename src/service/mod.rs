@@ -10,6 +10,7 @@ pub mod broker;
 mod clock;
 pub mod demo;
 mod engine_loop;
+mod secret;
 mod sink;
 mod snapshots;
 
@@ -26,20 +27,23 @@ use crate::guide::GuideSettings;
 use crate::ingest::{
     self, ConnectSettings, IngestSettings, IngestStats, Qos, Status, Subscription,
 };
-use crate::matching::{Areas, MatchSettings, Matcher, PresenceSettings};
+use crate::matching::{Areas, MatchSettings, Matcher, PresenceSettings, Zones};
 use crate::metrics::Metrics;
 use crate::network::Network;
+use crate::publish::Release;
 use crate::publish::format::{Privacy, RunInfo, status_message};
 use crate::publish::mqtt::Publisher;
 use crate::publish::outbox::OutboxSettings;
 use crate::publish::rsi::RsiWriter;
 use crate::replay::mqtt_outputs::MqttOutputs;
 use crate::replay::pipeline::Parts;
+use crate::screening::{Pseudonyms, Secret};
 use crate::serve::{self, LiveView, ServeOptions};
 use crate::state::StateSettings;
 use crate::units::{Position, SourceId, Timestamp};
 
 pub use clock::ServiceClock;
+pub use secret::{SecretError, secret};
 
 /// How long shutdown may take for what is still waiting to go out.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(3);
@@ -115,9 +119,6 @@ impl Service {
             forecaster.name(),
         )?;
         let (live, live_receiver) = serve::live_channel();
-        let privacy = Privacy {
-            min_subjects: config.raw.publish.subjects_min,
-        };
         live.publish(LiveView {
             network: Some(network.clone()),
             event_time: clock.now(),
@@ -131,13 +132,13 @@ impl Service {
         let ingest_stats = ingest.stats.clone();
         let zoom = config.raw.publish.tile_zoom;
         let mqtt = publisher.map(|publisher| {
-            MqttOutputs::new(publisher, network.clone(), zoom, privacy)
-                .in_datum(config.publish_datum)
+            MqttOutputs::new(publisher, network.clone(), zoom).in_datum(config.publish_datum)
         });
         let sink = sink::ServiceSink {
             network: network.clone(),
             mqtt,
             rsi: RsiWriter::new(&config.rsus),
+            release: release(&config, &network)?,
             live: live.clone(),
             clock: clock.clone(),
             speedup,
@@ -167,7 +168,7 @@ impl Service {
             addr: config.bind,
             city,
             utc_offset_s: config.calendar.utc_offset_s,
-            privacy,
+            privacy: privacy(&config),
             water,
             ..ServeOptions::default()
         };
@@ -269,30 +270,62 @@ fn parts(config: &Config, network: Arc<Network>) -> anyhow::Result<Parts> {
         let place = || profiles_file.display().to_string();
         Some(std::fs::read(profiles_file).with_context(place)?)
     };
+    let presence = presence_settings(config, &network)?;
     Ok(Parts {
-        matcher: Arc::new(matcher(config, network)?),
+        matcher: Arc::new(matcher(config, network, secret(&config.raw)?)?),
         decoder: config.decoder_table(),
         front: config.front.clone(),
         analysis: AnalysisSettings {
             state,
             guide: GuideSettings::default(),
             vetting: config.vetting,
-            presence: PresenceSettings {
-                expire_after_s: config.raw.matching.forget_after_s,
-                vehicles_max: config.raw.matching.presence_vehicles_max,
-            },
+            presence,
             profiles,
         },
     })
 }
 
-/// The matcher a configuration asks for, with the areas of its roadside units.
+/// The matcher a configuration asks for, with the areas of its roadside units and the pseudonyms
+/// of `secret`.
 ///
 /// # Errors
 /// When a setting is out of range or an area does not fit the network.
-pub fn matcher(config: &Config, network: Arc<Network>) -> anyhow::Result<Matcher> {
+pub fn matcher(config: &Config, network: Arc<Network>, secret: Secret) -> anyhow::Result<Matcher> {
     let areas = Areas::new(&network, &config.areas).context("matching.areas")?;
-    Ok(Matcher::new(network, match_settings(config))?.with_areas(areas))
+    let rotation_s = config.raw.privacy.rotation_s;
+    let pseudonyms = Pseudonyms::new(secret, rotation_s, config.pseudonym_overlap_ms());
+    Ok(Matcher::new(network, match_settings(config))?
+        .with_areas(areas)
+        .with_pseudonyms(pseudonyms))
+}
+
+/// The size of a group that a configuration asks for.
+fn privacy(config: &Config) -> Privacy {
+    Privacy {
+        min_subjects: config.raw.privacy.subjects_min,
+    }
+}
+
+/// The release rule that a configuration asks for.
+///
+/// # Errors
+/// When a zone does not fit the network.
+pub fn release(config: &Config, network: &Network) -> anyhow::Result<Release> {
+    let zones = Zones::new(network, &config.zones).context("privacy.zones")?;
+    Ok(Release::new(privacy(config), zones))
+}
+
+/// How many road users are remembered and who is not told of, as a configuration asks for.
+///
+/// # Errors
+/// When a zone does not fit the network.
+pub fn presence_settings(config: &Config, network: &Network) -> anyhow::Result<PresenceSettings> {
+    Ok(PresenceSettings {
+        expire_after_s: config.raw.matching.forget_after_s,
+        vehicles_max: config.raw.matching.presence_vehicles_max,
+        trip_ends: config.raw.privacy.trip_ends(),
+        zones: Zones::new(network, &config.zones).context("privacy.zones")?,
+    })
 }
 
 /// The matching settings a configuration asks for.

@@ -12,6 +12,7 @@ use crate::metrics::{Metrics, Stage};
 use crate::network::Network;
 use crate::publish::mqtt::Publisher;
 use crate::publish::rsi::RsiWriter;
+use crate::publish::{Release, Released};
 use crate::replay::mqtt_outputs::MqttOutputs;
 use crate::replay::outputs::{MinuteTimes, OutputSink};
 use crate::serve::{LiveSender, LiveView};
@@ -27,20 +28,24 @@ pub(super) struct ServiceSink {
     /// `None` where nothing is published.
     pub(super) mqtt: Option<MqttOutputs>,
     pub(super) rsi: RsiWriter,
+    /// What becomes of values before they leave.
+    pub(super) release: Release,
     pub(super) live: LiveSender,
     pub(super) clock: ServiceClock,
     pub(super) speedup: f64,
     pub(super) metrics: Metrics,
-    /// Guidance in force, by id.
-    pub(super) active: BTreeMap<u64, Guidance>,
+    /// Guidance in force that may leave, by id.
+    pub(super) active: BTreeMap<u64, Released<Guidance>>,
     pub(super) latest: Latest,
 }
 
 /// The newest outputs.
 #[derive(Default)]
 pub(super) struct Latest {
-    state: Option<Arc<StateBatch>>,
-    forecast: Option<Arc<ForecastBatch>>,
+    /// The engine's own values, for metrics of the whole network.
+    own: Option<Arc<StateBatch>>,
+    state: Option<Released<StateBatch>>,
+    forecast: Option<Released<ForecastBatch>>,
     published_s: f64,
 }
 
@@ -115,7 +120,7 @@ impl ServiceSink {
                 }
             }
         }
-        if let Some(state) = &self.latest.state {
+        if let Some(state) = &self.latest.own {
             measure_state(metrics, &self.network, state);
         }
     }
@@ -187,21 +192,24 @@ fn measure_state(metrics: &Metrics, network: &Network, batch: &StateBatch) {
 
 impl OutputSink for ServiceSink {
     fn state(&mut self, batch: &Arc<StateBatch>) -> anyhow::Result<()> {
+        let released = self.release.states(batch);
         self.latest = Latest {
-            state: Some(batch.clone()),
+            own: Some(batch.clone()),
+            state: Some(released.clone()),
             forecast: None,
             published_s: 0.0,
         };
-        self.publish(|mqtt, _| mqtt.state(batch));
+        self.publish(|mqtt, _| mqtt.state(&released));
         Ok(())
     }
 
     fn forecast(&mut self, batch: &Arc<ForecastBatch>) -> anyhow::Result<()> {
-        self.latest.forecast = Some(batch.clone());
+        let released = self.release.forecast(batch, self.latest.state.as_ref());
+        self.latest.forecast = Some(released.clone());
         if batch.fallback {
             self.metrics.count("roadcast_forecast_fallbacks_total", &[]);
         }
-        self.publish(|mqtt, latest| mqtt.forecast(batch, latest.state.as_deref()));
+        self.publish(|mqtt, latest| mqtt.forecast(&released, latest.state.as_deref()));
         Ok(())
     }
 
@@ -212,12 +220,17 @@ impl OutputSink for ServiceSink {
         };
         self.metrics
             .count("roadcast_guidance_messages_total", &[kind]);
-        if guidance.withdrawn {
-            self.active.remove(&guidance.id);
-        } else {
-            self.active.insert(guidance.id, guidance.clone());
+        if self.release.withholds(guidance) {
+            let name = "roadcast_guidance_withheld_total";
+            self.metrics.count(name, &[]);
         }
-        self.publish(|mqtt, _| mqtt.guidance(guidance));
+        let released = self.release.guidance(guidance);
+        if released.withdrawn {
+            self.active.remove(&released.id);
+        } else {
+            self.active.insert(released.id, released.clone());
+        }
+        self.publish(|mqtt, _| mqtt.guidance(&released));
         Ok(())
     }
 
@@ -227,7 +240,8 @@ impl OutputSink for ServiceSink {
         };
         let now = state.interval.end;
         self.active.retain(|_, guidance| guidance.valid_until > now);
-        let told = self.rsi.messages(&self.network, now, self.active.values());
+        let active = self.active.values().map(|guidance| &**guidance);
+        let told = self.rsi.messages(&self.network, now, active);
         self.publish(|mqtt, _| {
             mqtt.expire(now);
             told.into_iter()

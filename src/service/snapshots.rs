@@ -8,6 +8,7 @@ use anyhow::Context;
 use sha2::{Digest, Sha256};
 
 use crate::network::NetworkVersion;
+use crate::replay::recording::create_private;
 
 const MAGIC: &[u8; 8] = b"RCSNAP\0\x01";
 /// Magic, sequence, network version, hash of the rest.
@@ -34,7 +35,7 @@ pub(super) fn write(
     let path = directory.join(format!("{sequence:020}.snapshot"));
     let unfinished = path.with_extension("unfinished");
     let place = || path.display().to_string();
-    let mut file = fs::File::create(&unfinished).with_context(place)?;
+    let mut file = create_private(&unfinished).with_context(place)?;
     file.write_all(MAGIC).with_context(place)?;
     file.write_all(&sequence.to_le_bytes())
         .with_context(place)?;
@@ -107,6 +108,8 @@ fn paths(directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[test]
@@ -119,6 +122,10 @@ mod tests {
             write(&directory, sequence, network, &sequence.to_le_bytes()).unwrap();
         }
         assert_eq!(paths(&directory).unwrap().len(), KEPT);
+        for path in paths(&directory).unwrap() {
+            let mode = fs::metadata(path).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600);
+        }
         assert_eq!(newest(&directory, network).unwrap().unwrap().sequence, 800);
         let newest_path = paths(&directory).unwrap().pop().unwrap();
         let mut bytes = fs::read(&newest_path).unwrap();

@@ -150,6 +150,12 @@ pub struct SegmentState {
     pub doubt: Doubt,
     /// Seconds since the last minute with a measurement of this segment; `None` if never.
     pub age_s: Option<u32>,
+    /// Speed that is usual here at this time of day, m/s, whatever the minute brought.
+    pub usual_mps: f32,
+    /// Standard deviation of a minute's speed around `usual_mps`, m/s.
+    pub usual_sigma_mps: f32,
+    /// Whether detectors counted the traffic of the minute.
+    pub is_counted: bool,
 }
 
 /// The state of every segment in one closed minute, indexed by segment id.

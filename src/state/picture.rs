@@ -57,8 +57,14 @@ impl TrafficState {
             let reading = reading.filter(|reading| reading.segment == id);
             next_reading += usize::from(reading.is_some());
             let speeds = (ratio * limit_mps, sigma * limit_mps);
+            let usual = usual.clamp(RATIO_MIN, RATIO_MAX);
+            let usual_sigma = published_sigma(usual, f32::MAX);
             let measured = sums.get(id);
-            states.push(self.state_of(segment, id, minute, speeds, measured, reading.as_ref()));
+            states.push(SegmentState {
+                usual_mps: usual * limit_mps,
+                usual_sigma_mps: usual_sigma * limit_mps,
+                ..self.state_of(segment, id, minute, speeds, measured, reading.as_ref())
+            });
         }
         states
     }
@@ -130,6 +136,8 @@ impl TrafficState {
             view_count: u8::from(measured.vehicle_count > 0) + u8::from(reading.is_some()),
             doubt: Doubt::None,
             age_s: (last != NEVER).then(|| minute_index.saturating_sub(last) * 60),
+            is_counted: reading.is_some(),
+            ..SegmentState::default()
         }
     }
 

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use roadcast::forecast::{ForecastBatch, STEP_COUNT, SpeedQuantiles};
 use roadcast::guide::{Evidence, Guidance, GuidanceKind, Guide, GuideSettings};
-use roadcast::matching::{MatchedPosition, Presence, PresenceSettings};
+use roadcast::matching::{Located, MatchedPosition, Presence, PresenceSettings, Trip};
 use roadcast::network::{Network, NetworkBuilder, RoadClass, SegmentDraft, SegmentFlags};
 use roadcast::observation::Origin;
 use roadcast::state::{Level, Provenance, SegmentState, StateBatch};
@@ -201,15 +201,30 @@ fn a_jam_begins_after_two_minutes_keeps_its_id_and_is_withdrawn() {
 fn a_jam_tells_who_is_in_it() {
     let network = network();
     let mut guide = guide(&network);
-    let seen = |subject, segment, offset_m| MatchedPosition {
-        lane: None,
-        subject: SubjectId(subject),
-        observed_at: Timestamp::from_secs(110),
-        segment,
-        offset_m,
-        likelihood: 1.0,
-        speed_mps: Some(2.0),
-        origin: Origin::Probe,
+    let seen = |subject, segment, offset_m| Located {
+        position: MatchedPosition {
+            lane: None,
+            subject: SubjectId(subject),
+            observed_at: Timestamp::from_secs(110),
+            segment,
+            offset_m,
+            likelihood: 1.0,
+            speed_mps: Some(2.0),
+            origin: Origin::Probe,
+        },
+        trip: Trip {
+            begun_at: Timestamp::from_secs(-1_000),
+            driven_m: 4_000.0,
+            on_road_at: Some(Timestamp::from_secs(115)),
+        },
+    };
+    let setting_off = Located {
+        trip: Trip {
+            begun_at: Timestamp::from_secs(100),
+            driven_m: 80.0,
+            on_road_at: Some(Timestamp::from_secs(115)),
+        },
+        ..seen(30, CD, 90.0)
     };
     let in_jam = (0..7).map(|subject| seen(subject, CD, 10.0 + 10.0 * subject as f32));
     let before_it = network.segment(SegmentId(1)).length_m - 50.0;
@@ -217,6 +232,7 @@ fn a_jam_tells_who_is_in_it() {
         .chain([
             seen(20, SegmentId(1), before_it),
             seen(21, SegmentId(4), 500.0),
+            setting_off,
         ])
         .collect();
     let as_of = Timestamp::from_secs(120);

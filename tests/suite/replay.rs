@@ -20,6 +20,7 @@ use roadcast::replay::digest::Digest;
 use roadcast::replay::outputs::{MinuteTimes, OutputSink};
 use roadcast::replay::pipeline::{Parts, Pipeline, PipelineSettings, RunFigures};
 use roadcast::replay::traffic::Fleet;
+use roadcast::screening::{Pseudonyms, Secret};
 use roadcast::state::StateBatch;
 use roadcast::units::{SourceId, Timestamp};
 use roadcast::wire::{ProbeRecord, protobuf};
@@ -112,8 +113,17 @@ fn decoder() -> roadcast::wire::DecoderTable {
 }
 
 fn pipeline(shard_count: usize, snapshot: Option<&[u8]>, sink: DigestSink) -> Pipeline<DigestSink> {
+    pipeline_with(input().matcher.clone(), shard_count, snapshot, sink)
+}
+
+fn pipeline_with(
+    matcher: Arc<Matcher>,
+    shard_count: usize,
+    snapshot: Option<&[u8]>,
+    sink: DigestSink,
+) -> Pipeline<DigestSink> {
     let parts = Parts {
-        matcher: input().matcher.clone(),
+        matcher,
         decoder: decoder(),
         front: front(),
         analysis: AnalysisSettings::default(),
@@ -229,6 +239,81 @@ fn present(shard_count: usize, batch: usize) -> Vec<Vec<Present>> {
     }
     let (_, sink) = pipeline.finish().unwrap();
     sink.present
+}
+
+/// A run whose pseudonyms come from `seed` and change every `rotation_s` seconds.
+fn named(seed: u64, rotation_s: i64) -> (RunFigures, DigestSink) {
+    let network = input().matcher.network().clone();
+    let pseudonyms = Pseudonyms::new(Secret::of_seed(seed), rotation_s, 240_000);
+    let matcher = Matcher::new(network, MatchSettings::default()).unwrap();
+    let matcher = Arc::new(matcher.with_pseudonyms(pseudonyms));
+    let mut pipeline = pipeline_with(matcher, 2, None, DigestSink::default());
+    for message in messages(1000) {
+        pipeline.accept(message.received_at, &message).unwrap();
+    }
+    pipeline.finish().unwrap()
+}
+
+/// Everybody's pseudonyms at the end of each minute, sorted.
+fn names(sink: &DigestSink) -> Vec<Vec<u64>> {
+    let minutes = sink.present.iter().map(|present| {
+        let mut names: Vec<u64> = present
+            .iter()
+            .map(|vehicle| vehicle.position.subject.0)
+            .collect();
+        names.sort_unstable();
+        names
+    });
+    minutes.collect()
+}
+
+#[test]
+fn no_result_depends_on_the_key_of_pseudonyms() {
+    let (one, first) = named(1, 86_400);
+    let (two, second) = named(2, 86_400);
+    assert_eq!(first.digest.hex(), second.digest.hex());
+    assert_eq!((one.used, &one.rejected), (two.used, &two.rejected));
+    assert_eq!(one.profiles, two.profiles);
+    let (of_one, of_two) = (names(&first), names(&second));
+    let (last, other) = (of_one.last().unwrap(), of_two.last().unwrap());
+    assert_eq!(last.len(), other.len());
+    assert!(last.len() > VEHICLES / 2);
+    let shared = last.iter().filter(|name| other.binary_search(name).is_ok());
+    assert_eq!(shared.count(), 0, "another secret, other names");
+    let raw: Vec<u64> = (input().records.iter())
+        .map(|record| record.id.subject().0)
+        .collect();
+    let known = raw.iter().filter(|hash| last.binary_search(hash).is_ok());
+    assert_eq!(known.count(), 0, "nobody stands under the hash of the id");
+}
+
+#[test]
+fn no_track_breaks_when_the_key_changes() {
+    // A key changes 216 s after the start, between two whole minutes and amid all trips.
+    let rotation_s = (1..=86_400)
+        .rev()
+        .find(|period_s| (START_S + 216) % period_s == 0 && *period_s > SECONDS)
+        .unwrap();
+    let (steady, unchanged) = named(1, 86_400);
+    let (rotated, changed) = named(1, rotation_s);
+    assert_eq!(changed.digest.hex(), unchanged.digest.hex());
+    assert_eq!(
+        (rotated.used, &rotated.rejected, rotated.tracks),
+        (steady.used, &steady.rejected, steady.tracks),
+        "every road user is known once, before and after"
+    );
+    let minutes = names(&changed);
+    let (before, after) = (&minutes[2], &minutes[minutes.len() - 1]);
+    let kept = after
+        .iter()
+        .filter(|name| before.binary_search(name).is_ok());
+    let silent_since = Timestamp::from_secs(START_S + 216);
+    let silent = changed.present.last().unwrap().iter();
+    let silent = silent.filter(|vehicle| vehicle.position.observed_at < silent_since);
+    assert!(
+        kept.count() <= silent.count(),
+        "who still reports has a new name"
+    );
 }
 
 #[test]

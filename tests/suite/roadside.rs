@@ -156,7 +156,8 @@ impl Stages {
                     for shard in &mut self.shards {
                         shard.close(minute, &mut closed);
                     }
-                    self.present = closed.present;
+                    let positions = closed.present.iter().map(|located| located.position);
+                    self.present = positions.collect();
                 }
             }
         }

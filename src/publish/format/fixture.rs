@@ -10,7 +10,10 @@ use std::sync::Arc;
 
 use crate::forecast::{ForecastBatch, STEP_COUNT, SpeedQuantiles};
 use crate::guide::{Diversion, Evidence, Guidance, GuidanceKind, JamWarning};
+use crate::matching::Zones;
 use crate::network::{Network, NetworkBuilder, RoadClass, SegmentDraft, SegmentFlags};
+use crate::publish::format::Privacy;
+use crate::publish::{Release, Released};
 use crate::state::{Doubt, Level, Provenance, SegmentState, StateBatch};
 use crate::units::{Interval, Position, SegmentId, Timestamp};
 
@@ -74,6 +77,7 @@ pub(crate) fn state(network: &Network) -> StateBatch {
                 Doubt::None
             },
             age_s: (index != 3).then_some(0),
+            ..SegmentState::default()
         })
         .collect();
     StateBatch {
@@ -84,6 +88,11 @@ pub(crate) fn state(network: &Network) -> StateBatch {
         network: network.version(),
         segments,
     }
+}
+
+/// The minute after the rule of the default settings.
+pub(crate) fn released(batch: &StateBatch) -> Released<StateBatch> {
+    Release::new(Privacy::default(), Zones::default()).states(batch)
 }
 
 pub(crate) fn forecast(network: &Network) -> ForecastBatch {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::json::JsonBuffer;
 use super::{TOPIC_ROOT, Tile, TileTable};
 use crate::forecast::{ForecastBatch, STEP_COUNT, STEP_MS, SpeedQuantiles};
-use crate::publish::OutMessage;
+use crate::publish::{OutMessage, Released};
 use crate::state::{Level, StateBatch};
 
 /// The forecast of every segment of one tile.
@@ -61,7 +61,7 @@ const ENTRY_BYTES: usize = 340;
 /// Levels come from the free-flow speeds of `state`, where given. QoS 0: the next issue replaces
 /// what was lost. Nothing is returned when `batch` is of another network version than `tiles`.
 pub fn forecast_messages(
-    batch: &ForecastBatch,
+    batch: &Released<ForecastBatch>,
     state: Option<&StateBatch>,
     tiles: &TileTable,
 ) -> Vec<OutMessage> {
@@ -173,14 +173,20 @@ pub(crate) fn step_levels(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::publish::format::fixture;
+    use std::sync::Arc;
+
+    use crate::matching::Zones;
+    use crate::publish::Release;
+    use crate::publish::format::{Privacy, fixture};
     use crate::units::SegmentId;
 
     #[test]
     fn messages_parse_as_the_documented_type() {
         let network = fixture::network();
         let tiles = TileTable::new(&network, 14);
-        let (state, batch) = (fixture::state(&network), fixture::forecast(&network));
+        let state = fixture::state(&network);
+        let open = Release::new(Privacy::default(), Zones::default());
+        let batch = open.forecast(&Arc::new(fixture::forecast(&network)), None);
         let messages = forecast_messages(&batch, Some(&state), &tiles);
         let mut count = 0;
         for message in &messages {

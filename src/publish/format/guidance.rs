@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Privacy, TOPIC_ROOT, TileTable, guidance_id};
+use super::{TOPIC_ROOT, TileTable, guidance_id};
 use crate::guide::{Diversion, Evidence, Guidance, GuidanceKind, JamWarning};
 use crate::network::Network;
-use crate::publish::OutMessage;
+use crate::publish::{OutMessage, Released};
 use crate::units::{Datum, Position, SegmentId, Timestamp};
 
 /// One piece of advice.
@@ -182,8 +182,8 @@ pub enum EvidenceEntry {
     Vehicles {
         /// When, event time, milliseconds.
         at_ms: i64,
-        /// Distinct road users on the segments of the jam; absent where they are fewer than
-        /// `min_subjects`.
+        /// Distinct road users on the segments of the jam, those left out who are near an end of
+        /// their trip; absent where they are fewer than `min_subjects`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         in_jam: Option<u32>,
         /// Distinct road users within `radius_m` of its tail, on any road; absent where they are
@@ -239,8 +239,7 @@ impl GuidanceTopics {
         &mut self,
         network: &Network,
         tiles: &TileTable,
-        privacy: Privacy,
-        guidance: &Guidance,
+        guidance: &Released<Guidance>,
     ) -> Option<OutMessage> {
         if guidance.withdrawn {
             let (topic, _) = self.live.remove(&guidance.id)?;
@@ -249,7 +248,7 @@ impl GuidanceTopics {
         if guidance.network != tiles.network() || network.version() != tiles.network() {
             return None;
         }
-        let mut message = guidance_entry(network, privacy, guidance);
+        let mut message = guidance_entry(network, guidance);
         message.move_to(self.datum);
         let place = match &guidance.kind {
             GuidanceKind::Jam(jam) => jam.head.0,
@@ -300,11 +299,7 @@ fn cleared(topic: String) -> OutMessage {
 }
 
 /// A piece of advice in its documented form.
-pub(crate) fn guidance_entry(
-    network: &Network,
-    privacy: Privacy,
-    guidance: &Guidance,
-) -> GuidanceMessage {
+pub(crate) fn guidance_entry(network: &Network, guidance: &Guidance) -> GuidanceMessage {
     let (kind, jam, diversion) = match &guidance.kind {
         GuidanceKind::Jam(jam) => (KindLabel::Jam, Some(jam_entry(network, jam)), None),
         GuidanceKind::Diversion(diversion) => (
@@ -324,11 +319,7 @@ pub(crate) fn guidance_entry(
         confidence: rounded(guidance.confidence),
         reason: guidance.reason.clone(),
         reason_zh: guidance.reason_zh.clone(),
-        because: guidance
-            .because
-            .iter()
-            .map(|evidence| evidence_entry(privacy, evidence))
-            .collect(),
+        because: guidance.because.iter().map(evidence_entry).collect(),
         supersedes: guidance.supersedes.map(guidance_id),
         jam,
         diversion,
@@ -373,7 +364,8 @@ fn diversion_entry(network: &Network, diversion: &Diversion) -> DiversionEntry {
     }
 }
 
-fn evidence_entry(privacy: Privacy, evidence: &Evidence) -> EvidenceEntry {
+fn evidence_entry(evidence: &Evidence) -> EvidenceEntry {
+    let told = |count: u32| (count > 0).then_some(count);
     match evidence {
         Evidence::State {
             segment,
@@ -386,7 +378,7 @@ fn evidence_entry(privacy: Privacy, evidence: &Evidence) -> EvidenceEntry {
             at_ms: at.as_millis(),
             speed_mps: rounded(*speed_mps),
             free_flow_mps: rounded(*free_flow_mps),
-            sample_count: privacy.sample_count(*sample_count),
+            sample_count: told(*sample_count),
         },
         Evidence::Vehicles {
             at,
@@ -395,8 +387,8 @@ fn evidence_entry(privacy: Privacy, evidence: &Evidence) -> EvidenceEntry {
             radius_m,
         } => EvidenceEntry::Vehicles {
             at_ms: at.as_millis(),
-            in_jam: privacy.sample_count(*in_jam),
-            near_tail: privacy.sample_count(*near_tail),
+            in_jam: told(*in_jam),
+            near_tail: told(*near_tail),
             radius_m: rounded(*radius_m),
         },
         Evidence::Forecast {
@@ -459,7 +451,13 @@ fn rounded(value: f32) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::publish::format::fixture;
+    use crate::matching::Zones;
+    use crate::publish::Release;
+    use crate::publish::format::{Privacy, fixture};
+
+    fn open() -> Release {
+        Release::new(Privacy::default(), Zones::default())
+    }
 
     fn parse(message: &OutMessage) -> GuidanceMessage {
         serde_json::from_slice(&message.payload).expect("the documented type")
@@ -472,7 +470,7 @@ mod tests {
         let jam = fixture::jam(&network);
         let tell = |datum| {
             let mut topics = GuidanceTopics::in_datum(datum);
-            let message = topics.message(&network, &tiles, Privacy::default(), &jam);
+            let message = topics.message(&network, &tiles, &open().guidance(&jam));
             message.expect("a new jam is published")
         };
         let (plain, shifted) = (tell(Datum::Wgs84), tell(Datum::Gcj02));
@@ -492,7 +490,7 @@ mod tests {
         let mut topics = GuidanceTopics::default();
         let mut jam = fixture::jam(&network);
         let first = topics
-            .message(&network, &tiles, Privacy::default(), &jam)
+            .message(&network, &tiles, &open().guidance(&jam))
             .expect("a new jam is published");
         assert!(first.retain && first.topic.ends_with("/jam/0000000000000007"));
         assert_eq!(parse(&first).jam.expect("a jam").level, 5);
@@ -505,17 +503,17 @@ mod tests {
         content.head = (far, 0.0);
         jam.revision = 2;
         let moved = topics
-            .message(&network, &tiles, Privacy::default(), &jam)
+            .message(&network, &tiles, &open().guidance(&jam))
             .expect("a changed jam is published");
         assert_eq!(moved.topic, first.topic);
 
         jam.withdrawn = true;
         let end = topics
-            .message(&network, &tiles, Privacy::default(), &jam)
+            .message(&network, &tiles, &open().guidance(&jam))
             .expect("the end is published");
         assert_eq!((end.topic, end.payload.len()), (first.topic, 0));
         assert_eq!(
-            topics.message(&network, &tiles, Privacy::default(), &jam),
+            topics.message(&network, &tiles, &open().guidance(&jam)),
             None
         );
     }
@@ -527,7 +525,7 @@ mod tests {
         let mut topics = GuidanceTopics::default();
         let diversion = fixture::diversion(&network);
         let message = topics
-            .message(&network, &tiles, Privacy::default(), &diversion)
+            .message(&network, &tiles, &open().guidance(&diversion))
             .expect("a new diversion is published");
         let content = parse(&message).diversion.expect("a diversion");
         assert_eq!(content.jam_id, guidance_id(7));

@@ -17,19 +17,39 @@ impl Default for Privacy {
 }
 
 impl Privacy {
-    /// The provenance to publish: a measurement of a small group is called an estimate, which it
-    /// is: the filter blends it with profile and neighbours.
-    pub fn provenance(self, state: &SegmentState) -> Provenance {
-        if state.provenance == Provenance::Observed && state.sample_count < self.min_subjects {
-            Provenance::Estimated
-        } else {
-            state.provenance
-        }
+    /// Whether so many road users are a group.
+    pub fn is_group(self, count: u32) -> bool {
+        count >= self.min_subjects
     }
 
-    /// The count of road users to publish; `None` for a group of 1 to k - 1.
+    /// The count of road users to publish; `None` for fewer than a group, none included: that
+    /// there is nobody would tell when there is somebody.
     pub fn sample_count(self, count: u32) -> Option<u32> {
-        (count == 0 || count >= self.min_subjects).then_some(count)
+        self.is_group(count).then_some(count)
+    }
+
+    /// A segment's state without what would tell of a small group. A measurement of few is called
+    /// an estimate, which it is: the filter blends it with profile and neighbours. What detectors
+    /// counted may be told, but for a queue that may be a single vehicle's.
+    pub(crate) fn state(self, state: &SegmentState) -> SegmentState {
+        if self.is_group(state.sample_count) {
+            return *state;
+        }
+        let flow_vph = state.flow_vph.filter(|_| state.is_counted);
+        let is_detected = state.is_counted && state.sample_count == 0;
+        SegmentState {
+            provenance: match state.provenance {
+                Provenance::Observed => Provenance::Estimated,
+                other => other,
+            },
+            sample_count: 0,
+            flow_vph,
+            density_vpkm: state.density_vpkm.filter(|_| state.is_counted),
+            queue_length_m: state.queue_length_m.filter(|_| is_detected),
+            // The age of a lone car's passes, segment by segment, would be its trip.
+            age_s: state.age_s.filter(|_| state.is_counted),
+            ..*state
+        }
     }
 }
 
@@ -46,15 +66,20 @@ mod tests {
             sample_count,
             ..SegmentState::default()
         };
-        assert_eq!(privacy.provenance(&seen(4)), Provenance::Estimated);
-        assert_eq!(privacy.provenance(&seen(5)), Provenance::Observed);
-        assert_eq!(
-            privacy.provenance(&SegmentState::default()),
-            Provenance::Profile
-        );
+        let told = |count| privacy.state(&seen(count)).provenance;
+        assert_eq!(told(4), Provenance::Estimated);
+        assert_eq!(told(5), Provenance::Observed);
+        let profile = privacy.state(&SegmentState::default());
+        assert_eq!(profile.provenance, Provenance::Profile);
         assert_eq!(
             [0, 1, 4, 5].map(|count| privacy.sample_count(count)),
-            [Some(0), None, None, Some(5)]
+            [None, None, None, Some(5)]
         );
+        let queue = SegmentState {
+            is_counted: true,
+            queue_length_m: Some(12.0),
+            ..seen(0)
+        };
+        assert_eq!(privacy.state(&queue).queue_length_m, Some(12.0));
     }
 }

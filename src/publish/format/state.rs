@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::json::JsonBuffer;
-use super::{Privacy, TOPIC_ROOT, TileTable};
-use crate::publish::OutMessage;
+use super::{TOPIC_ROOT, TileTable};
+use crate::publish::{OutMessage, Released};
 use crate::state::{Doubt, SegmentState, StateBatch};
 
 /// The state of every segment of one tile in one closed minute.
@@ -50,22 +50,24 @@ pub struct SegmentStateEntry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sample_count: Option<u32>,
     /// Independent views (sources, roadside units, detectors) behind the minute; absent where
-    /// `sample_count` is or nobody was seen.
+    /// `sample_count` is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub views: Option<u8>,
     /// Why some reports of the minute were not believed; absent where all were.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub doubt: Option<DoubtLabel>,
-    /// Seconds since the last minute with a measurement here; absent if never.
+    /// Seconds since the last minute with a measurement here; absent if never, and unless at least
+    /// `min_subjects` road users or a detector measured in this minute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub age_s: Option<u32>,
-    /// Flow over all lanes, veh/h; absent where unknown.
+    /// Flow over all lanes, veh/h; absent where unknown or from fewer than `min_subjects`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flow_vph: Option<f32>,
-    /// Density over all lanes, veh/km; absent where unknown.
+    /// Density over all lanes, veh/km; absent where unknown or from fewer than `min_subjects`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub density_vpkm: Option<f32>,
-    /// Queue from the stop line, metres; absent where nothing was seen of it.
+    /// Queue from the stop line, metres; absent where nothing was seen of it or by fewer than
+    /// `min_subjects`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue_length_m: Option<f32>,
 }
@@ -103,7 +105,7 @@ const ENTRY_BYTES: usize = 220;
 ///
 /// QoS 0: the next minute replaces what was lost. Nothing is returned when `batch` is of another
 /// network version than `tiles`.
-pub fn state_messages(batch: &StateBatch, tiles: &TileTable, privacy: Privacy) -> Vec<OutMessage> {
+pub fn state_messages(batch: &Released<StateBatch>, tiles: &TileTable) -> Vec<OutMessage> {
     if batch.network != tiles.network() {
         return Vec::new();
     }
@@ -124,7 +126,7 @@ pub fn state_messages(batch: &StateBatch, tiles: &TileTable, privacy: Privacy) -
                 json.raw(",");
             }
             json.raw_bytes(tiles.head(segment));
-            write_segment_state(&mut json, &batch.segments[segment.index()], privacy);
+            write_segment_state(&mut json, &batch.segments[segment.index()]);
             json.raw("}");
         }
         json.raw("]}");
@@ -138,8 +140,8 @@ pub fn state_messages(batch: &StateBatch, tiles: &TileTable, privacy: Privacy) -
     tiles.tiles().iter().map(encode).collect()
 }
 
-/// Appends the fields of a segment's state, each with a comma before it.
-pub(crate) fn write_segment_state(json: &mut JsonBuffer, state: &SegmentState, privacy: Privacy) {
+/// Appends the fields of a segment's released state, each with a comma before it.
+pub(crate) fn write_segment_state(json: &mut JsonBuffer, state: &SegmentState) {
     json.raw(",\"speed_mps\":");
     json.fixed2(state.speed_mps);
     json.raw(",\"sigma_mps\":");
@@ -149,13 +151,13 @@ pub(crate) fn write_segment_state(json: &mut JsonBuffer, state: &SegmentState, p
     json.raw(",\"level\":");
     json.int(i64::from(state.level as u8));
     json.raw(",\"provenance\":\"");
-    json.raw(privacy.provenance(state).label());
+    json.raw(state.provenance.label());
     json.raw("\"");
-    if let Some(count) = privacy.sample_count(state.sample_count) {
+    if state.sample_count > 0 {
         json.raw(",\"sample_count\":");
-        json.int(i64::from(count));
+        json.int(i64::from(state.sample_count));
     }
-    if state.view_count > 0 && privacy.sample_count(state.sample_count).is_some() {
+    if state.view_count > 0 && state.sample_count > 0 {
         json.raw(",\"views\":");
         json.int(i64::from(state.view_count));
     }
@@ -191,7 +193,7 @@ mod tests {
         let network = fixture::network();
         let tiles = TileTable::new(&network, 14);
         let batch = fixture::state(&network);
-        let messages = state_messages(&batch, &tiles, Privacy::default());
+        let messages = state_messages(&fixture::released(&batch), &tiles);
         assert_eq!(messages.len(), tiles.tiles().len());
         let mut count = 0;
         for message in &messages {
@@ -221,7 +223,7 @@ mod tests {
             state.provenance = crate::state::Provenance::Observed;
             state.sample_count = 4;
         }
-        for message in state_messages(&batch, &tiles, Privacy::default()) {
+        for message in state_messages(&fixture::released(&batch), &tiles) {
             let parsed: StateTileMessage =
                 serde_json::from_slice(&message.payload).expect("the documented type");
             for entry in parsed.segments {
@@ -237,6 +239,6 @@ mod tests {
         let tiles = TileTable::new(&network, 14);
         let mut batch = fixture::state(&network);
         batch.network.0[0] ^= 1;
-        assert!(state_messages(&batch, &tiles, Privacy::default()).is_empty());
+        assert!(state_messages(&fixture::released(&batch), &tiles).is_empty());
     }
 }

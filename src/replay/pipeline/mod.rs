@@ -134,7 +134,8 @@ impl<S: OutputSink + 'static> Pipeline<S> {
         } = parts;
         let mut front = Front::new(decoder, front)
             .with_areas(matcher.areas().clone())
-            .with_network(matcher.network().clone());
+            .with_network(matcher.network().clone())
+            .with_pseudonyms(matcher.pseudonyms().clone());
         let shard_count = settings.shard_count;
         let mut shards: Vec<Shard> = (0..shard_count)
             .map(|i| Shard::new(matcher.clone(), i, shard_count))

@@ -30,7 +30,7 @@ pub use reader::{Recording, SegmentReader, TornTail};
 pub use recorder::{
     Durable, Recorder, RecorderClosed, RecorderSettings, RecorderStats, SyncPolicy,
 };
-pub use writer::{Rotation, Writer};
+pub use writer::{Expired, Rotation, Writer};
 
 use crate::observation::RawMessage;
 use crate::units::Timestamp;
@@ -88,6 +88,50 @@ pub enum RecordingError {
         /// The limit.
         limit: usize,
     },
+}
+
+/// Creates a directory that only its owner may enter, and those above it as usual; one that is
+/// there stays as it is.
+///
+/// # Errors
+///
+/// The file system refused.
+pub fn create_private_directory(path: &std::path::Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+
+    if path.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+    {
+        std::fs::create_dir_all(parent)?;
+    }
+    std::fs::DirBuilder::new().mode(0o700).create(path)?;
+    Ok(())
+}
+
+/// Creates a file that only its owner may read and write, or empties one that is there and takes
+/// the right from others.
+///
+/// # Errors
+///
+/// The file system refused.
+pub fn create_private(path: &std::path::Path) -> io::Result<std::fs::File> {
+    use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+
+    let file = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)?;
+    // A device or pipe that is written to belongs to others.
+    if file.metadata()?.is_file() {
+        file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
+    }
+    Ok(file)
 }
 
 /// Attaches the path to an error of the file system.

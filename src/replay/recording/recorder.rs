@@ -60,6 +60,10 @@ pub struct RecorderStats {
     pub retries: AtomicU64,
     /// Messages larger than a recording can hold.
     pub refused: AtomicU64,
+    /// Files deleted because their messages were too old.
+    pub expired_by_age: AtomicU64,
+    /// Files deleted because all together were too large.
+    pub expired_by_size: AtomicU64,
     /// Whether the last write was refused: nothing is acknowledged until this is over.
     pub failing: AtomicBool,
 }
@@ -95,6 +99,7 @@ enum Job<T> {
         messages: Arc<Vec<RawMessage>>,
         token: T,
     },
+    Expire(Timestamp),
     ProtectFrom(u64),
 }
 
@@ -166,6 +171,18 @@ impl<T: Send + 'static> Recorder<T> {
     pub fn protect_from(&self, sequence: u64) -> Result<(), RecorderClosed> {
         self.jobs
             .send(Job::ProtectFrom(sequence))
+            .map_err(|_returned| RecorderClosed)?;
+        Ok(())
+    }
+
+    /// Deletes what is too old at `now`.
+    ///
+    /// # Errors
+    ///
+    /// The recorder has stopped.
+    pub fn expire(&self, now: Timestamp) -> Result<(), RecorderClosed> {
+        self.jobs
+            .send(Job::Expire(now))
             .map_err(|_returned| RecorderClosed)?;
         Ok(())
     }
@@ -261,7 +278,16 @@ impl<T, F: FnMut(Durable<'_, T>)> Log<T, F> {
                 self.waiting.push(token);
             }
             Job::ProtectFrom(sequence) => self.writer.protect_from(sequence),
+            Job::Expire(now) => self.persist(|writer| writer.expire(now))?,
         }
+        let expired = self.writer.expired();
+        let stats = &self.stats;
+        stats
+            .expired_by_age
+            .store(expired.by_age, Ordering::Relaxed);
+        stats
+            .expired_by_size
+            .store(expired.by_size, Ordering::Relaxed);
         Ok(())
     }
 

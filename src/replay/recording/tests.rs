@@ -1,8 +1,10 @@
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::mpsc;
 
 use bytes::Bytes;
 
+use super::reader::segment_paths;
 use super::*;
 use crate::units::SourceId;
 use std::sync::Arc;
@@ -145,6 +147,51 @@ fn retention_deletes_the_oldest_segments_but_none_that_is_protected() {
     let mut recording = Recording::open(&path).unwrap();
     let kept = read_all(&mut recording);
     assert_eq!(kept.last(), Some(&entry(599)));
+    fs::remove_dir_all(&path).unwrap();
+}
+
+#[test]
+fn nobody_else_may_read_a_recording_and_what_is_old_goes_also_in_silence() {
+    let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let path = directory("expiry");
+    fs::remove_dir_all(&path).ok();
+    let day_ms = 86_400_000;
+    let rotation = Rotation {
+        retain_age_ms: 7 * day_ms,
+        ..Rotation::default()
+    };
+    let at_day = |day: i64, index| (Timestamp::from_millis(day * day_ms), entry(index).1);
+    let mut writer = Writer::open_dir(&path, rotation).unwrap();
+    assert_eq!(mode(&path), 0o700);
+    for day in 0..5 {
+        writer.append(&[at_day(day, day as u64)]).unwrap();
+        // Messages of a new day close the segment of the day before.
+        writer.append(&[at_day(day, day as u64)]).unwrap();
+        writer
+            .expire(Timestamp::from_millis(day * day_ms + 3_600_000))
+            .unwrap();
+    }
+    let segments = || segment_paths(&path).unwrap();
+    assert_eq!(segments().len(), 6, "five closed and an empty one");
+    assert!(segments().iter().all(|segment| mode(segment) == 0o600));
+    // The newest snapshot needs messages from number 2 on: the second segment.
+    writer.protect_from(2);
+    writer.expire(Timestamp::from_millis(30 * day_ms)).unwrap();
+    assert_eq!((segments().len(), writer.expired().by_age), (5, 1));
+    writer.protect_from(8);
+    writer
+        .expire(Timestamp::from_millis(9 * day_ms + day_ms / 2))
+        .unwrap();
+    assert_eq!((segments().len(), writer.expired().by_age), (3, 3));
+    let mut recording = Recording::open_at(&path, 8).unwrap();
+    assert_eq!(read_all(&mut recording).len(), 2);
+    drop(writer);
+
+    // Files of an earlier build were open to others.
+    let first = &segments()[0];
+    fs::set_permissions(first, fs::Permissions::from_mode(0o644)).unwrap();
+    drop(Writer::open_dir(&path, rotation).unwrap());
+    assert_eq!(mode(first), 0o600);
     fs::remove_dir_all(&path).unwrap();
 }
 

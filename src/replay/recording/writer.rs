@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::format::{self, BlockEncoder, HEADER_BYTES};
 use super::reader::{EXTENSION, open_segment, segment_paths};
-use super::{Entry, RecordingError, at};
+use super::{Entry, RecordingError, at, create_private, create_private_directory};
 use crate::observation::RawMessage;
 use crate::units::Timestamp;
 
@@ -25,13 +25,13 @@ pub struct Rotation {
 }
 
 impl Default for Rotation {
-    /// Chosen: segments of 256 MiB or 10 minutes, 8 GiB or 24 hours kept.
+    /// Chosen: segments of 256 MiB or 10 minutes, 8 GiB or 7 days kept.
     fn default() -> Self {
         Self {
             segment_bytes: 256 << 20,
             segment_age_ms: 600_000,
             retain_bytes: 8 << 30,
-            retain_age_ms: 86_400_000,
+            retain_age_ms: 7 * 86_400_000,
         }
     }
 }
@@ -54,6 +54,16 @@ pub struct Writer {
     framed_count: u64,
     sequence: u64,
     unsynced: bool,
+    expired: Expired,
+}
+
+/// Closed segments deleted so far, by what they exceeded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Expired {
+    /// [`Rotation::retain_age_ms`].
+    pub by_age: u64,
+    /// [`Rotation::retain_bytes`].
+    pub by_size: u64,
 }
 
 #[derive(Debug)]
@@ -93,7 +103,7 @@ impl Writer {
     ///
     /// The directory or its last segment cannot be read or written.
     pub fn open_dir(directory: &Path, rotation: Rotation) -> Result<Self, RecordingError> {
-        fs::create_dir_all(directory).map_err(at(directory))?;
+        create_private_directory(directory).map_err(at(directory))?;
         let mut closed = VecDeque::new();
         let mut sequence = 0;
         for path in segment_paths(directory)? {
@@ -103,6 +113,7 @@ impl Writer {
                 fs::remove_file(&path).map_err(at(&path))?;
                 continue;
             }
+            make_private(&path)?;
             let (first, started) = begin_of(&path)?;
             if let Some(previous) = closed.back_mut() {
                 let previous: &mut Closed = previous;
@@ -148,7 +159,32 @@ impl Writer {
             framed_count: 0,
             sequence,
             unsynced: true,
+            expired: Expired::default(),
         }
+    }
+
+    /// Segments deleted so far.
+    pub fn expired(&self) -> Expired {
+        self.expired
+    }
+
+    /// Deletes what is too old at `now`, also when nothing arrives any more: a running segment that
+    /// spans its time is closed first.
+    ///
+    /// # Errors
+    ///
+    /// The file system refused; call again to try again.
+    pub fn expire(&mut self, now: Timestamp) -> Result<(), RecordingError> {
+        self.commit()?;
+        let Target::Directory { rotation, .. } = &self.target else {
+            return Ok(());
+        };
+        let is_old = |started: Timestamp| now.millis_since(started) >= rotation.segment_age_ms;
+        if self.segment_started.is_some_and(is_old) && self.sequence > self.segment_first {
+            self.rotate()?;
+        }
+        self.retain(now)?;
+        Ok(())
     }
 
     /// Number of messages before the next one, those of earlier segments included.
@@ -239,13 +275,7 @@ impl Writer {
     }
 
     fn rotate_if_due(&mut self) -> Result<(), RecordingError> {
-        let Target::Directory {
-            path: directory,
-            rotation,
-            closed,
-            protect_from,
-        } = &mut self.target
-        else {
+        let Target::Directory { rotation, .. } = &self.target else {
             return Ok(());
         };
         let Some(started) = self.segment_started else {
@@ -257,6 +287,21 @@ impl Writer {
         {
             return Ok(());
         }
+        self.rotate()?;
+        self.retain(self.newest)?;
+        Ok(())
+    }
+
+    /// Closes the running segment, which holds messages, and begins the next.
+    fn rotate(&mut self) -> Result<(), RecordingError> {
+        let Target::Directory {
+            path: directory,
+            closed,
+            ..
+        } = &mut self.target
+        else {
+            return Ok(());
+        };
         self.file.sync_data().map_err(at(&self.path))?;
         let path = segment_path(directory, self.sequence);
         self.file = start_segment(&path, self.sequence)?;
@@ -272,34 +317,44 @@ impl Writer {
         self.segment_started = None;
         self.unsynced = true;
         sync_directory(directory)?;
-        retain(closed, *rotation, *protect_from, self.newest)?;
         Ok(())
     }
-}
 
-fn retain(
-    closed: &mut VecDeque<Closed>,
-    rotation: Rotation,
-    protect_from: u64,
-    now: Timestamp,
-) -> Result<(), RecordingError> {
-    let mut bytes: u64 = closed.iter().map(|segment| segment.bytes).sum();
-    while let Some(oldest) = closed.front() {
-        let due = bytes > rotation.retain_bytes
-            || now.millis_since(oldest.newest) > rotation.retain_age_ms;
-        if !due || oldest.end > protect_from {
-            break;
-        }
-        match fs::remove_file(&oldest.path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(at(&oldest.path)(error));
+    /// Deletes closed segments that are too old at `now` or too many, oldest first, up to the first
+    /// one that a restart needs.
+    fn retain(&mut self, now: Timestamp) -> Result<(), RecordingError> {
+        let Target::Directory {
+            rotation,
+            closed,
+            protect_from,
+            ..
+        } = &mut self.target
+        else {
+            return Ok(());
+        };
+        let mut bytes: u64 = closed.iter().map(|segment| segment.bytes).sum();
+        while let Some(oldest) = closed.front() {
+            let is_old = now.millis_since(oldest.newest) > rotation.retain_age_ms;
+            let is_surplus = bytes > rotation.retain_bytes;
+            if !(is_old || is_surplus) || oldest.end > *protect_from {
+                break;
             }
-            _ => {}
+            match fs::remove_file(&oldest.path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(at(&oldest.path)(error));
+                }
+                _ => {}
+            }
+            if is_old {
+                self.expired.by_age += 1;
+            } else {
+                self.expired.by_size += 1;
+            }
+            bytes -= oldest.bytes;
+            closed.pop_front();
         }
-        bytes -= oldest.bytes;
-        closed.pop_front();
+        Ok(())
     }
-    Ok(())
 }
 
 /// First sequence number of a segment and the engine time at which it begins.
@@ -333,10 +388,22 @@ fn segment_path(directory: &Path, sequence: u64) -> PathBuf {
 }
 
 fn start_segment(path: &Path, sequence: u64) -> Result<File, RecordingError> {
-    let mut file = File::create(path).map_err(at(path))?;
+    let mut file = create_private(path).map_err(at(path))?;
     file.write_all(&format::header(sequence))
         .map_err(at(path))?;
     Ok(file)
+}
+
+/// Takes from others the right to read a segment of an earlier build.
+fn make_private(path: &Path) -> Result<(), RecordingError> {
+    use std::os::unix::fs::PermissionsExt;
+
+    let mode = fs::metadata(path).map_err(at(path))?.permissions().mode();
+    if mode & 0o077 != 0 {
+        let private = fs::Permissions::from_mode(0o600);
+        fs::set_permissions(path, private).map_err(at(path))?;
+    }
+    Ok(())
 }
 
 /// Makes the names of new segments durable.

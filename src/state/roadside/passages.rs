@@ -31,8 +31,8 @@ pub(super) type CountKey = (Timestamp, Arc<str>, Option<u32>);
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Passages {
     pub(super) counts: BTreeMap<CountKey, Count>,
-    /// Time, vehicle and site of those that say which vehicle it was. `vehicle` is the pseudonym
-    /// that decoding gave; a keyed one can take its place before the passage comes here.
+    /// Time, vehicle and site of those that say which vehicle it was. `vehicle` is the
+    /// keyed pseudonym that the front gives.
     pub(super) seen: BTreeSet<(Timestamp, SubjectId, Arc<str>)>,
 }
 

@@ -1,0 +1,267 @@
+//! The release rule: what becomes of a value before it leaves.
+//!
+//! Every way out takes what is [`Released`], which only [`Release`] makes: MQTT, HTTP and the live
+//! map, and files of a replay with `--released`. The rule judges by the numbers of road users that
+//! the engine gives and by where something is; it knows no road user. Who is near an end of a trip
+//! or in a zone is left out before, in `matching::Presence`. Why, and what it cannot do:
+//! docs/privacy.md.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use super::format::Privacy;
+use crate::forecast::{ForecastBatch, STEP_COUNT, SpeedQuantiles};
+use crate::guide::{Evidence, Guidance, GuidanceKind};
+use crate::matching::Zones;
+use crate::state::{Level, Provenance, SegmentState, StateBatch};
+use crate::units::SegmentId;
+
+/// Standard normal quantile of 0.9: a tenth lies above the mean and this many sigma.
+const NORMAL_P90: f32 = 1.2816;
+
+/// Something as it may leave.
+#[derive(Debug)]
+pub struct Released<T>(Arc<T>);
+
+impl<T> Clone for Released<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T> Deref for Released<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+/// The rule. It remembers nothing, so that a restart changes nothing of what leaves.
+#[derive(Clone, Debug)]
+pub struct Release {
+    privacy: Privacy,
+    zones: Zones,
+}
+
+impl Release {
+    /// Values of groups as `privacy` says, and of `zones` only what is usual.
+    pub fn new(privacy: Privacy, zones: Zones) -> Self {
+        Self { privacy, zones }
+    }
+
+    /// The minute as it may leave.
+    ///
+    /// A value is called observed only with enough distinct road users in the minute; with fewer,
+    /// their number, the queue, the flow and the age are withheld unless detectors counted. In zones
+    /// only the profile speaks.
+    pub fn states(&self, batch: &StateBatch) -> Released<StateBatch> {
+        let segments = batch.segments.iter().zip(0..).map(|(state, id)| {
+            if self.zones.holds(SegmentId(id)) {
+                usual(state)
+            } else {
+                self.privacy.state(state)
+            }
+        });
+        Released(Arc::new(StateBatch {
+            interval: batch.interval,
+            network: batch.network,
+            segments: segments.collect(),
+        }))
+    }
+
+    /// The forecast as it may leave: in zones it says what is usual, as `states` does.
+    pub fn forecast(
+        &self,
+        batch: &Arc<ForecastBatch>,
+        states: Option<&Released<StateBatch>>,
+    ) -> Released<ForecastBatch> {
+        let Some(states) = states.filter(|_| !self.zones.is_empty()) else {
+            return Released(Arc::clone(batch));
+        };
+        let mut quantiles = batch.quantiles.clone();
+        let steps = quantiles.chunks_exact_mut(STEP_COUNT).zip(&states.segments);
+        for ((steps, state), id) in steps.zip(0..) {
+            if self.zones.holds(SegmentId(id)) {
+                let reach_mps = NORMAL_P90 * state.sigma_mps;
+                let (low, high) = (state.speed_mps - reach_mps, state.speed_mps + reach_mps);
+                let free_flow_mps = state.free_flow_mps;
+                steps.fill(SpeedQuantiles::ordered(
+                    low,
+                    state.speed_mps,
+                    high,
+                    free_flow_mps,
+                ));
+            }
+        }
+        Released(Arc::new(ForecastBatch {
+            issued_at: batch.issued_at,
+            first_step: batch.first_step,
+            network: batch.network,
+            model: batch.model.clone(),
+            fallback: batch.fallback,
+            quantiles,
+        }))
+    }
+
+    /// Whether a piece of advice may not leave: it tells of a segment in a zone.
+    pub fn withholds(&self, guidance: &Guidance) -> bool {
+        let touches = |segments: &[SegmentId]| segments.iter().any(|&id| self.zones.holds(id));
+        match &guidance.kind {
+            GuidanceKind::Jam(jam) => touches(&jam.segments) || touches(&[jam.head.0, jam.tail.0]),
+            GuidanceKind::Diversion(diversion) => {
+                touches(&[diversion.decision])
+                    || touches(&diversion.main)
+                    || touches(&diversion.alternative)
+            }
+        }
+    }
+
+    /// A piece of advice as it may leave: numbers of too few road users are 0, which formats leave
+    /// out; one that may not leave is withdrawn, in case an earlier revision did.
+    pub fn guidance(&self, guidance: &Guidance) -> Released<Guidance> {
+        let told = |count: u32| self.privacy.sample_count(count).unwrap_or(0);
+        let mut released = guidance.clone();
+        released.withdrawn |= self.withholds(guidance);
+        for evidence in &mut released.because {
+            match evidence {
+                Evidence::State { sample_count, .. } => *sample_count = told(*sample_count),
+                Evidence::Vehicles {
+                    in_jam, near_tail, ..
+                } => {
+                    *in_jam = told(*in_jam);
+                    *near_tail = told(*near_tail);
+                }
+                Evidence::Forecast { .. } | Evidence::TravelTimes { .. } => {}
+            }
+        }
+        Released(Arc::new(released))
+    }
+}
+
+/// What may be said of a segment in a zone.
+fn usual(state: &SegmentState) -> SegmentState {
+    let ratio = state.usual_mps / state.free_flow_mps.max(0.1);
+    SegmentState {
+        speed_mps: state.usual_mps,
+        sigma_mps: state.usual_sigma_mps,
+        free_flow_mps: state.free_flow_mps,
+        level: Level::from_speed_ratio(ratio),
+        provenance: Provenance::Profile,
+        usual_mps: state.usual_mps,
+        usual_sigma_mps: state.usual_sigma_mps,
+        ..SegmentState::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::matching::{Outline, ZoneDraft};
+    use crate::network::Network;
+    use crate::publish::format::fixture;
+    use crate::units::{Metres, Timestamp};
+
+    fn release(network: &Network, zone: Option<SegmentId>) -> Release {
+        let drafts = zone.map(|id| ZoneDraft {
+            name: "school".into(),
+            outline: Outline::Circle {
+                centre: network.position_at(id, network.segment(id).length_m / 2.0),
+                radius: Metres(100.0),
+            },
+        });
+        let zones = Zones::new(network, drafts.as_slice()).expect("a segment lies there");
+        Release::new(Privacy::default(), zones)
+    }
+
+    #[test]
+    fn of_a_small_group_neither_number_nor_flow_nor_queue_leave() {
+        let network = fixture::network();
+        let release = release(&network, None);
+        let mut batch = fixture::state(&network);
+        for (state, count) in batch.segments.iter_mut().zip([4, 5, 0, 4]) {
+            state.sample_count = count;
+            state.flow_vph = Some(300.0);
+            state.density_vpkm = Some(20.0);
+            state.queue_length_m = Some(44.0);
+            state.age_s = Some(0);
+        }
+        batch.segments[3].is_counted = true;
+        let told = release.states(&batch);
+        let of = |state: &SegmentState| {
+            let numbers = (state.flow_vph, state.density_vpkm, state.queue_length_m);
+            (state.provenance, state.sample_count, numbers, state.age_s)
+        };
+        let nothing = (Provenance::Estimated, 0, (None, None, None), None);
+        assert_eq!(of(&told.segments[0]), nothing);
+        let numbers = (Some(300.0), Some(20.0), Some(44.0));
+        let all = (Provenance::Observed, 5, numbers, Some(0));
+        assert_eq!(of(&told.segments[1]), all);
+        assert_eq!(of(&told.segments[2]), nothing, "nobody looks like a few");
+        // Detectors identify nobody: their flow leaves; a queue may be that of a single vehicle.
+        let counted = (Some(300.0), Some(20.0), None);
+        let by_detector = (Provenance::Estimated, 0, counted, Some(0));
+        assert_eq!(of(&told.segments[3]), by_detector);
+        for (state, own) in told.segments.iter().zip(&batch.segments) {
+            assert_eq!((state.speed_mps, state.level), (own.speed_mps, own.level));
+        }
+    }
+
+    #[test]
+    fn in_a_zone_only_the_profile_speaks_and_advice_stays_away() {
+        let network = fixture::network();
+        let zone = SegmentId(1);
+        let release = release(&network, Some(zone));
+        let mut batch = fixture::state(&network);
+        for state in &mut batch.segments {
+            state.usual_mps = 14.0;
+            state.usual_sigma_mps = 2.0;
+        }
+        let told = release.states(&batch);
+        let state = &told.segments[zone.index()];
+        assert_eq!((state.speed_mps, state.level), (14.0, Level::Smooth));
+        assert_eq!(state.provenance, Provenance::Profile);
+        assert_eq!(
+            (state.flow_vph, state.queue_length_m, state.age_s),
+            (None, None, None)
+        );
+        assert!((told.segments[0].speed_mps - batch.segments[0].speed_mps).abs() < 1e-6);
+
+        let forecast = Arc::new(fixture::forecast(&network));
+        let outside = release.forecast(&forecast, Some(&told));
+        assert_eq!(outside.steps(SegmentId(0)), forecast.steps(SegmentId(0)));
+        for step in outside.steps(zone) {
+            assert!((step.p50_mps - 14.0).abs() < 1e-6 && step.is_valid());
+            assert!((step.p90_mps - 16.5632).abs() < 1e-4, "{step:?}");
+        }
+
+        let jam = fixture::jam(&network);
+        assert!(release.withholds(&jam) && release.guidance(&jam).withdrawn);
+        assert!(release.withholds(&fixture::diversion(&network)));
+        let open = Release::new(Privacy::default(), Zones::default());
+        assert!(!open.withholds(&jam) && !open.guidance(&jam).withdrawn);
+    }
+
+    #[test]
+    fn evidence_of_few_is_withheld() {
+        let network = fixture::network();
+        let mut jam = fixture::jam(&network);
+        jam.because.push(Evidence::Vehicles {
+            at: Timestamp::from_secs(28_860),
+            in_jam: 4,
+            near_tail: 6,
+            radius_m: 300.0,
+        });
+        let told = release(&network, None).guidance(&jam);
+        let counts: Vec<_> = (told.because.iter())
+            .flat_map(|evidence| match evidence {
+                Evidence::State { sample_count, .. } => vec![*sample_count],
+                Evidence::Vehicles {
+                    in_jam, near_tail, ..
+                } => vec![*in_jam, *near_tail],
+                _ => vec![],
+            })
+            .collect();
+        assert_eq!(counts, [0, 0, 6]);
+    }
+}
