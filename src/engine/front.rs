@@ -200,7 +200,7 @@ impl Front {
             source,
             observation,
         });
-        self.progress(observed_at, out);
+        self.progress(now, observed_at, out);
     }
 
     /// Takes one detector reading; it counts for the minute in which it ends.
@@ -218,7 +218,7 @@ impl Front {
         }
         self.detector_count += 1;
         self.detectors.push(reading);
-        self.progress(last_inside, out);
+        self.progress(now, last_inside, out);
     }
 
     /// Whether something that counts for `counts_at` and was known at `known_at` is refused.
@@ -232,16 +232,33 @@ impl Front {
         if future.is_some_and(|limit_ms| known_at.millis_since(now) > limit_ms) {
             return Some(RejectReason::FromTheFuture);
         }
-        let open_from = *self.open_from.get_or_insert(counts_at.floor_to(MINUTE_MS));
+        let first = self.first_open(now, counts_at);
+        let open_from = *self.open_from.get_or_insert(first);
         (counts_at < open_from).then_some(RejectReason::Late)
     }
 
+    /// The minute with which a run begins whose first record counts for `counts_at`. With a clock of
+    /// its own it does not begin before what the lateness allows: a first record of 1970 would
+    /// otherwise have every minute since then closed.
+    fn first_open(&self, now: Timestamp, counts_at: Timestamp) -> Timestamp {
+        let begin = match self.settings.future_ms_max {
+            Some(_) => counts_at.max(now.plus_millis(-self.settings.lateness_ms)),
+            None => counts_at,
+        };
+        begin.floor_to(MINUTE_MS)
+    }
+
     /// Moves the watermark and closes the minutes it has passed.
-    fn progress(&mut self, observed_at: Timestamp, out: &mut dyn FnMut(Routed)) {
-        if observed_at > self.newest {
-            self.newest = observed_at;
-            self.close_until(observed_at.plus_millis(-self.settings.lateness_ms), out);
-        }
+    ///
+    /// Invariant: with a clock of its own, the watermark never passes `now` less the lateness: one
+    /// source ahead of the others, within what is believed of it, does not make these late.
+    fn progress(&mut self, now: Timestamp, observed_at: Timestamp, out: &mut dyn FnMut(Routed)) {
+        self.newest = self.newest.max(observed_at);
+        let reached = match self.settings.future_ms_max {
+            Some(_) => observed_at.min(now),
+            None => observed_at,
+        };
+        self.close_until(reached.plus_millis(-self.settings.lateness_ms), out);
     }
 
     /// Closes the minutes that ended at or before `time`, for a clock that runs without input.

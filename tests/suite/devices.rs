@@ -85,3 +85,68 @@ fn clocks_are_remembered_over_a_restart() {
     assert_eq!(car(&mut after, "fast", 60_000)[0].observed_at, NOW);
     assert!(front().restore(&bytes[..bytes.len() - 1]).is_err());
 }
+
+/// What one vehicle's record at `observed_at` does when it arrives at `now`: how many observations
+/// come out and which minutes close.
+fn record(front: &mut Front, now: Timestamp, observed_at: Timestamp) -> (usize, Vec<Timestamp>) {
+    let payload = format!(
+        r#"{{"id":"a","ts":{},"lon":114.3,"lat":30.6}}"#,
+        observed_at.as_millis()
+    );
+    let message = RawMessage {
+        received_at: now,
+        source: SourceId(0),
+        topic: "probes".into(),
+        payload: payload.into_bytes().into(),
+    };
+    let (mut count, mut closed) = (0, Vec::new());
+    front.accept(now, &message, &mut |routed| match routed {
+        Routed::Observation { .. } => count += 1,
+        Routed::Close { minute, .. } => closed.push(minute.end),
+        Routed::Flush => {}
+    });
+    (count, closed)
+}
+
+fn probes(future_ms_max: Option<i64>) -> Front {
+    let routes = vec![Route::new("probes", Format::NativeJson)];
+    let table = DecoderTable::new(routes, DecodeLimits::default());
+    let settings = FrontSettings {
+        future_ms_max,
+        ..FrontSettings::default()
+    };
+    Front::new(table, settings)
+}
+
+#[test]
+fn a_fast_clock_does_not_make_the_others_late() {
+    // A whole minute; the default lateness is 5 s, and clocks up to 10 s ahead are believed.
+    let minute = NOW;
+    let mut front = probes(Some(10_000));
+    record(&mut front, minute.plus_secs(-30), minute.plus_secs(-30));
+    let now = minute.plus_secs(-3);
+    let ahead = record(&mut front, now, now.plus_secs(9));
+    assert_eq!(ahead, (1, vec![]), "used, and no minute closed by it");
+    // Right clocks, and one 4 s late, still count for the minute that goes on.
+    assert_eq!(record(&mut front, now, now.plus_secs(-4)), (1, vec![]));
+    let now = minute.plus_secs(5);
+    assert_eq!(record(&mut front, now, now), (1, vec![minute]));
+    assert_eq!(front.rejected().total(), 0);
+
+    // Where time follows the observations, they alone say what time it is.
+    let mut front = probes(None);
+    record(&mut front, minute.plus_secs(-30), minute.plus_secs(-30));
+    let ahead = record(&mut front, minute.plus_secs(-3), minute.plus_secs(6));
+    assert_eq!(ahead, (1, vec![minute]));
+}
+
+#[test]
+fn a_first_record_of_1970_does_not_close_every_minute_since() {
+    let mut front = probes(Some(10_000));
+    assert_eq!(
+        record(&mut front, NOW, Timestamp::from_millis(0)),
+        (0, vec![])
+    );
+    assert_eq!(front.rejected().get(RejectReason::Late), 1);
+    assert_eq!(record(&mut front, NOW, NOW), (1, vec![]));
+}
