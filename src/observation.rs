@@ -10,11 +10,13 @@ use bytes::Bytes;
 use crate::units::{Position, SourceId, SubjectId, Timestamp};
 
 mod reading;
+mod uplink;
 
 pub use reading::{
     Approach, DeviceReport, EventCode, JunctionReading, Light, ParkingReading, Passage,
     PassagePart, Reading, RoadEvent, SignalReading,
 };
+pub use uplink::UplinkKind;
 
 /// One message as the transport handed it over: bytes untouched, size bounded by the transport.
 #[derive(Clone, Debug, PartialEq, Eq)]
