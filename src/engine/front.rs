@@ -8,10 +8,10 @@ use crate::matching::Areas;
 use crate::observation::{
     Decoded, DetectorReading, Observation, RawMessage, Reading, RejectCounts, RejectReason,
 };
-use crate::screening::{Fleet, FleetSettings};
+use crate::screening::{Fleet, FleetSettings, Gate, GateSettings, MessageLead};
 use crate::state::MINUTE_MS;
 use crate::units::{Interval, SourceId, SubjectId, Timestamp};
-use crate::wire::{DecoderTable, filter_matches};
+use crate::wire::{DecoderTable, Sender, filter_matches};
 
 /// The topic that says what time it is: everything observed before has been sent. The payload is
 /// the event time in milliseconds as decimal digits. It is recorded like any message, so that a
@@ -34,6 +34,8 @@ pub struct FrontSettings {
     pub future_ms_max: Option<i64>,
     /// When roadside units are silent, skewed or flooding.
     pub fleet: FleetSettings,
+    /// How many messages a device may send.
+    pub gate: GateSettings,
 }
 
 impl Default for FrontSettings {
@@ -44,6 +46,7 @@ impl Default for FrontSettings {
             lateness_ms: 5_000,
             future_ms_max: Some(10_000),
             fleet: FleetSettings::default(),
+            gate: GateSettings::default(),
         }
     }
 }
@@ -86,6 +89,9 @@ pub struct Front {
     /// Detector readings and reports of devices accepted.
     detector_count: u64,
     fleet: Fleet,
+    gate: Gate,
+    /// Times of the observations of the message at hand.
+    times: Vec<Timestamp>,
     areas: Arc<Areas>,
     /// Numbers of the areas that take the message at hand.
     areas_of_topic: Vec<u32>,
@@ -93,10 +99,20 @@ pub struct Front {
 
 impl Front {
     /// Builds a front that has seen nothing.
-    pub fn new(decoder: DecoderTable, settings: FrontSettings) -> Self {
+    ///
+    /// Where `now` follows the observations there is no telling from times of receipt how fast
+    /// somebody sends or how far a clock is off: the gate is open, and clocks are known only where
+    /// they are stated.
+    pub fn new(decoder: DecoderTable, mut settings: FrontSettings) -> Self {
+        if settings.future_ms_max.is_none() {
+            settings.gate = GateSettings::open();
+            settings.fleet.is_clock_seen = false;
+        }
         Self {
             decoder,
             fleet: Fleet::new(settings.fleet),
+            gate: Gate::new(settings.gate.clone()),
+            times: Vec::new(),
             settings,
             decoded: Decoded::default(),
             open_from: None,
@@ -128,10 +144,21 @@ impl Front {
             }
             return;
         }
+        let address = self.decoder.address(message);
+        if let Some(sender) = &address.sender
+            && !self.is_admitted(message.received_at, sender)
+        {
+            self.received += 1;
+            self.rejected.add(RejectReason::RateCapped, 1);
+            return;
+        }
         let mut decoded = std::mem::take(&mut self.decoded);
-        let device = self.decoder.decode(message, &mut decoded);
+        self.decoder
+            .decode_addressed(&address, message, &mut decoded);
         self.take_readings(&decoded.readings);
-        let correction_ms = self.correction_ms(message, device);
+        let correction_ms = address.sender.as_ref().map_or(0, |sender| {
+            self.correction_ms(message.received_at, sender.device, &decoded)
+        });
         self.received += decoded.rejected.total();
         self.rejected.merge(&decoded.rejected);
         self.areas_of_topic.clear();
@@ -170,15 +197,27 @@ impl Front {
         }
     }
 
-    /// Counts a message of `device`, and says what to add to the times it gives.
-    fn correction_ms(&mut self, message: &RawMessage, device: Option<&str>) -> i64 {
-        match device {
-            Some(device) if !self.fleet.is_empty() => {
-                self.fleet.heard(message.received_at, device);
-                self.fleet.correction_ms(device)
-            }
-            _ => 0,
+    /// Whether the gate lets a message of `sender` in; those of units, and of what has told about
+    /// itself like one, are counted.
+    fn is_admitted(&mut self, received_at: Timestamp, sender: &Sender<'_>) -> bool {
+        let is_admitted = self.gate.admit(received_at, sender.device, sender.kind);
+        if sender.is_unit || self.fleet.last_seen(sender.device).is_some() {
+            self.fleet
+                .heard(received_at, sender.device, sender.kind, is_admitted);
         }
+        is_admitted
+    }
+
+    /// What to add to the times that a message of `device` gives, ms: 0 for what is no unit.
+    fn correction_ms(&mut self, received_at: Timestamp, device: &str, decoded: &Decoded) -> i64 {
+        if self.fleet.last_seen(device).is_none() {
+            return 0;
+        }
+        self.times.clear();
+        let observed = decoded.observations.iter();
+        self.times.extend(observed.map(|seen| seen.observed_at));
+        let lead = MessageLead::of(received_at, &mut self.times);
+        self.fleet.correction_ms(device, lead)
     }
 
     fn route(
@@ -238,11 +277,11 @@ impl Front {
     }
 
     /// The minute with which a run begins whose first record counts for `counts_at`. With a clock of
-    /// its own it does not begin before what the lateness allows: a first record of 1970 would
-    /// otherwise have every minute since then closed.
+    /// its own that is what the lateness allows, whatever the record says: after one of 1970 every
+    /// minute since would be closed, after one from the future the right ones would be late.
     fn first_open(&self, now: Timestamp, counts_at: Timestamp) -> Timestamp {
         let begin = match self.settings.future_ms_max {
-            Some(_) => counts_at.max(now.plus_millis(-self.settings.lateness_ms)),
+            Some(_) => now.plus_millis(-self.settings.lateness_ms),
             None => counts_at,
         };
         begin.floor_to(MINUTE_MS)
@@ -295,9 +334,14 @@ impl Front {
         self.received
     }
 
-    /// The roadside units that have told about themselves.
+    /// The roadside units heard of.
     pub fn fleet(&self) -> &Fleet {
         &self.fleet
+    }
+
+    /// The gate, for what it could not meter.
+    pub fn gate(&self) -> &Gate {
+        &self.gate
     }
 
     /// Detector readings and reports of devices accepted so far.
@@ -320,8 +364,8 @@ impl Front {
         self.open_from
     }
 
-    /// Appends what must survive a restart: watermark, counts, waiting detector readings and
-    /// devices.
+    /// Appends what must survive a restart: watermark, counts, waiting detector readings, devices
+    /// and gate.
     pub fn snapshot(&self, out: &mut Vec<u8>) {
         out.push(SNAPSHOT_VERSION);
         let times = [
@@ -342,6 +386,7 @@ impl Front {
             put_reading(reading, out);
         }
         self.fleet.snapshot(out);
+        self.gate.snapshot(out);
     }
 
     /// Takes back what [`Front::snapshot`] wrote.
@@ -372,11 +417,13 @@ impl Front {
         }
         let restored = self.fleet.restore(&mut cursor.bytes);
         restored.ok_or_else(|| cursor.broken("the devices are broken".into()))?;
+        let restored = self.gate.restore(&mut cursor.bytes);
+        restored.ok_or_else(|| cursor.broken("the gate is broken".into()))?;
         Ok(())
     }
 }
 
-const SNAPSHOT_VERSION: u8 = 2;
+const SNAPSHOT_VERSION: u8 = 3;
 
 fn put_reading(reading: &DetectorReading, out: &mut Vec<u8>) {
     out.extend_from_slice(&reading.start.as_millis().to_le_bytes());

@@ -1,7 +1,7 @@
 //! Where a service's outputs go: MQTT, the live view, metrics.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::clock::ServiceClock;
@@ -10,6 +10,7 @@ use crate::forecast::{ForecastBatch, Speaker};
 use crate::guide::{Guidance, GuidanceKind};
 use crate::metrics::{Metrics, Stage};
 use crate::network::Network;
+use crate::publish::downlink::Downlink;
 use crate::publish::mqtt::Publisher;
 use crate::publish::rsi::RsiWriter;
 use crate::replay::mqtt_outputs::MqttOutputs;
@@ -27,6 +28,7 @@ pub(super) struct ServiceSink {
     /// `None` where nothing is published.
     pub(super) mqtt: Option<MqttOutputs>,
     pub(super) rsi: RsiWriter,
+    pub(super) downlink: Arc<Mutex<Downlink>>,
     pub(super) live: LiveSender,
     pub(super) clock: ServiceClock,
     pub(super) speedup: f64,
@@ -91,6 +93,11 @@ impl ServiceSink {
             measure_state(metrics, &self.network, state);
         }
     }
+}
+
+/// The messages down are whole after every call, so a poisoned lock is as good as any.
+pub(super) fn lock(downlink: &Mutex<Downlink>) -> MutexGuard<'_, Downlink> {
+    downlink.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn measure_state(metrics: &Metrics, network: &Network, batch: &StateBatch) {
@@ -175,6 +182,12 @@ impl OutputSink for ServiceSink {
         let now = state.interval.end;
         self.active.retain(|_, guidance| guidance.valid_until > now);
         let told = self.rsi.messages(&self.network, now, self.active.values());
+        if self.mqtt.is_some() {
+            let sent_at = self.clock.wall_now();
+            let mut downlink = lock(&self.downlink);
+            told.iter()
+                .for_each(|message| downlink.sending(sent_at, message));
+        }
         self.publish(|mqtt, _| {
             mqtt.expire(now);
             told.into_iter()
