@@ -12,6 +12,7 @@ mod engine;
 mod inbound;
 mod mosquitto;
 mod outbound;
+mod units;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
