@@ -229,6 +229,12 @@ pub const DEFINITIONS: &[Definition] = &[
         "Messages down to roadside units that wait for their acknowledgement.",
     ),
     metric(
+        "roadcast_infos_unanswered_total",
+        Kind::Counter,
+        &[],
+        "INFO that was not acknowledged because more than 1 000 asked for it in a second.",
+    ),
+    metric(
         "roadcast_vehicles_tracked",
         Kind::Gauge,
         &[],

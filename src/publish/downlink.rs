@@ -27,6 +27,10 @@ use crate::wire::its0117::{
 /// the time is told once in a while. Chosen.
 pub const TELL_PAUSE_MS: i64 = 10_000;
 
+/// Most INFO that are acknowledged in a second; beyond, units ask again. Chosen: every unit of a
+/// city that comes back at once within a minute.
+pub const INFO_ANSWERS_PER_S_MAX: u32 = 1_000;
+
 /// What becomes of messages down, as a label.
 ///
 /// Invariant: sent = delivered + refused + replaced + given up + waiting.
@@ -146,6 +150,9 @@ pub struct Downlink {
     units: Vec<Unit>,
     by_id: BTreeMap<Arc<str>, usize>,
     counts: DeliveryCounts,
+    /// The second, and the INFO acknowledged in it.
+    info_answers: (i64, u32),
+    unanswered: u64,
 }
 
 impl Downlink {
@@ -185,6 +192,8 @@ impl Downlink {
             by_id: by_id.collect(),
             units,
             counts: DeliveryCounts::default(),
+            info_answers: (0, 0),
+            unanswered: 0,
         })
     }
 
@@ -269,9 +278,9 @@ impl Downlink {
         true
     }
 
-    /// Takes an INFO that came in on `topic`: the unit is told again what it may have lost. Returns
-    /// the acknowledgement, where the unit asks for one; `None` for other topics.
-    pub fn take_info(&mut self, topic: &str, payload: &[u8]) -> Option<OutMessage> {
+    /// Takes an INFO that came in on `topic` at `now`: the unit is told again what it may have lost.
+    /// Returns the acknowledgement, where the unit asks for one; `None` for other topics.
+    pub fn take_info(&mut self, now: Timestamp, topic: &str, payload: &[u8]) -> Option<OutMessage> {
         let answer_topic = info_answer_topic(topic)?;
         // What cannot be read is counted by the decoder of its route.
         let head = info_head(payload).ok()?;
@@ -279,12 +288,27 @@ impl Downlink {
         if let Some(&index) = known {
             self.units[index].is_due = true;
         }
+        if !head.wants_answer {
+            return None;
+        }
+        if self.info_answers.0 != now.as_secs() {
+            self.info_answers = (now.as_secs(), 0);
+        }
+        if self.info_answers.1 >= INFO_ANSWERS_PER_S_MAX {
+            self.unanswered += 1;
+            return None;
+        }
+        self.info_answers.1 += 1;
         let answer = Acknowledgement {
             sequence: head.sequence,
             error_code: 0,
         };
-        head.wants_answer
-            .then(|| down(answer_topic, encode_acknowledgement(&answer).into()))
+        Some(down(answer_topic, encode_acknowledgement(&answer).into()))
+    }
+
+    /// INFO that asked for an acknowledgement and got none because of [`INFO_ANSWERS_PER_S_MAX`].
+    pub fn unanswered(&self) -> u64 {
+        self.unanswered
     }
 
     /// Looks whether units are back after a silence of more than `silent_ms`; `last_seen` says when

@@ -242,10 +242,11 @@ impl EngineLoop {
         let Some(publisher) = &self.publisher else {
             return;
         };
+        let now = self.clock.wall_now();
         let mut downlink = lock(&self.downlink);
         messages.retain(|message| !downlink.take_answer(&message.topic, &message.payload));
         for message in &*messages {
-            let answer = downlink.take_info(&message.topic, &message.payload);
+            let answer = downlink.take_info(now, &message.topic, &message.payload);
             if let Some(answer) = answer {
                 publisher.publish(answer);
             }
@@ -351,6 +352,28 @@ impl EngineLoop {
         }
     }
 
+    /// What is counted of roadside units and the messages to them.
+    fn measure_units(&self) {
+        let (metrics, front) = (&self.metrics, self.pipeline.front());
+        let downlink = lock(&self.downlink);
+        for (name, total) in [
+            ("roadcast_devices_refused_total", front.fleet().refused()),
+            (
+                "roadcast_gate_crowded_messages_total",
+                front.gate().crowded(),
+            ),
+            ("roadcast_infos_unanswered_total", downlink.unanswered()),
+        ] {
+            metrics.counter_to(name, &[], total);
+        }
+        for outcome in DeliveryOutcome::ALL {
+            let count = downlink.counts().get(outcome);
+            metrics.counter_to("roadcast_deliveries_total", &[outcome.label()], count);
+        }
+        let waiting = downlink.waiting() as f64;
+        metrics.gauge("roadcast_deliveries_waiting_messages", &[], waiting);
+    }
+
     fn measure(&mut self) {
         let (metrics, stats) = (&self.metrics, &self.ingest.stats);
         let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
@@ -386,10 +409,6 @@ impl EngineLoop {
         for (reason, count) in rejected.iter() {
             metrics.dropped_to(reason, count);
         }
-        let refused = front.fleet().refused();
-        metrics.counter_to("roadcast_devices_refused_total", &[], refused);
-        let crowded = front.gate().crowded();
-        metrics.counter_to("roadcast_gate_crowded_messages_total", &[], crowded);
         let received = front.received() + before_decoding;
         metrics.counter_to("roadcast_records_received_total", &[], received);
         let used = progress.counts.used + front.detector_count();
@@ -420,14 +439,7 @@ impl EngineLoop {
             let published = load(&stats.acknowledged) + load(&stats.sent);
             metrics.counter_to("roadcast_published_messages_total", &[], published);
         }
-        let downlink = lock(&self.downlink);
-        for outcome in DeliveryOutcome::ALL {
-            let count = downlink.counts().get(outcome);
-            metrics.counter_to("roadcast_deliveries_total", &[outcome.label()], count);
-        }
-        let waiting = downlink.waiting() as f64;
-        metrics.gauge("roadcast_deliveries_waiting_messages", &[], waiting);
-        drop(downlink);
+        self.measure_units();
         if let Some(log) = &self.log {
             let stats = log.recorder.stats();
             metrics.counter_to(

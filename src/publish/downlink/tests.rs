@@ -169,14 +169,29 @@ fn a_unit_that_comes_back_is_told_again() {
 
     // An INFO says that it has started anew; many in a row are one.
     let info = br#"{"rsuId":"R1","seqNum":"8","ack":true}"#;
-    let acknowledged = downlink.take_info("V2X/RSU/INFO/UP", info).unwrap();
+    let acknowledged = downlink
+        .take_info(at(404), "V2X/RSU/INFO/UP", info)
+        .unwrap();
     assert_eq!(acknowledged.topic, "V2X/RSU/INFO/UP/ACK");
     assert_eq!(acknowledged.payload[..], answer(Some(8), 0)[..]);
     assert!(downlink.due(at(405)).is_empty(), "told a moment ago");
     assert_eq!(downlink.due(at(410)).len(), 1);
-    let unasked = downlink.take_info("V2X/RSU/INFO/UP", br#"{"rsuId":"R1"}"#);
+    let unasked = downlink.take_info(at(404), "V2X/RSU/INFO/UP", br#"{"rsuId":"R1"}"#);
     assert_eq!(unasked, None);
-    assert_eq!(downlink.take_info("V2X/RSU/HB/UP", info), None);
+    assert_eq!(downlink.take_info(at(404), "V2X/RSU/HB/UP", info), None);
+}
+
+#[test]
+fn a_flood_of_info_is_not_answered_by_a_flood() {
+    let mut downlink = downlink(&[]);
+    let mut ask = |now| {
+        let info = br#"{"rsuId":"R9","ack":true}"#;
+        downlink.take_info(now, "V2X.RSU.INFO.UP", info).is_some()
+    };
+    let answered = (0..1_500).filter(|_| ask(at(0))).count();
+    assert_eq!(answered, INFO_ANSWERS_PER_S_MAX as usize);
+    assert!(ask(at(1)));
+    assert_eq!(downlink.unanswered(), 500);
 }
 
 #[test]
