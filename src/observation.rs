@@ -11,6 +11,7 @@ use crate::units::{ObserverId, Position, SourceId, SubjectId, Timestamp, UnitId,
 
 mod junction;
 mod reading;
+mod uplink;
 
 pub use junction::{
     Approach, ApproachLane, ApproachMovement, JunctionReading, LaneConnection, LaneUsage, Turns,
@@ -19,6 +20,7 @@ pub use reading::{
     DeviceReport, EventCode, Light, ParkingReading, Passage, PassagePart, Reading, RoadEvent,
     SignalReading,
 };
+pub use uplink::UplinkKind;
 
 /// One message as the transport handed it over: bytes untouched, size bounded by the transport.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -104,6 +104,9 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     if args.qos == 1 {
         writeln!(out, "acknowledged {}", report.acknowledged)?;
     }
+    if report.kept_back > 0 {
+        writeln!(out, "kept_back {}", report.kept_back)?;
+    }
     writeln!(out, "seconds {:.2}", report.seconds)?;
     Ok(ExitCode::SUCCESS)
 }

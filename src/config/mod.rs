@@ -7,22 +7,26 @@
 mod area;
 mod privacy;
 mod raw;
+mod rsu;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 pub use area::RawArea;
 pub use privacy::{RawPrivacy, RawZone};
 pub use raw::{
     RawClock, RawConfig, RawEngine, RawForecast, RawHttp, RawMatching, RawMqtt, RawNetwork,
-    RawPublish, RawRecording, RawRoute, RawRsu, RawState, RawVetting,
+    RawPublish, RawRecording, RawRoute, RawState, RawVetting,
 };
+pub use rsu::{RawRsu, RawUpLimits};
 
 use crate::engine::FrontSettings;
 use crate::matching::{AreaDraft, ZoneDraft};
-use crate::screening::FleetSettings;
+use crate::observation::UplinkKind;
+use crate::screening::{FleetSettings, GateSettings};
 use crate::state::{Calendar, VettingSettings};
 use crate::units::{Datum, Metres, Position};
-use crate::wire::its0117::Delimiter;
+use crate::wire::its0117::{Delimiter, Kind, UplinkLimits};
 use crate::wire::{DecodeLimits, DecoderTable, Dialect, Format, Route};
 
 /// Prefix of environment variables that set a key: `ROADCAST__MQTT__URL` sets `mqtt.url`.
@@ -72,7 +76,7 @@ pub enum Protocol {
     Auto,
 }
 
-/// A roadside unit that is told of jams.
+/// A roadside unit that is told of jams, and how much it may send.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RsuTarget {
     /// Its id, 1 to 8 bytes.
@@ -87,6 +91,12 @@ pub struct RsuTarget {
     pub delimiter: Delimiter,
     /// Release of T/CSAE 53 that it speaks.
     pub dialect: Dialect,
+    /// Which messages down it acknowledges.
+    pub acknowledges: BTreeSet<Kind>,
+    /// File of the MAP frame it is sent; empty for none.
+    pub map_file: PathBuf,
+    /// Most messages a second that it may send, by kind.
+    pub up_limits: UplinkLimits,
 }
 
 /// The configuration as the rooms use it.
@@ -293,11 +303,13 @@ pub fn resolve(raw: RawConfig) -> Result<Config, ConfigError> {
         .filter_map(|area| area::resolve(area, &mut problems))
         .collect();
     let zones = privacy::resolve(&raw.privacy, raw.matching.forget_after_s, &mut problems);
-    let rsus = raw
+    let up_limits = &raw.publish.up_limits;
+    let up_limits = rsu::resolve_limits("publish.up_limits", up_limits, &mut problems);
+    let rsus: Vec<RsuTarget> = raw
         .publish
         .rsus
         .iter()
-        .map(|rsu| resolve_rsu(rsu, &mut problems))
+        .map(|rsu| rsu::resolve(rsu, &up_limits, &mut problems))
         .collect();
     let publish_datum = problems.take("publish.datum", parse_datum(&raw.publish.datum));
     let (Some(clock), Some(protocol), Some(broker), Some(bind), Some(publish_datum), true) = (
@@ -310,7 +322,6 @@ pub fn resolve(raw: RawConfig) -> Result<Config, ConfigError> {
     ) else {
         return Err(ConfigError::Invalid(problems.0));
     };
-    let future_ms_max = (clock == ClockMode::Wall).then_some(raw.engine.future_ms_max);
     Ok(Config {
         clock,
         broker,
@@ -324,15 +335,7 @@ pub fn resolve(raw: RawConfig) -> Result<Config, ConfigError> {
             0 => std::thread::available_parallelism().map_or(1, |cores| cores.get().min(256)),
             count => count,
         },
-        front: FrontSettings {
-            lateness_ms: raw.engine.lateness_ms,
-            future_ms_max,
-            fleet: FleetSettings {
-                silent_after_ms: raw.engine.device_silent_s * 1000,
-                skew_ms_max: raw.engine.device_skew_ms_max,
-                messages_per_minute_max: raw.engine.device_messages_per_minute_max,
-            },
-        },
+        front: front_settings(&raw, clock, &rsus),
         vetting: VettingSettings {
             association_gate_m: raw.vetting.association_gate_m,
             crowd_min: raw.vetting.crowd_min,
@@ -350,6 +353,32 @@ pub fn resolve(raw: RawConfig) -> Result<Config, ConfigError> {
         bind,
         raw,
     })
+}
+
+fn front_settings(raw: &RawConfig, clock: ClockMode, rsus: &[RsuTarget]) -> FrontSettings {
+    let engine = &raw.engine;
+    let limits = |rsu: &RsuTarget| {
+        let mut by_kind = [None; UplinkKind::ALL.len()];
+        for (kind, limit) in rsu.up_limits.iter() {
+            by_kind[kind.uplink() as usize] = Some(limit);
+        }
+        (rsu.id.as_str().into(), by_kind)
+    };
+    FrontSettings {
+        lateness_ms: engine.lateness_ms,
+        future_ms_max: (clock == ClockMode::Wall).then_some(engine.future_ms_max),
+        fleet: FleetSettings {
+            silent_after_ms: engine.device_silent_s * 1000,
+            skew_ms_max: engine.device_skew_ms_max,
+            messages_per_minute_max: engine.device_messages_per_minute_max,
+            ..FleetSettings::default()
+        },
+        gate: GateSettings {
+            messages_per_second_max: engine.device_messages_per_second_max,
+            burst_messages: engine.device_burst_messages,
+            limits: rsus.iter().map(limits).collect(),
+        },
+    }
 }
 
 fn check_ranges(raw: &RawConfig, problems: &mut Problems) {
@@ -411,6 +440,10 @@ fn check_ranges(raw: &RawConfig, problems: &mut Problems) {
         16,
         10_000_000,
     );
+    let timeout_ms = raw.publish.delivery_timeout_ms;
+    problems.range("publish.delivery_timeout_ms", timeout_ms, 100, 600_000);
+    let attempts = raw.publish.delivery_attempts_max;
+    problems.range("publish.delivery_attempts_max", attempts, 1, 20);
     problems.range(
         "recording.sync_interval_ms",
         raw.recording.sync_interval_ms,
@@ -448,6 +481,11 @@ fn check_device_ranges(engine: &RawEngine, problems: &mut Problems) {
     let messages = engine.device_messages_per_minute_max;
     let key = "engine.device_messages_per_minute_max";
     problems.range(key, messages, 1, 1_000_000);
+    let messages = engine.device_messages_per_second_max;
+    let key = "engine.device_messages_per_second_max";
+    problems.range(key, messages, 0, 1_000_000);
+    let burst = engine.device_burst_messages;
+    problems.range("engine.device_burst_messages", burst, 1, 1_000_000);
 }
 
 /// The format of `route` in the dialect of its source.
@@ -465,39 +503,6 @@ fn resolve_format(route: &raw::RawRoute) -> Result<Format, String> {
     format
         .in_dialect(dialect)
         .ok_or_else(|| format!("{:?}: `{format}` has no dialects", route.filter))
-}
-
-fn resolve_rsu(rsu: &RawRsu, problems: &mut Problems) -> RsuTarget {
-    if rsu.id.is_empty() || rsu.id.len() > 8 {
-        problems.0.push(format!(
-            "publish.rsus: id {:?} is not of 1 to 8 bytes",
-            rsu.id
-        ));
-    }
-    let position = Position::new(rsu.lon, rsu.lat);
-    if !position.is_valid() {
-        problems.0.push(format!(
-            "publish.rsus: {}, {} is no position",
-            rsu.lon, rsu.lat
-        ));
-    }
-    let datum = problems.take("publish.rsus.datum", parse_datum(&rsu.datum));
-    let delimiter = problems.take("publish.rsus.delimiter", rsu.delimiter.parse());
-    problems.range("publish.rsus.radius_m", rsu.radius_m, 10.0, 10_000.0);
-    let dialect = rsu
-        .dialect
-        .parse()
-        .map_err(|error: crate::wire::UnknownDialect| error.to_string());
-    let dialect = problems.take("publish.rsus.dialect", dialect);
-    RsuTarget {
-        id: rsu.id.clone(),
-        position,
-        // With a problem the configuration is refused whole.
-        dialect: dialect.unwrap_or(Dialect::Csae2019),
-        radius: Metres(rsu.radius_m),
-        datum: datum.unwrap_or_default(),
-        delimiter: delimiter.unwrap_or_default(),
-    }
 }
 
 fn parse_datum(label: &str) -> Result<Datum, String> {
@@ -592,6 +597,30 @@ mod tests {
                     [[mqtt.routes]]\nfilter = \"a/#/b\"\nformat = \"xml\"\n";
         let error = with(text, &[]).unwrap_err();
         for part in ["sun", "tile_zoom = 3", "a/#/b", "xml"] {
+            assert!(error.contains(part), "{part} not in {error}");
+        }
+    }
+
+    #[test]
+    fn units_have_the_limits_of_all_or_their_own() {
+        let text = "[publish]\nup_limits = { rsm = 10, bsm = 5 }\n\
+                    [[publish.rsus]]\nid = \"R1\"\nlon = 114.3\nlat = 30.6\nradius_m = 300\n\
+                    acknowledges = [\"rsi\", \"config\"]\nup_limits = { bsm = 0 }\n";
+        let config = with(text, &[]).unwrap();
+        let limits = &config.rsus[0].up_limits;
+        assert_eq!(
+            (limits.get(Kind::Bsm), limits.get(Kind::Rsm)),
+            (Some(0), Some(10))
+        );
+        let gate = &config.front.gate;
+        assert_eq!(gate.limits["R1"][UplinkKind::Rsm as usize], Some(10));
+        assert_eq!(gate.limits["R1"][UplinkKind::Spat as usize], None);
+        assert_eq!(gate.messages_per_second_max, 200);
+        let wrong = text
+            .replace("\"rsi\"", "\"rsm\"")
+            .replace("rsm = 10", "rsm = 10001");
+        let error = with(&wrong, &[]).unwrap_err();
+        for part in ["\"rsm\" is none of", "up_limits = 10001"] {
             assert!(error.contains(part), "{part} not in {error}");
         }
     }

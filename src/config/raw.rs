@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::area::RawArea;
 use super::privacy::RawPrivacy;
+use super::rsu::{RawRsu, RawUpLimits};
 
 /// Everything that can be configured.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
@@ -115,11 +116,11 @@ fn default_qos() -> u8 {
     1
 }
 
-fn default_datum() -> String {
+pub(super) fn default_datum() -> String {
     "wgs84".into()
 }
 
-fn default_delimiter() -> String {
+pub(super) fn default_delimiter() -> String {
     ".".into()
 }
 
@@ -150,6 +151,14 @@ impl Default for RawMqtt {
                 route("V2X/RSU/RSM/UP", "csae-uper-envelope"),
                 route("V2X.RSU.BSM.UP", "csae-uper-envelope"),
                 route("V2X.RSU.RSM.UP", "csae-uper-envelope"),
+                route("V2X/RSU/INFO/UP", "its0117"),
+                route("V2X/RSU/HB/UP", "its0117"),
+                route("V2X/RSU/BASEINFO/UP", "its0117"),
+                route("V2X/RSU/RUNNINGINFO/UP", "its0117"),
+                route("V2X.RSU.INFO.UP", "its0117"),
+                route("V2X.RSU.HB.UP", "its0117"),
+                route("V2X.RSU.BASEINFO.UP", "its0117"),
+                route("V2X.RSU.RUNNINGINFO.UP", "its0117"),
             ],
         }
     }
@@ -176,6 +185,12 @@ pub struct RawEngine {
     pub device_skew_ms_max: i64,
     /// A unit that sends more messages in a minute floods, 1..=1000000. Default 6000.
     pub device_messages_per_minute_max: u64,
+    /// Most messages a second of any device that a topic or an envelope names, over time,
+    /// 0..=1000000; more are refused as `rate_capped`, 0 refuses none. Off with `clock.mode` `event`.
+    /// Default 200.
+    pub device_messages_per_second_max: u32,
+    /// Messages that a device may send at once after a pause, 1..=1000000. Default 2000.
+    pub device_burst_messages: u32,
 }
 
 impl Default for RawEngine {
@@ -189,6 +204,8 @@ impl Default for RawEngine {
             device_silent_s: 180,
             device_skew_ms_max: 1_000,
             device_messages_per_minute_max: 6_000,
+            device_messages_per_second_max: 200,
+            device_burst_messages: 2_000,
         }
     }
 }
@@ -308,34 +325,17 @@ pub struct RawPublish {
     pub datum: String,
     /// Messages that may wait for the broker, 16..=10000000. Default 100000.
     pub outbox_messages_max: usize,
+    /// How long a roadside unit has to acknowledge a message, ms, 100..=600000. Default 5000.
+    pub delivery_timeout_ms: i64,
+    /// How often it is sent at most, 1..=20. Default 3.
+    pub delivery_attempts_max: u32,
     /// Roadside units that get congestion as T/CSAE 53 RSI.
     pub rsus: Vec<RawRsu>,
+    /// Most messages a second that these units may send, by kind.
+    pub up_limits: RawUpLimits,
 }
 
-/// One entry of `[[publish.rsus]]`.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct RawRsu {
-    /// The RSU's id, as in its topics; 1 to 8 characters.
-    pub id: String,
-    /// Longitude, degrees.
-    pub lon: f64,
-    /// Latitude, degrees.
-    pub lat: f64,
-    /// Jams nearer than this are told to it, m, 10..=10000.
-    pub radius_m: f64,
-    /// Datum of the positions it is told: `wgs84`, `cgcs2000`, `gcj02` or `bd09`. Default `wgs84`.
-    #[serde(default = "default_datum")]
-    pub datum: String,
-    /// How its topics are written, `.` or `/`. Default `.`.
-    #[serde(default = "default_delimiter")]
-    pub delimiter: String,
-    /// Release of T/CSAE 53 that it speaks, `2019` or `2020`. Default 2019.
-    #[serde(default = "default_dialect")]
-    pub dialect: String,
-}
-
-fn default_dialect() -> String {
+pub(super) fn default_dialect() -> String {
     "2019".into()
 }
 
@@ -346,7 +346,10 @@ impl Default for RawPublish {
             tile_zoom: 14,
             datum: default_datum(),
             outbox_messages_max: 100_000,
+            delivery_timeout_ms: 5_000,
+            delivery_attempts_max: 3,
             rsus: Vec::new(),
+            up_limits: RawUpLimits::default(),
         }
     }
 }

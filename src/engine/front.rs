@@ -10,10 +10,12 @@ use crate::network::Network;
 use crate::observation::{
     Decoded, DetectorReading, Observation, RawMessage, Reading, RejectCounts, RejectReason,
 };
-use crate::screening::{Fleet, FleetSettings, PseudonymKeys, Pseudonyms, Views};
+use crate::screening::{
+    Fleet, FleetSettings, Gate, GateSettings, MessageLead, PseudonymKeys, Pseudonyms, Views,
+};
 use crate::state::{MINUTE_MS, RoadsideView};
 use crate::units::{Interval, SourceId, SubjectId, Timestamp, UnitId};
-use crate::wire::{DecoderTable, filter_matches, unit_id};
+use crate::wire::{DecoderTable, Sender, filter_matches, unit_id};
 
 /// The topic that says what time it is: everything observed before has been sent. The payload is
 /// the event time in milliseconds as decimal digits. It is recorded like any message, so that a
@@ -36,6 +38,8 @@ pub struct FrontSettings {
     pub future_ms_max: Option<i64>,
     /// When roadside units are silent, skewed or flooding.
     pub fleet: FleetSettings,
+    /// How many messages a device may send.
+    pub gate: GateSettings,
 }
 
 impl Default for FrontSettings {
@@ -46,6 +50,7 @@ impl Default for FrontSettings {
             lateness_ms: 5_000,
             future_ms_max: Some(10_000),
             fleet: FleetSettings::default(),
+            gate: GateSettings::default(),
         }
     }
 }
@@ -96,6 +101,9 @@ pub struct Front {
     views: Views,
     /// Names the vehicles of passages; everybody else is named by a shard.
     keys: PseudonymKeys,
+    gate: Gate,
+    /// Times of the observations of the message at hand.
+    times: Vec<Timestamp>,
     areas: Arc<Areas>,
     roadside: RoadsideMemory,
     /// Numbers of the areas that take the message at hand.
@@ -104,10 +112,20 @@ pub struct Front {
 
 impl Front {
     /// Builds a front that has seen nothing.
-    pub fn new(decoder: DecoderTable, settings: FrontSettings) -> Self {
+    ///
+    /// Where `now` follows the observations there is no telling from times of receipt how fast
+    /// somebody sends or how far a clock is off: the gate is open, and clocks are known only where
+    /// they are stated.
+    pub fn new(decoder: DecoderTable, mut settings: FrontSettings) -> Self {
+        if settings.future_ms_max.is_none() {
+            settings.gate = GateSettings::open();
+            settings.fleet.is_clock_seen = false;
+        }
         Self {
             decoder,
             fleet: Fleet::new(settings.fleet),
+            gate: Gate::new(settings.gate.clone()),
+            times: Vec::new(),
             settings,
             decoded: Decoded::default(),
             open_from: None,
@@ -162,10 +180,22 @@ impl Front {
             }
             return;
         }
+        let address = self.decoder.address(message);
+        if let Some(sender) = &address.sender
+            && !self.is_admitted(message.received_at, sender)
+        {
+            self.received += 1;
+            self.rejected.add(RejectReason::RateCapped, 1);
+            return;
+        }
         let mut decoded = std::mem::take(&mut self.decoded);
-        let device = self.decoder.decode(message, &mut decoded);
+        self.decoder
+            .decode_addressed(&address, message, &mut decoded);
         self.take_reports(&decoded.readings);
-        let correction_ms = self.correction_ms(message, device);
+        let device = address.sender.as_ref().map(|sender| sender.device);
+        let correction_ms = device.map_or(0, |device| {
+            self.correction_ms(message.received_at, device, &decoded)
+        });
         let is_asked = self.roadside.has_units() || !decoded.readings.is_empty();
         // Where the topic names the unit, its messages all have that name.
         let unit = device
@@ -262,21 +292,33 @@ impl Front {
                     out(Routed::Areas(areas));
                 }
                 if is_passage {
-                    self.progress(observed_at, out);
+                    self.progress(now, observed_at, out);
                 }
             }
         }
     }
 
-    /// Counts a message of `device`, and says what to add to the times it gives.
-    fn correction_ms(&mut self, message: &RawMessage, device: Option<&str>) -> i64 {
-        match device {
-            Some(device) if !self.fleet.is_empty() => {
-                self.fleet.heard(message.received_at, device);
-                self.fleet.correction_ms(device)
-            }
-            _ => 0,
+    /// Whether the gate lets a message of `sender` in; those of units, and of what has told about
+    /// itself like one, are counted.
+    fn is_admitted(&mut self, received_at: Timestamp, sender: &Sender<'_>) -> bool {
+        let is_admitted = self.gate.admit(received_at, sender.device, sender.kind);
+        if sender.is_unit || self.fleet.last_seen(sender.device).is_some() {
+            self.fleet
+                .heard(received_at, sender.device, sender.kind, is_admitted);
         }
+        is_admitted
+    }
+
+    /// What to add to the times that a message of `device` gives, ms: 0 for what is no unit.
+    fn correction_ms(&mut self, received_at: Timestamp, device: &str, decoded: &Decoded) -> i64 {
+        if self.fleet.last_seen(device).is_none() {
+            return 0;
+        }
+        self.times.clear();
+        let observed = decoded.observations.iter();
+        self.times.extend(observed.map(|seen| seen.observed_at));
+        let lead = MessageLead::of(received_at, &mut self.times);
+        self.fleet.correction_ms(device, lead)
     }
 
     fn route(
@@ -298,7 +340,7 @@ impl Front {
             source,
             observation,
         });
-        self.progress(observed_at, out);
+        self.progress(now, observed_at, out);
     }
 
     /// Takes one detector reading; it counts for the minute in which it ends.
@@ -316,7 +358,7 @@ impl Front {
         }
         self.detector_count += 1;
         self.detectors.push(reading);
-        self.progress(last_inside, out);
+        self.progress(now, last_inside, out);
     }
 
     /// Whether something that counts for `counts_at` and was known at `known_at` is refused.
@@ -330,16 +372,33 @@ impl Front {
         if future.is_some_and(|limit_ms| known_at.millis_since(now) > limit_ms) {
             return Some(RejectReason::FromTheFuture);
         }
-        let open_from = *self.open_from.get_or_insert(counts_at.floor_to(MINUTE_MS));
+        let first = self.first_open(now, counts_at);
+        let open_from = *self.open_from.get_or_insert(first);
         (counts_at < open_from).then_some(RejectReason::Late)
     }
 
+    /// The minute with which a run begins whose first record counts for `counts_at`. With a clock of
+    /// its own that is what the lateness allows, whatever the record says: after one of 1970 every
+    /// minute since would be closed, after one from the future the right ones would be late.
+    fn first_open(&self, now: Timestamp, counts_at: Timestamp) -> Timestamp {
+        let begin = match self.settings.future_ms_max {
+            Some(_) => now.plus_millis(-self.settings.lateness_ms),
+            None => counts_at,
+        };
+        begin.floor_to(MINUTE_MS)
+    }
+
     /// Moves the watermark and closes the minutes it has passed.
-    fn progress(&mut self, observed_at: Timestamp, out: &mut dyn FnMut(Routed)) {
-        if observed_at > self.newest {
-            self.newest = observed_at;
-            self.close_until(observed_at.plus_millis(-self.settings.lateness_ms), out);
-        }
+    ///
+    /// Invariant: with a clock of its own, the watermark never passes `now` less the lateness: one
+    /// source ahead of the others, within what is believed of it, does not make these late.
+    fn progress(&mut self, now: Timestamp, observed_at: Timestamp, out: &mut dyn FnMut(Routed)) {
+        self.newest = self.newest.max(observed_at);
+        let reached = match self.settings.future_ms_max {
+            Some(_) => observed_at.min(now),
+            None => observed_at,
+        };
+        self.close_until(reached.plus_millis(-self.settings.lateness_ms), out);
     }
 
     /// Closes the minutes that ended at or before `time`, for a clock that runs without input.
@@ -379,7 +438,7 @@ impl Front {
         self.received
     }
 
-    /// The roadside units that have told about themselves.
+    /// The roadside units heard of.
     pub fn fleet(&self) -> &Fleet {
         &self.fleet
     }
@@ -387,6 +446,11 @@ impl Front {
     /// The views in which traffic was seen so far.
     pub fn views(&self) -> &Views {
         &self.views
+    }
+
+    /// The gate, for what it could not meter.
+    pub fn gate(&self) -> &Gate {
+        &self.gate
     }
 
     /// Detector readings, reports of devices and other readings accepted so far.
@@ -410,7 +474,7 @@ impl Front {
     }
 
     /// Appends what must survive a restart: watermark, counts, waiting detector readings, devices
-    /// and what roadside units told.
+    /// gate, views and what roadside units told.
     pub fn snapshot(&self, out: &mut Vec<u8>) {
         out.push(SNAPSHOT_VERSION);
         let times = [
@@ -431,6 +495,7 @@ impl Front {
             put_reading(reading, out);
         }
         self.fleet.snapshot(out);
+        self.gate.snapshot(out);
         self.views.snapshot(out);
         self.roadside.snapshot(out);
     }
@@ -463,6 +528,8 @@ impl Front {
         }
         let restored = self.fleet.restore(&mut cursor.bytes);
         restored.ok_or_else(|| cursor.broken("the devices are broken".into()))?;
+        let restored = self.gate.restore(&mut cursor.bytes);
+        restored.ok_or_else(|| cursor.broken("the gate is broken".into()))?;
         let restored = self.views.restore(&mut cursor.bytes);
         restored.ok_or_else(|| cursor.broken("the views are broken".into()))?;
         self.areas = self.roadside.restore(cursor.bytes, &self.areas)?;

@@ -1,5 +1,6 @@
 //! A shard of stage 1: the tracks and sums of a set of virtual partitions.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{PARTITION_COUNT, SnapshotError, put_block, take_block};
@@ -68,10 +69,14 @@ pub struct Shard {
     keys: PseudonymKeys,
     /// Indexed by `partition / shard count`.
     owned: Vec<Owned>,
+    index: usize,
     shard_count: usize,
     forget_after_ms: i64,
     counts: ShardCounts,
+    /// What screening said of each view in the open minutes.
     tallies: Tallies,
+    /// The same as a snapshot brought it, by the partition it came with.
+    carried: BTreeMap<u8, Tallies>,
 }
 
 /// What shards hand over of a closed minute; merging commutes but for the order of the lists, which
@@ -137,9 +142,11 @@ impl Shard {
             forget_after_ms: matcher.settings().forget_after_s.saturating_mul(1000),
             matcher,
             owned,
+            index,
             shard_count,
             counts: ShardCounts::default(),
             tallies: Tallies::default(),
+            carried: BTreeMap::new(),
         }
     }
 
@@ -228,6 +235,9 @@ impl Shard {
                 .collect(silent_since, on_road_at, &mut into.present);
         }
         into.tallies.merge(&self.tallies.take());
+        for tallies in std::mem::take(&mut self.carried).values() {
+            into.tallies.merge(tallies);
+        }
     }
 
     /// What has been done so far.
@@ -245,14 +255,22 @@ impl Shard {
 
     /// Appends one block a partition, in order of this shard's partitions.
     pub fn snapshot(&self) -> Vec<Vec<u8>> {
-        let none = Tallies::default();
+        let first = self.index;
         self.owned
             .iter()
             .enumerate()
             .map(|(index, owned)| {
                 let mut bytes = Vec::new();
-                // What belongs to no partition goes with the first; it is added to whoever takes it.
-                let tallies = if index == 0 { &self.tallies } else { &none };
+                // What belongs to no partition goes with the first.
+                let mut tallies = if index == 0 {
+                    self.tallies.clone()
+                } else {
+                    Tallies::default()
+                };
+                let partition = (first + index * self.shard_count) as u8;
+                if let Some(carried) = self.carried.get(&partition) {
+                    tallies.merge(carried);
+                }
                 put_block(&mut bytes, |out| tallies.snapshot(out));
                 put_block(&mut bytes, |out| owned.tracks.snapshot(out));
                 put_block(&mut bytes, |out| {
@@ -275,7 +293,7 @@ impl Shard {
             room: "tallies",
             problem: "the bytes are broken".to_owned(),
         })?;
-        self.tallies.merge(&tallies);
+        self.carried.insert(partition, tallies);
         let block = take_block(&mut bytes, "matching")?;
         owned.tracks = Partition::restore(block).map_err(SnapshotError::of("matching"))?;
         let block = take_block(&mut bytes, "sums")?;

@@ -71,6 +71,17 @@ const DURATION_BUCKETS_S: &[f64] = &[
     1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 ];
 
+/// What becomes of messages down to roadside units.
+pub(super) const DELIVERY_OUTCOMES: &[&str] = &[
+    "sent",
+    "resent",
+    "delivered",
+    "refused",
+    "replaced",
+    "given_up",
+    "unknown",
+];
+
 const fn metric(
     name: &'static str,
     kind: Kind,
@@ -190,7 +201,38 @@ pub const DEFINITIONS: &[Definition] = &[
             "state",
             LabelValues::Words(&["known", "silent", "skewed", "flooding"]),
         )],
-        "Roadside units that have told about themselves, and those of them with something wrong.",
+        "Roadside units heard of, and those of them with something wrong.",
+    ),
+    metric(
+        "roadcast_devices_refused_total",
+        Kind::Counter,
+        &[],
+        "Messages and reports of roadside units that are not remembered because 20 000 others are.",
+    ),
+    metric(
+        "roadcast_gate_crowded_messages_total",
+        Kind::Counter,
+        &[],
+        "Messages refused as rate_capped because 65 536 devices were sending more than their share.",
+    ),
+    metric(
+        "roadcast_deliveries_total",
+        Kind::Counter,
+        &[("outcome", LabelValues::Words(DELIVERY_OUTCOMES))],
+        "Messages down to roadside units that acknowledge them: sent equals delivered, refused, \
+         replaced, given up and waiting; resent counts repetitions, unknown answers nobody waited for.",
+    ),
+    metric(
+        "roadcast_deliveries_waiting_messages",
+        Kind::Gauge,
+        &[],
+        "Messages down to roadside units that wait for their acknowledgement.",
+    ),
+    metric(
+        "roadcast_infos_unanswered_total",
+        Kind::Counter,
+        &[],
+        "INFO that was not acknowledged because more than 1 000 asked for it in a second.",
     ),
     metric(
         "roadcast_stays_total",

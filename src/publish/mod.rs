@@ -1,5 +1,6 @@
 //! Outputs to messages: topics, JSON, V2X frames, the MQTT outbox and files.
 
+pub mod downlink;
 pub mod format;
 pub mod mqtt;
 pub mod outbox;

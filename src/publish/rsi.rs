@@ -232,6 +232,9 @@ mod tests {
             datum: Datum::Wgs84,
             delimiter: Delimiter::Dot,
             dialect: Dialect::Csae2019,
+            acknowledges: Default::default(),
+            map_file: Default::default(),
+            up_limits: Default::default(),
         }
     }
 

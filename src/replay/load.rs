@@ -3,6 +3,11 @@
 //! One thread makes messages, one task feeds them to the connection, one task does nothing but
 //! poll it (a task that polls must not wait for its own request queue). Everything is bounded: the
 //! seconds, the messages prepared ahead, the requests on their way, the wait for the last answers.
+//!
+//! Envelopes come from made-up units that obey CONFIG like real ones: they acknowledge it, and keep
+//! back what exceeds its `upLimit`.
+
+mod obey;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -11,6 +16,7 @@ use std::time::{Duration, Instant};
 use rumqttc::{AsyncClient, Event, EventLoop, MqttOptions, Outgoing, Packet, QoS};
 use tokio::sync::mpsc;
 
+use self::obey::ObedientUnits;
 use super::traffic::{BSM_TOPIC, Fleet};
 use crate::ingest::Clock;
 use crate::network::Network;
@@ -36,6 +42,10 @@ const CONNECT_WAIT: Duration = Duration::from_secs(10);
 const DRAIN_WAIT: Duration = Duration::from_secs(15);
 /// BSM of one envelope at most; its count is one byte.
 const BSM_PER_ENVELOPE: usize = 255;
+/// Made-up units, at least and at most.
+const UNITS: (usize, usize) = (64, 10_000);
+/// Messages a second of one unit, where that many units do. Far below what a unit may send.
+const UNIT_MESSAGES_PER_S: f64 = 50.0;
 
 /// How records are encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +96,8 @@ pub struct LoadReport {
     pub bytes: u64,
     /// Messages the broker acknowledged; 0 at QoS 0.
     pub acknowledged: u64,
+    /// Messages that units kept back because a CONFIG limits them.
+    pub kept_back: u64,
     /// From the first message to the end of the asked time or the last answer, seconds.
     pub seconds: f64,
 }
@@ -117,6 +129,8 @@ struct Message {
     topic: Arc<str>,
     payload: Vec<u8>,
     records: u32,
+    /// The made-up unit that sends it in an envelope.
+    unit: Option<[u8; 8]>,
 }
 
 /// Messages of one moment, due `due` after the start.
@@ -149,7 +163,9 @@ pub async fn run(settings: LoadSettings, network: Arc<Network>) -> Result<LoadRe
     }
     let (client, eventloop) = AsyncClient::new(options, REQUESTS_MAX);
     let progress = Arc::new(Progress::default());
-    let mut polling = tokio::spawn(poll(eventloop, Arc::clone(&progress)));
+    let units = Arc::new(ObedientUnits::default());
+    let obeying = (settings.format == LoadFormat::Csae).then(|| (client.clone(), units.clone()));
+    let mut polling = tokio::spawn(poll(eventloop, Arc::clone(&progress), obeying));
     let not_connected = |problem: String| LoadError::NotConnected {
         host: settings.host.clone(),
         port: settings.port,
@@ -169,7 +185,7 @@ pub async fn run(settings: LoadSettings, network: Arc<Network>) -> Result<LoadRe
     let (groups, ready) = mpsc::channel(GROUPS_AHEAD);
     let maker_settings = settings.clone();
     let maker = std::thread::spawn(move || make(&maker_settings, network, &groups));
-    let outcome = feed(&settings, &client, ready, &progress, &polling).await;
+    let outcome = feed(&settings, &client, ready, &progress, &units, &polling).await;
     // The maker ends when its channel is closed; `feed` has dropped the other end.
     drop(tokio::task::spawn_blocking(move || maker.join()).await);
     if polling.is_finished() {
@@ -194,11 +210,34 @@ async fn problem_of(polling: &mut tokio::task::JoinHandle<String>) -> String {
 }
 
 /// Polls the connection until it ends; returns why.
-async fn poll(mut eventloop: EventLoop, progress: Arc<Progress>) -> String {
+async fn poll(
+    mut eventloop: EventLoop,
+    progress: Arc<Progress>,
+    obeying: Option<(AsyncClient, Arc<ObedientUnits>)>,
+) -> String {
     loop {
         match eventloop.poll().await {
             Ok(Event::Incoming(Packet::ConnAck(_))) => {
+                if let Some((client, _)) = &obeying
+                    && client
+                        .try_subscribe(obey::CONFIG_FILTER, QoS::AtLeastOnce)
+                        .is_err()
+                {
+                    return "CONFIG cannot be subscribed to".into();
+                }
                 progress.is_connected.store(true, Ordering::Release)
+            }
+            Ok(Event::Incoming(Packet::Publish(config))) => {
+                let taken = obeying.as_ref().and_then(|(client, units)| {
+                    let answer = units.take_config(&config.topic, &config.payload)?;
+                    Some((client, answer))
+                });
+                if let Some((client, (topic, payload))) = taken {
+                    // The sender asks again where the answer finds no room.
+                    client
+                        .try_publish(topic, QoS::AtLeastOnce, false, payload)
+                        .ok();
+                }
             }
             Ok(Event::Incoming(Packet::PubAck(_))) => {
                 progress.acknowledged.fetch_add(1, Ordering::Relaxed);
@@ -219,6 +258,7 @@ async fn feed(
     client: &AsyncClient,
     mut ready: mpsc::Receiver<Group>,
     progress: &Progress,
+    units: &ObedientUnits,
     polling: &tokio::task::JoinHandle<String>,
 ) -> LoadReport {
     let qos = if settings.is_acknowledged {
@@ -228,6 +268,8 @@ async fn feed(
     };
     let limit = Duration::from_secs(settings.seconds);
     let (mut records, mut messages, mut bytes) = (0u64, 0u64, 0u64);
+    let mut kept_back = 0u64;
+    let clock = Clock::wall();
     let start = Instant::now();
     'sending: while let Some(group) = ready.recv().await {
         if let Some(wait) = group.due.checked_sub(start.elapsed()) {
@@ -237,6 +279,12 @@ async fn feed(
             break;
         }
         for message in &group.messages {
+            if let Some(unit) = &message.unit
+                && !units.may_send(clock.now(), unit)
+            {
+                kept_back += 1;
+                continue;
+            }
             while client
                 .try_publish(&*message.topic, qos, false, message.payload.clone())
                 .is_err()
@@ -270,6 +318,7 @@ async fn feed(
         messages,
         bytes,
         acknowledged: progress.acknowledged.load(Ordering::Relaxed),
+        kept_back,
         seconds: start.elapsed().as_secs_f64(),
     }
 }
@@ -322,8 +371,8 @@ fn encode(
         Some(VehicleName::Number(id)) => id,
         _ => 0,
     };
-    // Batches come from 64 made-up units.
-    let unit = number % 64;
+    let unit = number % unit_count(settings);
+    let mut envelope_unit = None;
     let topic: Arc<str> = match settings.format {
         LoadFormat::Json => {
             if is_single {
@@ -331,7 +380,7 @@ fn encode(
                 format!("roadcast/v1/vehicle/{id}/probe/up").into()
             } else {
                 json::encode_batch(records, &mut payload);
-                format!("roadcast/v1/rsu/load{unit:02}/probe/up").into()
+                format!("roadcast/v1/rsu/load{unit:04}/probe/up").into()
             }
         }
         LoadFormat::Protobuf => {
@@ -339,14 +388,13 @@ fn encode(
             if is_single {
                 format!("roadcast/v1/vehicle/{id}/batch/up").into()
             } else {
-                format!("roadcast/v1/rsu/load{unit:02}/batch/up").into()
+                format!("roadcast/v1/rsu/load{unit:04}/batch/up").into()
             }
         }
         LoadFormat::Csae => {
             let frames: Vec<Vec<u8>> = records.iter().map(bsm).collect();
-            let mut rsu_id = *b"LOAD0000";
-            rsu_id[6] = b'0' + (unit / 10) as u8;
-            rsu_id[7] = b'0' + (unit % 10) as u8;
+            let rsu_id = unit_id(unit);
+            envelope_unit = Some(rsu_id);
             encode_envelope(rsu_id, now, &frames, &mut payload);
             BSM_TOPIC.into()
         }
@@ -355,7 +403,25 @@ fn encode(
         topic,
         payload,
         records: records.len() as u32,
+        unit: envelope_unit,
     }
+}
+
+/// How many units batches come from.
+fn unit_count(settings: &LoadSettings) -> usize {
+    let messages_per_s = settings.vehicles as f64 * settings.rate_hz / settings.batch.max(1) as f64;
+    ((messages_per_s / UNIT_MESSAGES_PER_S) as usize).clamp(UNITS.0, UNITS.1)
+}
+
+/// The id of a unit in its envelopes, `LOAD0000` to `LOAD9999`.
+fn unit_id(unit: usize) -> [u8; 8] {
+    let mut id = *b"LOAD0000";
+    let mut rest = unit;
+    for digit in id.iter_mut().rev().take(4) {
+        *digit += (rest % 10) as u8;
+        rest /= 10;
+    }
+    id
 }
 
 fn bsm(record: &ProbeRecord<'static>) -> Vec<u8> {

@@ -1,16 +1,23 @@
 //! The roadside units that feed roadcast: when each was last heard, how much it sends, and how far
 //! its clock is off.
 //!
-//! A unit is known from its first report about itself on (INFO, base or running information,
-//! heartbeat). It owns no clock: times are those of receipt. It judges devices, not road users.
+//! A unit is known from its first message on, or from its first report about itself (INFO, base or
+//! running information, heartbeat). The fleet owns no clock: times are those of receipt. It judges
+//! devices, not road users.
+
+mod clock;
+mod snapshot;
+
+pub use clock::MessageLead;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::observation::DeviceReport;
-use crate::units::{Position, Timestamp};
+use self::clock::SeenClock;
+use crate::observation::{DeviceReport, UplinkKind};
+use crate::units::Timestamp;
 
-/// Most units remembered; reports of further ones are counted and forgotten.
+/// Most units remembered; messages and reports of further ones are counted and forgotten.
 pub const DEVICES_MAX: usize = 20_000;
 
 /// Clock differences remembered of a unit.
@@ -25,6 +32,9 @@ pub struct FleetSettings {
     pub skew_ms_max: i64,
     /// A unit that sends more messages in a minute floods.
     pub messages_per_minute_max: u64,
+    /// Whether clocks are judged by what units observe, too. Only where the time of receipt is that
+    /// of a clock, and does not follow the observations themselves.
+    pub is_clock_seen: bool,
 }
 
 impl Default for FleetSettings {
@@ -35,8 +45,29 @@ impl Default for FleetSettings {
             silent_after_ms: 180_000,
             skew_ms_max: 1_000,
             messages_per_minute_max: 6_000,
+            is_clock_seen: true,
         }
     }
+}
+
+/// How it is known that a unit's clock is off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SkewBasis {
+    /// The unit states its time.
+    Stated,
+    /// Its observations lie in the future, or in the past by a steady time.
+    Observed,
+}
+
+/// How far a unit's clock is off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClockSkew {
+    /// How far it is ahead (behind: negative), ms.
+    pub ms: i64,
+    /// How that is known.
+    pub basis: SkewBasis,
+    /// Whether times may be corrected by it.
+    pub is_sure: bool,
 }
 
 /// What is known of one unit.
@@ -46,28 +77,42 @@ pub struct DeviceStatus {
     pub report: DeviceReport,
     /// When it was last heard.
     pub last_seen: Timestamp,
-    /// Messages in the last whole minute.
+    /// Messages in the last whole minute, those refused at the gate included.
     pub messages_per_minute: u64,
-    /// How far its clock is ahead (behind: negative), ms; `None` before it stated its time.
-    pub skew_ms: Option<i64>,
+    /// The same by kind, in the order of [`UplinkKind::ALL`].
+    pub by_kind: [u64; UplinkKind::ALL.len()],
+    /// Those of them that were refused because the unit sends more than it may.
+    pub refused_per_minute: u64,
+    /// How far its clock is off; `None` while nothing tells.
+    pub skew: Option<ClockSkew>,
     /// Not heard for too long.
     pub is_silent: bool,
     /// Its clock is too far off.
     pub is_skewed: bool,
+    /// What it observes is moved to the time at which it was seen.
+    pub is_corrected: bool,
     /// It sends too much.
     pub is_flooding: bool,
+}
+
+/// Messages of one minute.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Counts {
+    by_kind: [u64; UplinkKind::ALL.len()],
+    refused: u64,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 struct Device {
     report: DeviceReport,
     last_seen: Timestamp,
-    /// The minute being counted and its messages; messages of the minute before.
+    /// The minute being counted.
     minute: i64,
-    counted: u64,
-    counted_before: u64,
-    /// The newest clock differences, oldest first.
+    counted: Counts,
+    counted_before: Counts,
+    /// The newest differences of stated times, oldest first.
     leads_ms: Vec<i64>,
+    seen_clock: SeenClock,
 }
 
 /// Every known unit.
@@ -86,9 +131,10 @@ impl Device {
         Self {
             last_seen: report.received_at,
             minute: report.received_at.as_secs().div_euclid(60),
-            counted: 0,
-            counted_before: 0,
+            counted: Counts::default(),
+            counted_before: Counts::default(),
             leads_ms: Vec::new(),
+            seen_clock: SeenClock::default(),
             report,
         }
     }
@@ -97,15 +143,32 @@ impl Device {
         let minute = now.as_secs().div_euclid(60);
         if minute > self.minute {
             let is_next = minute == self.minute + 1;
-            self.counted_before = if is_next { self.counted } else { 0 };
-            (self.minute, self.counted) = (minute, 0);
+            self.counted_before = if is_next {
+                self.counted
+            } else {
+                Counts::default()
+            };
+            (self.minute, self.counted) = (minute, Counts::default());
         }
     }
 
-    /// The lead of the report that was delayed least: delays on the way only ever make a clock look
-    /// late.
-    fn skew_ms(&self) -> Option<i64> {
-        self.leads_ms.iter().copied().max()
+    /// What is known of its clock.
+    ///
+    /// Of stated times the lead of the report that was delayed least: delays on the way only ever
+    /// make a clock look late. Observations from the future count before it, as nothing but a fast
+    /// clock makes them. Steadily late ones count only without it: a unit whose clock is right has a
+    /// steady delay. And they are not corrected where the unit has had a right clock before: a
+    /// capture that is played again while the unit is silent looks like this.
+    fn skew(&self) -> Option<ClockSkew> {
+        let seen_ms = self.seen_clock.offset_ms;
+        let of = |ms, basis, is_sure| ClockSkew { ms, basis, is_sure };
+        if let Some(ms) = seen_ms.filter(|ms| *ms > 0) {
+            return Some(of(ms, SkewBasis::Observed, true));
+        }
+        if let Some(ms) = self.leads_ms.iter().copied().max() {
+            return Some(of(ms, SkewBasis::Stated, true));
+        }
+        seen_ms.map(|ms| of(ms, SkewBasis::Observed, !self.seen_clock.was_right))
     }
 
     /// Takes over what a report says, and keeps what it leaves out.
@@ -144,6 +207,12 @@ impl Device {
     }
 }
 
+impl FleetSettings {
+    fn is_skewed(&self, skew_ms: i64) -> bool {
+        skew_ms.saturating_abs() > self.skew_ms_max
+    }
+}
+
 impl Fleet {
     /// A fleet without units.
     pub fn new(settings: FleetSettings) -> Self {
@@ -153,11 +222,26 @@ impl Fleet {
         }
     }
 
-    /// Counts a message of `device`, if it is known.
-    pub fn heard(&mut self, received_at: Timestamp, device: &str) {
+    /// Counts a message of `device`, which the gate has let in or not.
+    pub fn heard(
+        &mut self,
+        received_at: Timestamp,
+        device: &str,
+        kind: UplinkKind,
+        is_admitted: bool,
+    ) {
+        if !self.devices.contains_key(device) {
+            let report = DeviceReport {
+                received_at,
+                device: device.into(),
+                ..DeviceReport::default()
+            };
+            self.meet(report);
+        }
         if let Some(device) = self.devices.get_mut(device) {
             device.turn_to(received_at);
-            device.counted += 1;
+            device.counted.by_kind[kind as usize] += 1;
+            device.counted.refused += u64::from(!is_admitted);
             device.last_seen = device.last_seen.max(received_at);
         }
     }
@@ -165,12 +249,7 @@ impl Fleet {
     /// Takes what a unit says of itself.
     pub fn report(&mut self, report: &DeviceReport) {
         if !self.devices.contains_key(&report.device) {
-            if self.devices.len() >= DEVICES_MAX {
-                self.refused += 1;
-                return;
-            }
-            let device = Device::new(report.clone());
-            self.devices.insert(report.device.clone(), device);
+            self.meet(report.clone());
         }
         if let Some(device) = self.devices.get_mut(&report.device) {
             device.turn_to(report.received_at);
@@ -179,17 +258,34 @@ impl Fleet {
         }
     }
 
-    /// What to add to the times that `device` gives, ms: 0 for a clock that is right or unknown.
-    pub fn correction_ms(&self, device: &str) -> i64 {
-        let skew_ms = self.devices.get(device).and_then(Device::skew_ms);
-        match skew_ms {
-            Some(skew_ms) if self.is_skewed(skew_ms) => skew_ms.saturating_neg(),
+    fn meet(&mut self, report: DeviceReport) {
+        if self.devices.len() >= DEVICES_MAX {
+            self.refused += 1;
+        } else {
+            let device = Device::new(report);
+            self.devices.insert(device.report.device.clone(), device);
+        }
+    }
+
+    /// Takes how far the observations of one message of `device` lie ahead of its receipt, and says
+    /// what to add to the times that the message gives, ms: 0 for a clock that is right or unknown.
+    pub fn correction_ms(&mut self, device: &str, lead: Option<MessageLead>) -> i64 {
+        let settings = self.settings;
+        let Some(device) = self.devices.get_mut(device) else {
+            return 0;
+        };
+        if let Some(lead) = lead.filter(|_| settings.is_clock_seen) {
+            device.seen_clock.take(lead, settings.skew_ms_max);
+        }
+        match device.skew() {
+            Some(skew) if skew.is_sure && settings.is_skewed(skew.ms) => skew.ms.saturating_neg(),
             _ => 0,
         }
     }
 
-    fn is_skewed(&self, skew_ms: i64) -> bool {
-        skew_ms.saturating_abs() > self.settings.skew_ms_max
+    /// When `device` was last heard, where it is known.
+    pub fn last_seen(&self, device: &str) -> Option<Timestamp> {
+        self.devices.get(device).map(|device| device.last_seen)
     }
 
     /// The state of every unit at `now`, in the order of their ids.
@@ -197,16 +293,22 @@ impl Fleet {
         self.devices.values().map(move |device| {
             let mut counting = device.clone();
             counting.turn_to(now);
-            let skew_ms = device.skew_ms();
-            let messages_per_minute = counting.counted_before;
+            let skew = device.skew();
+            let is_skewed = skew.is_some_and(|skew| self.settings.is_skewed(skew.ms));
+            let Counts { by_kind, refused } = counting.counted_before;
+            let messages_per_minute = by_kind.iter().sum();
             let silent_ms = now.millis_since(device.last_seen);
             DeviceStatus {
                 last_seen: device.last_seen,
                 messages_per_minute,
-                skew_ms,
+                by_kind,
+                refused_per_minute: refused,
+                skew,
                 is_silent: silent_ms > self.settings.silent_after_ms,
-                is_skewed: skew_ms.is_some_and(|skew_ms| self.is_skewed(skew_ms)),
-                is_flooding: messages_per_minute > self.settings.messages_per_minute_max,
+                is_skewed,
+                is_corrected: is_skewed && skew.is_some_and(|skew| skew.is_sure),
+                is_flooding: messages_per_minute > self.settings.messages_per_minute_max
+                    || refused > 0,
                 report: counting.report,
             }
         })
@@ -222,233 +324,11 @@ impl Fleet {
         self.devices.is_empty()
     }
 
-    /// Reports of units beyond [`DEVICES_MAX`].
+    /// Messages and reports of units beyond [`DEVICES_MAX`].
     pub fn refused(&self) -> u64 {
         self.refused
     }
-
-    /// Appends what must survive a restart.
-    pub fn snapshot(&self, out: &mut Vec<u8>) {
-        put_u64(self.refused, out);
-        put_u64(self.devices.len() as u64, out);
-        for device in self.devices.values() {
-            put_device(device, out);
-        }
-    }
-
-    /// Takes back what [`Fleet::snapshot`] wrote, and leaves `bytes` behind it; `None` when they are
-    /// broken.
-    #[must_use]
-    pub fn restore(&mut self, bytes: &mut &[u8]) -> Option<()> {
-        self.refused = take_u64(bytes)?;
-        let count = take_u64(bytes)?;
-        self.devices.clear();
-        for _ in 0..count {
-            let device = take_device(bytes)?;
-            self.devices.insert(device.report.device.clone(), device);
-        }
-        Some(())
-    }
-}
-
-fn put_u64(value: u64, out: &mut Vec<u8>) {
-    out.extend_from_slice(&value.to_le_bytes());
-}
-
-fn put_text(text: Option<&str>, out: &mut Vec<u8>) {
-    put_u64(text.map_or(u64::MAX, |text| text.len() as u64), out);
-    out.extend_from_slice(text.unwrap_or_default().as_bytes());
-}
-
-fn put_device(device: &Device, out: &mut Vec<u8>) {
-    let report = &device.report;
-    put_text(Some(&report.device), out);
-    for text in [&report.name, &report.version, &report.protocol] {
-        put_text(text.as_deref(), out);
-    }
-    let position = report.position;
-    let stated_at = report.stated_at.map_or(i64::MIN, Timestamp::as_millis);
-    for value in [
-        stated_at as u64,
-        report.received_at.as_millis() as u64,
-        device.last_seen.as_millis() as u64,
-        device.minute as u64,
-        device.counted,
-        device.counted_before,
-        position.map_or(f64::NAN, |at| at.lon_deg).to_bits(),
-        position.map_or(f64::NAN, |at| at.lat_deg).to_bits(),
-        u64::from(report.cpu.unwrap_or(f32::NAN).to_bits()),
-        u64::from(report.memory.unwrap_or(f32::NAN).to_bits()),
-        device.leads_ms.len() as u64,
-    ] {
-        put_u64(value, out);
-    }
-    for lead_ms in &device.leads_ms {
-        put_u64(*lead_ms as u64, out);
-    }
-}
-
-fn take_u64(bytes: &mut &[u8]) -> Option<u64> {
-    let (head, rest) = bytes.split_first_chunk()?;
-    *bytes = rest;
-    Some(u64::from_le_bytes(*head))
-}
-
-/// The outer option is for broken bytes, the inner one for no text.
-fn take_text(bytes: &mut &[u8]) -> Option<Option<Arc<str>>> {
-    let length = take_u64(bytes)?;
-    if length == u64::MAX {
-        return Some(None);
-    }
-    let (text, rest) = bytes.split_at_checked(usize::try_from(length).ok()?)?;
-    *bytes = rest;
-    Some(Some(std::str::from_utf8(text).ok()?.into()))
-}
-
-fn take_share(bytes: &mut &[u8]) -> Option<Option<f32>> {
-    let share = f32::from_bits(u32::try_from(take_u64(bytes)?).ok()?);
-    Some((!share.is_nan()).then_some(share))
-}
-
-fn take_device(bytes: &mut &[u8]) -> Option<Device> {
-    let device = take_text(bytes)??;
-    let (name, version) = (take_text(bytes)?, take_text(bytes)?);
-    let protocol = take_text(bytes)?;
-    let mut next = || take_u64(bytes);
-    let stated_ms = next()? as i64;
-    let received_at = Timestamp::from_millis(next()? as i64);
-    let last_seen = Timestamp::from_millis(next()? as i64);
-    let minute = next()? as i64;
-    let (counted, counted_before) = (next()?, next()?);
-    let position = Position::new(f64::from_bits(next()?), f64::from_bits(next()?));
-    let (cpu, memory) = (take_share(bytes)?, take_share(bytes)?);
-    let lead_count = take_u64(bytes).filter(|count| *count <= LEADS as u64)?;
-    let leads: Option<Vec<i64>> = (0..lead_count)
-        .map(|_| take_u64(bytes).map(|lead| lead as i64))
-        .collect();
-    Some(Device {
-        report: DeviceReport {
-            stated_at: (stated_ms != i64::MIN).then_some(Timestamp::from_millis(stated_ms)),
-            received_at,
-            device,
-            name,
-            position: position.is_valid().then_some(position),
-            version,
-            protocol,
-            cpu,
-            memory,
-        },
-        last_seen,
-        minute,
-        counted,
-        counted_before,
-        leads_ms: leads?,
-    })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(seconds: i64) -> Timestamp {
-        Timestamp::from_secs(seconds)
-    }
-
-    /// A heartbeat received at `seconds`, its clock `lead_ms` ahead.
-    fn heartbeat(device: &str, seconds: i64, lead_ms: i64) -> DeviceReport {
-        DeviceReport {
-            stated_at: Some(at(seconds).plus_millis(lead_ms)),
-            received_at: at(seconds),
-            device: device.into(),
-            ..DeviceReport::default()
-        }
-    }
-
-    fn only(fleet: &Fleet, now: i64) -> DeviceStatus {
-        let mut statuses = fleet.statuses(at(now));
-        let first = statuses.next().unwrap();
-        assert!(statuses.next().is_none());
-        drop(statuses);
-        first
-    }
-
-    #[test]
-    fn a_unit_falls_silent_and_speaks_again() {
-        let mut fleet = Fleet::default();
-        fleet.heard(at(0), "R1");
-        assert!(fleet.is_empty(), "unknown before its first report");
-        fleet.report(&heartbeat("R1", 0, 0));
-        assert!(!only(&fleet, 180).is_silent);
-        assert!(only(&fleet, 181).is_silent);
-        fleet.heard(at(200), "R1");
-        assert!(!only(&fleet, 201).is_silent);
-        assert_eq!(only(&fleet, 201).last_seen, at(200));
-    }
-
-    #[test]
-    fn what_a_report_leaves_out_is_kept() {
-        let mut fleet = Fleet::default();
-        let mut info = heartbeat("R1", 0, 0);
-        info.version = Some("v2".into());
-        info.position = Some(Position::new(114.3, 30.6));
-        fleet.report(&info);
-        fleet.report(&heartbeat("R1", 60, 0));
-        let status = only(&fleet, 61);
-        assert_eq!(status.report.version.as_deref(), Some("v2"));
-        assert!(status.report.position.is_some());
-    }
-
-    #[test]
-    fn the_least_delayed_report_tells_the_skew() {
-        let mut fleet = Fleet::default();
-        for (index, lead_ms) in [-900, -40, -1_500].into_iter().enumerate() {
-            fleet.report(&heartbeat("R1", 60 * index as i64, lead_ms));
-        }
-        assert_eq!(only(&fleet, 130).skew_ms, Some(-40));
-        assert_eq!(fleet.correction_ms("R1"), 0);
-        for index in 3..11 {
-            fleet.report(&heartbeat("R1", 60 * index, 5_000));
-        }
-        assert!(only(&fleet, 610).is_skewed);
-        assert_eq!(fleet.correction_ms("R1"), -5_000);
-        assert_eq!(fleet.correction_ms("R2"), 0);
-    }
-
-    #[test]
-    fn a_flood_shows_in_the_minute_after_it() {
-        let mut fleet = Fleet::default();
-        fleet.report(&heartbeat("R1", 0, 0));
-        for message in 0..6_001 {
-            fleet.heard(Timestamp::from_millis(message * 9), "R1");
-        }
-        assert!(!only(&fleet, 59).is_flooding);
-        let status = only(&fleet, 60);
-        assert_eq!(
-            (status.messages_per_minute, status.is_flooding),
-            (6_001, true)
-        );
-        assert!(!only(&fleet, 120).is_flooding);
-    }
-
-    #[test]
-    fn a_snapshot_restores_everything_and_broken_ones_are_refused() {
-        let mut fleet = Fleet::default();
-        let mut info = heartbeat("R1", 0, 3_000);
-        info.name = Some("解放大道".into());
-        info.position = Some(Position::new(114.3, 30.6));
-        info.cpu = Some(0.5);
-        fleet.report(&info);
-        fleet.report(&heartbeat("R2", 10, 0));
-        fleet.heard(at(61), "R1");
-        let mut bytes = Vec::new();
-        fleet.snapshot(&mut bytes);
-        let mut back = Fleet::default();
-        let mut rest = &bytes[..];
-        assert_eq!(back.restore(&mut rest), Some(()));
-        assert!(rest.is_empty());
-        assert_eq!(back, fleet);
-        for end in 0..bytes.len() {
-            assert_eq!(Fleet::default().restore(&mut &bytes[..end]), None, "{end}");
-        }
-    }
-}
+mod tests;

@@ -1,15 +1,21 @@
 //! Plausibility of one source: duplicates, order, rate caps and implausible jumps of one subject.
 //!
-//! Pure functions on the small [`LastSeen`] that each track keeps, and the [`Fleet`] of roadside
-//! units with their clocks and rates. It does not look at the road. Limits follow the trust rules of the project: speed up to 70 m/s and
-//! 12 messages a second a pseudonym.
+//! Pure functions on the small [`LastSeen`] that each track keeps, the [`Fleet`] of roadside units
+//! with their clocks and rates, and the [`Gate`] that no device floods. It does not look at the road.
+//! Limits follow the trust rules of the project: speed up to 70 m/s and 12 messages a second a
+//! pseudonym.
 
+mod bytes;
 mod fleet;
+mod gate;
 mod pseudonym;
 mod tally;
 mod views;
 
-pub use fleet::{DEVICES_MAX, DeviceStatus, Fleet, FleetSettings};
+pub use fleet::{
+    ClockSkew, DEVICES_MAX, DeviceStatus, Fleet, FleetSettings, MessageLead, SkewBasis,
+};
+pub use gate::{BUCKETS_MAX, Gate, GateSettings};
 pub use pseudonym::{PseudonymKeys, Pseudonyms, ROTATION_S_MAX, Secret};
 pub use tally::{DATUMS_TRIED, MISS_MM_MAX, Tallies, ViewTally};
 pub use views::{VIEWS_MAX, View, Views};

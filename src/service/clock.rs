@@ -45,6 +45,11 @@ impl ServiceClock {
         }
     }
 
+    /// The system's time, for what waits for devices and not for events.
+    pub fn wall_now(&self) -> Timestamp {
+        self.wall.now()
+    }
+
     /// Moves an event clock on to `time`; it never goes back. Does nothing to the system's clock.
     pub fn advance_to(&self, time: Timestamp) {
         if let Some(event_ms) = &self.event_ms {

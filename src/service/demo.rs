@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use super::broker::Embedded;
 use super::{Plan, Service};
-use crate::config::{self, RawConfig, RawRsu};
+use crate::config::{self, RawConfig, RawRsu, RawUpLimits};
 use crate::engine::CLOCK_TOPIC;
 use crate::forecast::Forecaster;
 use crate::ingest::{self, ConnectSettings, Ingest, IngestSettings, Qos, Received, Subscription};
@@ -167,6 +167,9 @@ fn configure(
             datum: "wgs84".into(),
             delimiter: ".".into(),
             dialect: "2019".into(),
+            acknowledges: Vec::new(),
+            map_file: PathBuf::new(),
+            up_limits: RawUpLimits::default(),
         })
         .collect();
     Ok(config::resolve(raw)?)

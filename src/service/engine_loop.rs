@@ -1,14 +1,14 @@
 //! The thread between ingest and pipeline: records, feeds, keeps time, snapshots, measures.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
 use super::clock::ServiceClock;
-use super::sink::ServiceSink;
+use super::sink::{ServiceSink, lock};
 use super::snapshots;
 use crate::config::Config;
 use crate::engine::{CLOCK_TOPIC, clock_time};
@@ -17,6 +17,7 @@ use crate::ingest::{AckToken, Batch, Ingest, Received};
 use crate::metrics::{Metrics, Stage};
 use crate::observation::RawMessage;
 use crate::publish::OutMessage;
+use crate::publish::downlink::{DeliveryOutcome, Downlink};
 use crate::publish::format::device_message;
 use crate::publish::mqtt::Publisher;
 use crate::replay::pipeline::{Parts, Pipeline, PipelineSettings};
@@ -42,6 +43,7 @@ pub(super) struct Start {
     pub(super) parts: Parts,
     pub(super) forecaster: Arc<dyn Forecaster>,
     pub(super) sink: ServiceSink,
+    pub(super) downlink: Arc<Mutex<Downlink>>,
     pub(super) ingest: Ingest,
     pub(super) live: LiveSender,
     pub(super) clock: ServiceClock,
@@ -86,6 +88,9 @@ pub(super) struct EngineLoop {
     log: Option<Log>,
     ingest: Ingest,
     publisher: Option<Arc<Publisher>>,
+    downlink: Arc<Mutex<Downlink>>,
+    /// Silence after which a unit may have forgotten what it was told, ms.
+    device_silent_ms: i64,
     live: LiveSender,
     clock: ServiceClock,
     metrics: Metrics,
@@ -103,6 +108,7 @@ impl EngineLoop {
             parts,
             forecaster,
             sink,
+            downlink,
             ingest,
             live,
             clock,
@@ -139,6 +145,8 @@ impl EngineLoop {
             log,
             ingest,
             publisher,
+            downlink,
+            device_silent_ms: config.front.fleet.silent_after_ms,
             live,
             clock,
             metrics,
@@ -158,6 +166,7 @@ impl EngineLoop {
                 Received::Closed => break,
             }
             self.keep_time()?;
+            self.deliver();
             if self.measured_at.elapsed() >= MEASURE_EVERY {
                 self.measured_at = Instant::now();
                 self.measure();
@@ -199,8 +208,9 @@ impl EngineLoop {
 
     fn take(&mut self, batch: Batch) -> anyhow::Result<()> {
         let taken_at = Instant::now();
-        let Batch { messages, ack } = batch;
+        let Batch { mut messages, ack } = batch;
         let now = self.clock.now();
+        self.take_answers(&mut messages);
         let messages = Arc::new(messages);
         let mut ack = Some(ack);
         if let Some(log) = &mut self.log {
@@ -224,6 +234,32 @@ impl EngineLoop {
             ack.acknowledge();
         }
         Ok(())
+    }
+
+    /// Takes what units answer out of `messages`, as no telemetry and no part of the recording, and
+    /// answers what they ask.
+    fn take_answers(&mut self, messages: &mut Vec<RawMessage>) {
+        let Some(publisher) = &self.publisher else {
+            return;
+        };
+        let now = self.clock.wall_now();
+        let mut downlink = lock(&self.downlink);
+        messages.retain(|message| !downlink.take_answer(&message.topic, &message.payload));
+        for message in &*messages {
+            let answer = downlink.take_info(now, &message.topic, &message.payload);
+            if let Some(answer) = answer {
+                publisher.publish(answer);
+            }
+        }
+    }
+
+    /// Sends what is due to the units.
+    fn deliver(&mut self) {
+        if let Some(publisher) = &self.publisher {
+            let due = lock(&self.downlink).due(self.clock.wall_now());
+            due.into_iter()
+                .for_each(|message| publisher.publish(message));
+        }
     }
 
     /// Waits until the outputs of a tick of the clock topic are out, and acknowledges it.
@@ -287,6 +323,9 @@ impl EngineLoop {
     /// Publishes, once a minute, how each roadside unit was last heard.
     fn tell_devices(&mut self) {
         let now = self.clock.now();
+        let mut downlink = lock(&self.downlink);
+        let fleet = self.pipeline.front().fleet();
+        downlink.look(self.device_silent_ms, |unit| fleet.last_seen(unit));
         let minute = now.as_secs().div_euclid(60);
         if minute == self.devices_minute {
             return;
@@ -294,13 +333,14 @@ impl EngineLoop {
         self.devices_minute = minute;
         self.expire(now);
         let (mut known, mut silent, mut skewed, mut flooding) = (0.0, 0.0, 0.0, 0.0);
-        for status in self.pipeline.front().fleet().statuses(now) {
+        for status in fleet.statuses(now) {
             known += 1.0;
             silent += f64::from(u8::from(status.is_silent));
             skewed += f64::from(u8::from(status.is_skewed));
             flooding += f64::from(u8::from(status.is_flooding));
             if let Some(publisher) = &self.publisher {
-                publisher.publish(device_message(&status));
+                let told = downlink.status(&status.report.device);
+                publisher.publish(device_message(&status, told.as_ref()));
             }
         }
         for (state, count) in [
@@ -320,6 +360,28 @@ impl EngineLoop {
             // The next message to record ends the engine with the reason.
             tracing::error!("The recording has ended; nothing in it expires.");
         }
+    }
+
+    /// What is counted of roadside units and the messages to them.
+    fn measure_units(&self) {
+        let (metrics, front) = (&self.metrics, self.pipeline.front());
+        let downlink = lock(&self.downlink);
+        for (name, total) in [
+            ("roadcast_devices_refused_total", front.fleet().refused()),
+            (
+                "roadcast_gate_crowded_messages_total",
+                front.gate().crowded(),
+            ),
+            ("roadcast_infos_unanswered_total", downlink.unanswered()),
+        ] {
+            metrics.counter_to(name, &[], total);
+        }
+        for outcome in DeliveryOutcome::ALL {
+            let count = downlink.counts().get(outcome);
+            metrics.counter_to("roadcast_deliveries_total", &[outcome.label()], count);
+        }
+        let waiting = downlink.waiting() as f64;
+        metrics.gauge("roadcast_deliveries_waiting_messages", &[], waiting);
     }
 
     fn measure(&mut self) {
@@ -387,6 +449,7 @@ impl EngineLoop {
             let published = load(&stats.acknowledged) + load(&stats.sent);
             metrics.counter_to("roadcast_published_messages_total", &[], published);
         }
+        self.measure_units();
         if let Some(log) = &self.log {
             let stats = log.recorder.stats();
             metrics.counter_to(

@@ -14,13 +14,13 @@ mod secret;
 mod sink;
 mod snapshots;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Context;
 
-use crate::config::{ClockMode, Config};
+use crate::config::{ClockMode, Config, RsuTarget};
 use crate::engine::{AnalysisSettings, CLOCK_TOPIC};
 use crate::forecast::Forecaster;
 use crate::guide::GuideSettings;
@@ -31,6 +31,7 @@ use crate::matching::{Areas, MatchSettings, Matcher, PresenceSettings, Zones};
 use crate::metrics::Metrics;
 use crate::network::Network;
 use crate::publish::Release;
+use crate::publish::downlink::Downlink;
 use crate::publish::format::{Privacy, RunInfo, status_message};
 use crate::publish::mqtt::Publisher;
 use crate::publish::outbox::OutboxSettings;
@@ -41,6 +42,7 @@ use crate::screening::{Pseudonyms, Secret};
 use crate::serve::{self, LiveView, ServeOptions};
 use crate::state::StateSettings;
 use crate::units::{Position, SourceId, Timestamp};
+use crate::wire::its0117::DeliverySettings;
 
 pub use clock::ServiceClock;
 pub use secret::{SecretError, secret};
@@ -128,7 +130,9 @@ impl Service {
         live.set_model_loaded(true);
 
         let publisher = publisher(&config, &info, &runtime).map(Arc::new);
-        let ingest = ingest::spawn(ingest_settings(&config, &clock), &runtime);
+        let downlink = downlink(&config, clock.wall_now())?;
+        let ingest = ingest::spawn(ingest_settings(&config, &clock, &downlink), &runtime);
+        let downlink = Arc::new(Mutex::new(downlink));
         let ingest_stats = ingest.stats.clone();
         let zoom = config.raw.publish.tile_zoom;
         let mqtt = publisher.map(|publisher| {
@@ -139,6 +143,7 @@ impl Service {
             mqtt,
             rsi: RsiWriter::new(&config.rsus),
             release: release(&config, &network)?,
+            downlink: downlink.clone(),
             live: live.clone(),
             clock: clock.clone(),
             speedup,
@@ -152,6 +157,7 @@ impl Service {
             parts,
             forecaster,
             sink,
+            downlink,
             ingest,
             live,
             clock,
@@ -236,7 +242,20 @@ fn publisher(
     Some(Publisher::spawn(connect, outbox, runtime))
 }
 
-fn ingest_settings(config: &Config, clock: &ServiceClock) -> IngestSettings {
+/// What goes down to units; nothing where nothing is published.
+fn downlink(config: &Config, begin_at: Timestamp) -> anyhow::Result<Downlink> {
+    let publish = &config.raw.publish;
+    let targets: &[RsuTarget] = if publish.enabled { &config.rsus } else { &[] };
+    let settings = DeliverySettings {
+        timeout_ms: publish.delivery_timeout_ms,
+        attempts_max: publish.delivery_attempts_max,
+        ..DeliverySettings::default()
+    };
+    Downlink::new(targets, settings, begin_at)
+        .map_err(|(path, error)| anyhow::Error::new(error).context(path))
+}
+
+fn ingest_settings(config: &Config, clock: &ServiceClock, downlink: &Downlink) -> IngestSettings {
     let mut settings = IngestSettings::from_config(config);
     // Ticks keep their place among the data only within one quality of service.
     let qos = settings
@@ -249,6 +268,13 @@ fn ingest_settings(config: &Config, clock: &ServiceClock) -> IngestSettings {
         qos: qos.unwrap_or(Qos::AtLeastOnce),
         source: SourceId(settings.subscriptions.len() as u32),
     });
+    for filter in downlink.filters() {
+        settings.subscriptions.push(Subscription {
+            filter,
+            qos: Qos::AtLeastOnce,
+            source: SourceId(settings.subscriptions.len() as u32),
+        });
+    }
     settings.clock = clock.for_ingest();
     settings
 }

@@ -1,7 +1,7 @@
 //! Where a service's outputs go: MQTT, the live view, metrics.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::clock::ServiceClock;
@@ -10,6 +10,7 @@ use crate::forecast::{ForecastBatch, Speaker};
 use crate::guide::{Guidance, GuidanceKind};
 use crate::metrics::{Metrics, Stage};
 use crate::network::Network;
+use crate::publish::downlink::Downlink;
 use crate::publish::mqtt::Publisher;
 use crate::publish::rsi::RsiWriter;
 use crate::publish::{Release, Released};
@@ -30,6 +31,7 @@ pub(super) struct ServiceSink {
     pub(super) rsi: RsiWriter,
     /// What becomes of values before they leave.
     pub(super) release: Release,
+    pub(super) downlink: Arc<Mutex<Downlink>>,
     pub(super) live: LiveSender,
     pub(super) clock: ServiceClock,
     pub(super) speedup: f64,
@@ -151,6 +153,11 @@ fn measure_vetting(metrics: &Metrics, vetting: &Vetting) {
     }
 }
 
+/// The messages down are whole after every call, so a poisoned lock is as good as any.
+pub(super) fn lock(downlink: &Mutex<Downlink>) -> MutexGuard<'_, Downlink> {
+    downlink.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn measure_state(metrics: &Metrics, network: &Network, batch: &StateBatch) {
     let mut by_provenance = [0u32; 3];
     let (mut congested_m, mut total_m) = (0.0f64, 0.0f64);
@@ -242,6 +249,12 @@ impl OutputSink for ServiceSink {
         self.active.retain(|_, guidance| guidance.valid_until > now);
         let active = self.active.values().map(|guidance| &**guidance);
         let told = self.rsi.messages(&self.network, now, active);
+        if self.mqtt.is_some() {
+            let sent_at = self.clock.wall_now();
+            let mut downlink = lock(&self.downlink);
+            told.iter()
+                .for_each(|message| downlink.sending(sent_at, message));
+        }
         self.publish(|mqtt, _| {
             mqtt.expire(now);
             told.into_iter()

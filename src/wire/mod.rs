@@ -31,5 +31,7 @@ pub use asn1::{Dialect, UnknownDialect};
 pub use context::Context;
 pub use record::{ProbeRecord, SPEED_MPS_MAX, VehicleName};
 pub use subject::{SubjectHasher, subject_id, unit_id};
-pub use table::{DecodeLimits, DecoderTable, Format, Route, UnknownFormat, decode};
+pub use table::{
+    Address, DecodeLimits, DecoderTable, Format, Route, Sender, UnknownFormat, decode,
+};
 pub use topic::{FilterError, check_filter, filter_capture, filter_matches};

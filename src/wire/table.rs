@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
-use crate::observation::{Decoded, RawMessage, RejectReason};
+use crate::observation::{Decoded, RawMessage, RejectReason, UplinkKind};
 use crate::units::Datum;
 
 use super::context::Context;
@@ -149,6 +149,47 @@ impl Route {
     }
 }
 
+/// Levels of a topic behind which the device is one at the roadside and not a road user.
+const UNIT_LEVELS: [&str; 3] = ["rsu", "radar", "signalcontroller"];
+
+/// Who sends a message, as its topic or its envelope says, and how it is decoded: known before
+/// anything of it is decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Address<'a> {
+    /// Position of the route that serves it; `None` where none does.
+    route: Option<usize>,
+    /// The device that the topic names.
+    topic_device: Option<&'a str>,
+    /// The sending device: that of the topic, else that of the envelope.
+    pub sender: Option<Sender<'a>>,
+}
+
+/// A device that sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sender<'a> {
+    /// What it is called.
+    pub device: &'a str,
+    /// Whether it stands at the roadside: the level of the topic before it says `rsu`, `radar` or
+    /// `signalcontroller`, or it sends envelopes. Others may be road users.
+    pub is_unit: bool,
+    /// What it sends; [`UplinkKind::Other`] for what does not stand at the roadside.
+    pub kind: UplinkKind,
+}
+
+/// Whether `filter` has its first `+` behind one of [`UNIT_LEVELS`].
+fn names_units(filter: &str) -> bool {
+    let mut before = "";
+    for level in filter.split('/') {
+        if level == "+" {
+            return UNIT_LEVELS
+                .iter()
+                .any(|unit| unit.eq_ignore_ascii_case(before));
+        }
+        before = level;
+    }
+    false
+}
+
 /// Bounds of what one payload may ask of the decoder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DecodeLimits {
@@ -171,6 +212,8 @@ impl Default for DecodeLimits {
 #[derive(Clone, Debug)]
 pub struct DecoderTable {
     routes: Vec<Route>,
+    /// Whether the devices that a route's topics name stand at the roadside.
+    names_units: Vec<bool>,
     limits: DecodeLimits,
 }
 
@@ -180,7 +223,12 @@ impl DecoderTable {
         for route in &mut routes {
             route.filter = without_share(&route.filter).to_owned();
         }
-        Self { routes, limits }
+        let names_units = routes.iter().map(|route| names_units(&route.filter));
+        Self {
+            names_units: names_units.collect(),
+            routes,
+            limits,
+        }
     }
 
     /// The format configured for `topic`.
@@ -189,25 +237,63 @@ impl DecoderTable {
     }
 
     fn route_of(&self, topic: &str) -> Option<&Route> {
+        self.routes.get(self.route_index(topic)?)
+    }
+
+    fn route_index(&self, topic: &str) -> Option<usize> {
         self.routes
             .iter()
-            .find(|route| filter_matches(&route.filter, topic))
+            .position(|route| filter_matches(&route.filter, topic))
+    }
+
+    /// Who sends `message`, and how it is decoded.
+    pub fn address<'a>(&self, message: &'a RawMessage) -> Address<'a> {
+        let route = self.route_index(&message.topic);
+        let Some((index, found)) = route.and_then(|index| Some((index, self.routes.get(index)?)))
+        else {
+            return Address {
+                route,
+                topic_device: None,
+                sender: None,
+            };
+        };
+        let topic_device = filter_capture(&found.filter, &message.topic);
+        let is_unit = topic_device.is_none() || self.names_units[index];
+        let device = topic_device.or_else(|| match found.format {
+            Format::CsaeUper { envelope: true, .. } => csae::envelope_sender(&message.payload),
+            _ => None,
+        });
+        let sender = device.map(|device| Sender {
+            device,
+            is_unit,
+            kind: if is_unit {
+                UplinkKind::of_topic(&message.topic)
+            } else {
+                UplinkKind::Other
+            },
+        });
+        Address {
+            route,
+            topic_device,
+            sender,
+        }
     }
 
     /// Replaces `out` by what `message` says, and returns the device that its topic names. Never
     /// fails, never panics: what is refused is counted in `out.rejected`.
     pub fn decode<'a>(&self, message: &'a RawMessage, out: &mut Decoded) -> Option<&'a str> {
+        let address = self.address(message);
+        self.decode_addressed(&address, message, out);
+        address.topic_device
+    }
+
+    /// Replaces `out` by what `message`, whose address is `address`, says. Never fails, never
+    /// panics: what is refused is counted in `out.rejected`.
+    pub fn decode_addressed(&self, address: &Address<'_>, message: &RawMessage, out: &mut Decoded) {
         out.clear();
-        match self.route_of(&message.topic) {
-            None => {
-                out.rejected.add(RejectReason::UnknownTopic, 1);
-                None
-            }
-            Some(route) => {
-                let device = filter_capture(&route.filter, &message.topic);
-                self.decode_routed(route, device, message, out);
-                device
-            }
+        match address.route.and_then(|index| self.routes.get(index)) {
+            None => out.rejected.add(RejectReason::UnknownTopic, 1),
+            Some(route) => self.decode_routed(route, address.topic_device, message, out),
         }
     }
 
@@ -308,6 +394,50 @@ mod tests {
         check("a/1/up", "{}", RejectReason::MissingField);
         let long = r#"{"id":"1","ts":1,"lon":1,"lat":1,"speed":1,"heading":1,"accel":0.5}"#;
         check("a/1/up", long, RejectReason::Oversized);
+    }
+
+    #[test]
+    fn senders_are_known_before_anything_is_decoded() {
+        let table = DecoderTable::new(
+            vec![
+                Route::new("roadcast/v1/vehicle/+/probe/up", Format::NativeJson),
+                Route::new("V2X/RSU/+/#", Format::OpenV2x),
+                Route::new("V2X.RSU.RSM.UP", Format::csae_uper(true)),
+            ],
+            DecodeLimits::default(),
+        );
+        let check = |topic: &str, payload: &'static [u8], expected: Option<(&str, bool, _)>| {
+            let message = RawMessage {
+                received_at: Timestamp::from_secs(0),
+                source: SourceId(0),
+                topic: topic.into(),
+                payload: Bytes::from_static(payload),
+            };
+            let found = table.address(&message).sender;
+            let found = found.map(|sender| (sender.device, sender.is_unit, sender.kind));
+            assert_eq!(found, expected, "{topic}");
+        };
+        let vehicle = "roadcast/v1/vehicle/bsm/probe/up";
+        check(vehicle, b"", Some(("bsm", false, UplinkKind::Other)));
+        check(
+            "V2X/RSU/R7/SPAT/UP",
+            b"",
+            Some(("R7", true, UplinkKind::Spat)),
+        );
+        let enveloped = "V2X.RSU.RSM.UP";
+        check(
+            enveloped,
+            b"R0000007rest",
+            Some(("R0000007", true, UplinkKind::Rsm)),
+        );
+        check(
+            enveloped,
+            b"R7      rest",
+            Some(("R7", true, UplinkKind::Rsm)),
+        );
+        check(enveloped, b"\xff\0\0\0\0\0\0\0rest", None);
+        check(enveloped, b"short", None);
+        check("elsewhere", b"R0000007", None);
     }
 
     #[test]

@@ -21,7 +21,7 @@ const VEHICLES: usize = 400;
 const TOPIC: &str = "roadcast/v1/vehicle/fleet/batch/up";
 
 /// A `roadcast serve` of its own, with its own recording.
-struct Served {
+pub(crate) struct Served {
     config: PathBuf,
     child: Child,
     http_port: u16,
@@ -29,10 +29,7 @@ struct Served {
 
 impl Served {
     fn start(directory: &Path, name: &str, broker_port: u16) -> Self {
-        let http_port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-            .and_then(|listener| listener.local_addr())
-            .unwrap()
-            .port();
+        let http_port = free_port();
         let home = directory.display();
         let text = format!(
             "[network]\nfile = \"{home}/city.rcn\"\n[clock]\nmode = \"event\"\n\
@@ -42,6 +39,11 @@ impl Served {
              [http]\nbind = \"127.0.0.1:{http_port}\"\n\
              [recording]\ndir = \"{home}/{name}\"\nsnapshot_minutes = 1\n"
         );
+        Self::with_config(directory, name, http_port, &text)
+    }
+
+    /// Starts one with the configuration `text`, which has it serve HTTP on `http_port`.
+    pub(crate) fn with_config(directory: &Path, name: &str, http_port: u16, text: &str) -> Self {
         let config = directory.join(format!("{name}.toml"));
         std::fs::write(&config, text).unwrap();
         let child = Self::launch(&config);
@@ -93,7 +95,7 @@ impl Served {
         Some((status, body.to_owned()))
     }
 
-    fn metric(&self, name: &str) -> f64 {
+    pub(crate) fn metric(&self, name: &str) -> f64 {
         let page = self
             .get("/metrics")
             .map(|(_, body)| body)
@@ -121,6 +123,27 @@ impl Served {
     }
 }
 
+/// A port of loopback that nobody listens on.
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .and_then(|listener| listener.local_addr())
+        .unwrap()
+        .port()
+}
+
+/// Writes the compiled network of a small city to `city.rcn` in `directory`.
+pub(crate) fn write_city(directory: &Path) -> city::City {
+    let city = city::build(7, CitySize::Small).unwrap();
+    let mut file = Vec::new();
+    compiled::write(
+        &city.network,
+        &ImportReport::new(NetworkFormat::Csv),
+        &mut file,
+    );
+    std::fs::write(directory.join("city.rcn"), file).unwrap();
+    city
+}
+
 impl Drop for Served {
     fn drop(&mut self) {
         self.child.kill().ok();
@@ -135,14 +158,7 @@ fn an_engine_killed_under_load_ends_like_one_never_stopped() {
     };
     let directory = std::env::temp_dir().join(format!("roadcast-kill-{}", std::process::id()));
     std::fs::create_dir_all(&directory).unwrap();
-    let city = city::build(7, CitySize::Small).unwrap();
-    let mut file = Vec::new();
-    compiled::write(
-        &city.network,
-        &ImportReport::new(NetworkFormat::Csv),
-        &mut file,
-    );
-    std::fs::write(directory.join("city.rcn"), file).unwrap();
+    let city = write_city(&directory);
 
     let mut killed = Served::start(&directory, "killed", broker.port());
     let steady = Served::start(&directory, "steady", broker.port());

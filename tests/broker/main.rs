@@ -13,6 +13,7 @@ mod inbound;
 mod mosquitto;
 mod outbound;
 mod privacy;
+mod units;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -150,6 +150,9 @@ fn run(drawn: &Drawn, vetting: VettingSettings, mut sent: Vec<Sent>) -> Outcome 
     }
     outcome.engine.handle(Timestamp::MIN, Input::End);
     drain(&mut outcome);
+    // The minute before the first message is closed too, empty.
+    let start = Timestamp::from_secs(START_S);
+    outcome.states.retain(|state| state.interval.start >= start);
     outcome
 }
 

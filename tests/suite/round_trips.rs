@@ -56,7 +56,7 @@ prop_compose! {
         id: u8, kind: u32, place in position(), radius: u16,
         path in prop::collection::vec(position(), 0..5),
         text in prop::option::of("[a-zA-Z0-9 拥堵路段]{1,40}"),
-        confidence in prop::option::of(0u8..=200), valid in (-1000i64..1000, -1000i64..1000),
+        confidence in prop::option::of(0u8..=200), valid in (-1000i64..1000, 0i64..2000),
     ) -> Told {
         Told { id, kind, place, radius, path, text, confidence, valid }
     }
@@ -83,7 +83,8 @@ fn check_event(told: &Told, openv2x: bool) -> Result<(), TestCaseError> {
         path_radius_m: 7.0,
         description: told.text.as_deref(),
         confidence: told.confidence.map(|steps| f64::from(steps) / 200.0),
-        valid: (minute(told.valid.0), minute(told.valid.1)),
+        // An end before the beginning would be one of the next year.
+        valid: (minute(told.valid.0), minute(told.valid.0 + told.valid.1)),
     };
     let events = std::slice::from_ref(&event);
     let out = if openv2x {

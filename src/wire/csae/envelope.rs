@@ -18,6 +18,15 @@ pub struct Envelope<'a> {
     pub frames: Vec<&'a [u8]>,
 }
 
+/// The unit that an envelope names, before anything else of it is read: visible ASCII, without the
+/// blanks and zeros that fill it up. `None` for other ids.
+pub fn envelope_sender(bytes: &[u8]) -> Option<&str> {
+    let id = std::str::from_utf8(bytes.get(..8)?).ok()?;
+    let id = id.trim_end_matches([' ', '\0']);
+    let is_name = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_graphic());
+    is_name.then_some(id)
+}
+
 impl<'a> Envelope<'a> {
     /// Takes an envelope apart. BSM frames have a count in front, others none; which of the two it
     /// is shows in the kind of the frames and in the lengths, which must add up exactly.

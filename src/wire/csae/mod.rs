@@ -18,7 +18,7 @@ pub use super::asn1::csae::EventSource;
 pub use super::asn1::{Dialect, EncodeError, FrameError};
 pub use bsm::{BsmRecord, encode_bsm};
 pub use calendar::{minute_of_the_year, resolve_second_mark};
-pub use envelope::{Envelope, encode_envelope};
+pub use envelope::{Envelope, encode_envelope, envelope_sender};
 pub use rsi::{CONGESTION_EVENT_TYPE, CongestionEvent, RsiHead, encode_rsi_congestion};
 pub use rsm::{PARTICIPANTS_MAX, ParticipantKind, RsmParticipant, encode_rsm, rsm_subject};
 

@@ -36,6 +36,24 @@ impl UplinkLimits {
         self.0.get(&kind).copied()
     }
 
+    /// Whether nothing is limited.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The limited kinds with their limits, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (Kind, u32)> + '_ {
+        self.0.iter().map(|(kind, limit)| (*kind, *limit))
+    }
+
+    /// These limits, and where they have none those of `default`.
+    #[must_use]
+    pub fn or(&self, default: &Self) -> Self {
+        let mut limits = default.clone();
+        limits.0.extend(self.iter());
+        limits
+    }
+
     /// Writes them as a CONFIG message that the unit is to acknowledge under `sequence`.
     pub fn encode(&self, sequence: u64) -> Vec<u8> {
         let mut message = json!({"seqNum": sequence.to_string(), "ack": true});
@@ -100,7 +118,7 @@ impl UplinkMeter {
             return true;
         };
         let counted = self.seconds.entry(kind).or_default();
-        if counted.0 != now.as_secs() {
+        if counted.0 < now.as_secs() {
             *counted = (now.as_secs(), 0);
         }
         let admitted = counted.1 < limit;

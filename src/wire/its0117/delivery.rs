@@ -38,8 +38,10 @@ impl Default for DeliverySettings {
 /// One message under way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
-    /// Its `seqNum`.
+    /// Its number, `seqNum` where the format has one.
     pub sequence: u64,
+    /// Whether the message says its number, so that the answer must say it too.
+    pub is_numbered: bool,
     /// The unit it is for.
     pub unit: Arc<str>,
     /// What it is.
@@ -59,6 +61,17 @@ pub enum Outcome {
     Refused(Delivery, u32),
     /// Nothing of that number is waited for: late, repeated or invented.
     Unknown,
+}
+
+/// What sending a message does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sending {
+    /// What to send.
+    pub delivery: Delivery,
+    /// An older message of the kind for the unit, which nobody waits for any more.
+    pub replaced: Option<Delivery>,
+    /// The oldest message of all, given up to make room.
+    pub given_up: Option<Delivery>,
 }
 
 /// What falls due.
@@ -91,18 +104,50 @@ impl Deliveries {
         }
     }
 
-    /// Takes a message that is being sent at `now`; `write` writes it with its number. Returns what
-    /// to send, and what was given up to make room.
+    /// The same with numbers from above `sequence`, so that those of an earlier run do not come
+    /// again.
+    #[must_use]
+    pub fn numbered_from(self, sequence: u64) -> Self {
+        Self {
+            last_sequence: sequence,
+            ..self
+        }
+    }
+
+    /// Takes a message that is being sent at `now`; `write` writes it with its number.
     pub fn send(
         &mut self,
         now: Timestamp,
         unit: &Arc<str>,
         kind: Kind,
         write: impl FnOnce(u64) -> Bytes,
-    ) -> (Delivery, Option<Delivery>) {
-        if let Some(older) = self.newest.get(&(unit.clone(), kind)) {
-            self.forget(*older);
-        }
+    ) -> Sending {
+        self.start(now, unit, kind, true, write)
+    }
+
+    /// Takes a message of a format without numbers that is being sent at `now`. Whatever the unit
+    /// answers on the topic of the kind is taken for an answer to it, so a late answer to the
+    /// message before it is too: the format cannot tell them apart.
+    pub fn send_unnumbered(
+        &mut self,
+        now: Timestamp,
+        unit: &Arc<str>,
+        kind: Kind,
+        payload: Bytes,
+    ) -> Sending {
+        self.start(now, unit, kind, false, |_| payload)
+    }
+
+    fn start(
+        &mut self,
+        now: Timestamp,
+        unit: &Arc<str>,
+        kind: Kind,
+        is_numbered: bool,
+        write: impl FnOnce(u64) -> Bytes,
+    ) -> Sending {
+        let older = self.newest.get(&(unit.clone(), kind)).copied();
+        let replaced = older.and_then(|older| self.forget(older));
         let oldest = self.waiting.keys().next().copied();
         let given_up = oldest
             .filter(|_| self.waiting.len() >= self.settings.waiting_max)
@@ -111,6 +156,7 @@ impl Deliveries {
         let sequence = self.last_sequence;
         let delivery = Delivery {
             sequence,
+            is_numbered,
             unit: unit.clone(),
             kind,
             payload: write(sequence),
@@ -118,7 +164,11 @@ impl Deliveries {
         };
         self.newest.insert((unit.clone(), kind), sequence);
         self.wait(now, delivery.clone());
-        (delivery, given_up)
+        Sending {
+            delivery,
+            replaced,
+            given_up,
+        }
     }
 
     fn wait(&mut self, now: Timestamp, delivery: Delivery) {
@@ -134,18 +184,31 @@ impl Deliveries {
         Some(delivery)
     }
 
-    /// Takes the answer of `unit`.
-    pub fn acknowledged(&mut self, unit: &str, answer: &Acknowledgement) -> Outcome {
-        let is_its = self
-            .waiting
-            .get(&answer.sequence)
-            .is_some_and(|(_, delivery)| &*delivery.unit == unit);
-        let answered = is_its.then(|| self.forget(answer.sequence)).flatten();
-        match answered {
+    /// Takes the answer of `unit` to a message of `kind`.
+    pub fn acknowledged(&mut self, unit: &str, kind: Kind, answer: &Acknowledgement) -> Outcome {
+        let newest = self.newest.get(&(unit.into(), kind)).copied();
+        let answered = newest.filter(|sequence| {
+            let waiting = self.waiting.get(sequence);
+            waiting.is_some_and(|(_, delivery)| {
+                !delivery.is_numbered || answer.sequence == Some(*sequence)
+            })
+        });
+        match answered.and_then(|sequence| self.forget(sequence)) {
             Some(delivery) if answer.error_code == 0 => Outcome::Delivered(delivery),
             Some(delivery) => Outcome::Refused(delivery, answer.error_code),
             None => Outcome::Unknown,
         }
+    }
+
+    /// Waits no longer for the message of `kind` for `unit`.
+    pub fn forget_newest(&mut self, unit: &Arc<str>, kind: Kind) -> Option<Delivery> {
+        let newest = self.newest.get(&(unit.clone(), kind)).copied()?;
+        self.forget(newest)
+    }
+
+    /// Whether a message of `kind` for `unit` waits for its answer.
+    pub fn is_waiting(&self, unit: &Arc<str>, kind: Kind) -> bool {
+        self.newest.contains_key(&(unit.clone(), kind))
     }
 
     /// What falls due by `now`, the longest due first; `None` when that was all.

@@ -10,13 +10,13 @@ mod config;
 mod delivery;
 
 pub use config::{UplinkLimits, UplinkMeter};
-pub use delivery::{Deliveries, Delivery, DeliverySettings, Due, Outcome};
+pub use delivery::{Deliveries, Delivery, DeliverySettings, Due, Outcome, Sending};
 
 use std::str::FromStr;
 
 use serde_json::json;
 
-use crate::observation::{Decoded, DeviceReport, Reading, RejectReason};
+use crate::observation::{Decoded, DeviceReport, Reading, RejectReason, UplinkKind};
 use crate::units::{Position, Timestamp};
 
 use super::context::Context;
@@ -98,6 +98,18 @@ impl Kind {
             Self::RunningInfo => "RUNNINGINFO",
             Self::Heartbeat => "HB",
             Self::Config => "CONFIG",
+        }
+    }
+
+    /// The kind under which messages up are counted and limited.
+    pub const fn uplink(self) -> UplinkKind {
+        match self {
+            Self::Bsm => UplinkKind::Bsm,
+            Self::Spat => UplinkKind::Spat,
+            Self::Rsi => UplinkKind::Rsi,
+            Self::Rsm => UplinkKind::Rsm,
+            Self::Map => UplinkKind::Map,
+            _ => UplinkKind::Other,
         }
     }
 
@@ -264,23 +276,86 @@ pub fn encode_report(report: &DeviceReport) -> Vec<u8> {
     message.to_string().into_bytes()
 }
 
+/// The unit and the kind whose message down an acknowledgement on `topic` answers; `None` for other
+/// topics. Both spellings are read.
+pub fn answered_by(topic: &str) -> Option<(Kind, &str)> {
+    if !topic.ends_with("ACK") {
+        return None;
+    }
+    let spellings = [Delimiter::Slash, Delimiter::Dot];
+    spellings
+        .into_iter()
+        .find_map(|delimiter| match delimiter.read(topic) {
+            Some(Topic::DownAcknowledged(kind, unit)) => Some((kind, unit)),
+            _ => None,
+        })
+}
+
+/// The topic on which an INFO that came in on `topic` is acknowledged, in its spelling and with the
+/// unit where it names one: `V2X.RSU.INFO.UP.ACK`, `V2X/RSU/R1/INFO/UP/ACK`. `None` for other topics.
+pub fn info_answer_topic(topic: &str) -> Option<String> {
+    let head = topic.strip_suffix("UP")?;
+    let separator = head.chars().next_back()?;
+    let levels = head
+        .strip_suffix(['/', '.'])?
+        .strip_prefix("V2X")?
+        .strip_prefix(separator)?
+        .strip_prefix("RSU")?
+        .strip_prefix(separator)?;
+    let last = levels.rsplit(separator).next()?;
+    last.eq_ignore_ascii_case(Kind::Info.label())
+        .then(|| format!("{topic}{separator}ACK"))
+}
+
+/// What an INFO says about itself as a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InfoHead {
+    /// The unit, where the message names it.
+    pub unit: Option<std::sync::Arc<str>>,
+    /// Its `seqNum`.
+    pub sequence: Option<u64>,
+    /// Whether it asks to be acknowledged (`ack` is true).
+    pub wants_answer: bool,
+}
+
+/// Reads who sends an INFO and whether it is to be acknowledged.
+///
+/// # Errors
+/// The reason for which it is refused.
+pub fn info_head(payload: &[u8]) -> Result<InfoHead, RejectReason> {
+    let value = tree::parse(payload)?;
+    let root = Node::new(&value);
+    if !root.is_object() {
+        return Err(RejectReason::Malformed);
+    }
+    let unit = match root.text("rsu_esn")? {
+        Some(esn) => Some(esn),
+        None => root.text("rsu_id")?,
+    };
+    Ok(InfoHead {
+        unit,
+        sequence: root.whole("seq_num")?,
+        wants_answer: root.truth("ack"),
+    })
+}
+
 /// An acknowledgement: the number it answers and the error code, 0 for none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Acknowledgement {
-    /// The `seqNum` of the message answered.
-    pub sequence: u64,
+    /// The `seqNum` of the message answered; `None` where that message has none, as in UPER.
+    pub sequence: Option<u64>,
     /// 0, or the unit's error code.
     pub error_code: u32,
 }
 
-/// Reads `{"seqNum":"8","errorCode":0}`.
+/// Reads `{"seqNum":"8","errorCode":0}`; the number may be missing, the code not.
 ///
 /// # Errors
 /// The reason for which it is refused.
 pub fn decode_acknowledgement(payload: &[u8]) -> Result<Acknowledgement, RejectReason> {
     let value = tree::parse(payload)?;
     let root = Node::new(&value);
-    let sequence = root.need_whole("seq_num")?;
+    let sequence = root.whole("seq_num")?;
     let error_code = root
         .small("error_code")?
         .ok_or(RejectReason::MissingField)?;
@@ -292,10 +367,10 @@ pub fn decode_acknowledgement(payload: &[u8]) -> Result<Acknowledgement, RejectR
 
 /// Writes an acknowledgement.
 pub fn encode_acknowledgement(acknowledgement: &Acknowledgement) -> Vec<u8> {
-    let message = json!({
-        "seqNum": acknowledgement.sequence.to_string(),
-        "errorCode": acknowledgement.error_code,
-    });
+    let mut message = json!({"errorCode": acknowledgement.error_code});
+    if let (Some(sequence), Some(members)) = (acknowledgement.sequence, message.as_object_mut()) {
+        members.insert("seqNum".to_owned(), sequence.to_string().into());
+    }
     message.to_string().into_bytes()
 }
 

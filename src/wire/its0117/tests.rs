@@ -92,7 +92,7 @@ fn a_message_is_sent_again_and_given_up() {
     };
     let mut deliveries = Deliveries::new(settings);
     let unit: std::sync::Arc<str> = "R1".into();
-    let (first, _) = deliveries.send(at(0), &unit, Kind::Config, config);
+    let first = deliveries.send(at(0), &unit, Kind::Config, config).delivery;
     assert_eq!(deliveries.poll(at(999)), None);
     assert_eq!(deliveries.poll_deadline(), Some(at(1_000)));
     let Some(Due::Resend(again)) = deliveries.poll(at(1_000)) else {
@@ -108,30 +108,52 @@ fn a_message_is_sent_again_and_given_up() {
     );
 }
 
+fn answer(sequence: Option<u64>, error_code: u32) -> Acknowledgement {
+    Acknowledgement {
+        sequence,
+        error_code,
+    }
+}
+
 #[test]
 fn answers_end_the_waiting_once_and_only_from_the_right_unit() {
-    let mut deliveries = Deliveries::new(DeliverySettings::default());
+    let mut deliveries = Deliveries::new(DeliverySettings::default()).numbered_from(40);
     let unit: std::sync::Arc<str> = "R1".into();
-    let (sent, _) = deliveries.send(at(0), &unit, Kind::Map, config);
-    let answer = Acknowledgement {
-        sequence: sent.sequence,
-        error_code: 0,
-    };
-    assert_eq!(deliveries.acknowledged("R2", &answer), Outcome::Unknown);
-    assert_eq!(
-        deliveries.acknowledged("R1", &answer),
-        Outcome::Delivered(sent)
-    );
-    assert_eq!(deliveries.acknowledged("R1", &answer), Outcome::Unknown);
-    let (refused, _) = deliveries.send(at(0), &unit, Kind::Map, config);
-    let answer = Acknowledgement {
-        sequence: refused.sequence,
-        error_code: 7,
-    };
-    assert_eq!(
-        deliveries.acknowledged("R1", &answer),
-        Outcome::Refused(refused, 7)
-    );
+    let sent = deliveries.send(at(0), &unit, Kind::Map, config).delivery;
+    assert_eq!(sent.sequence, 41);
+    let right = answer(Some(sent.sequence), 0);
+    for (unit, kind, answer) in [
+        ("R2", Kind::Map, &right),
+        ("R1", Kind::Config, &right),
+        ("R1", Kind::Map, &answer(Some(7), 0)),
+        ("R1", Kind::Map, &answer(None, 0)),
+    ] {
+        let outcome = deliveries.acknowledged(unit, kind, answer);
+        assert_eq!(outcome, Outcome::Unknown, "{unit} {kind:?} {answer:?}");
+    }
+    let outcome = deliveries.acknowledged("R1", Kind::Map, &right);
+    assert_eq!(outcome, Outcome::Delivered(sent));
+    let outcome = deliveries.acknowledged("R1", Kind::Map, &right);
+    assert_eq!(outcome, Outcome::Unknown);
+    let refused = deliveries.send(at(0), &unit, Kind::Map, config).delivery;
+    let no = answer(Some(refused.sequence), 7);
+    let outcome = deliveries.acknowledged("R1", Kind::Map, &no);
+    assert_eq!(outcome, Outcome::Refused(refused, 7));
+}
+
+#[test]
+fn a_message_without_number_is_answered_by_any_number() {
+    for number in [None, Some(3)] {
+        let mut deliveries = Deliveries::new(DeliverySettings::default());
+        let unit: std::sync::Arc<str> = "R1".into();
+        let frame = Bytes::from_static(b"uper");
+        let sent = deliveries.send_unnumbered(at(0), &unit, Kind::Rsi, frame);
+        assert_eq!(&sent.delivery.payload[..], b"uper");
+        assert!(deliveries.is_waiting(&unit, Kind::Rsi));
+        let outcome = deliveries.acknowledged("R1", Kind::Rsi, &answer(number, 0));
+        assert_eq!(outcome, Outcome::Delivered(sent.delivery));
+        assert!(!deliveries.is_waiting(&unit, Kind::Rsi));
+    }
 }
 
 #[test]
@@ -142,13 +164,48 @@ fn a_newer_message_replaces_and_a_full_queue_gives_up_the_oldest() {
     };
     let mut deliveries = Deliveries::new(settings);
     let unit: std::sync::Arc<str> = "R1".into();
-    deliveries.send(at(0), &unit, Kind::Config, config);
-    deliveries.send(at(1), &unit, Kind::Config, config);
+    let first = deliveries.send(at(0), &unit, Kind::Config, config);
+    assert_eq!((&first.replaced, &first.given_up), (&None, &None));
+    let second = deliveries.send(at(1), &unit, Kind::Config, config);
+    assert_eq!(second.replaced, Some(first.delivery));
     assert_eq!(deliveries.waiting(), 1);
     deliveries.send(at(2), &unit, Kind::Map, config);
-    let (_, given_up) = deliveries.send(at(3), &unit, Kind::Rsi, config);
-    assert_eq!(given_up.map(|delivery| delivery.sequence), Some(2));
+    let third = deliveries.send(at(3), &unit, Kind::Rsi, config);
+    assert_eq!(third.given_up, Some(second.delivery));
     assert_eq!(deliveries.waiting(), 2);
+}
+
+#[test]
+fn topics_of_answers() {
+    let check = |topic, expected| assert_eq!(answered_by(topic), expected, "{topic}");
+    check("V2X.RSU.RSI.R1.DOWN.ACK", Some((Kind::Rsi, "R1")));
+    check("V2X/RSU/CONFIG/R1/DOWN/ACK", Some((Kind::Config, "R1")));
+    check("V2X/RSU/R1/CONFIG/DOWN/ACK", Some((Kind::Config, "R1")));
+    check("V2X/RSU/INFO/UP/ACK", None);
+    check("roadcast/v1/vehicle/BACK", None);
+    let check = |topic, expected: Option<&str>| {
+        assert_eq!(info_answer_topic(topic).as_deref(), expected, "{topic}");
+    };
+    check("V2X.RSU.INFO.UP", Some("V2X.RSU.INFO.UP.ACK"));
+    check("V2X/RSU/R1/INFO/UP", Some("V2X/RSU/R1/INFO/UP/ACK"));
+    check("V2X/RSU/BaseINFO/UP", None);
+    check("V2X/RSU/RSM/UP", None);
+}
+
+#[test]
+fn an_info_says_whether_it_is_to_be_acknowledged() {
+    let head = |text: &str| info_head(text.as_bytes());
+    let asks = head(r#"{"rsuId":"R1","rsuEsn":"E1","seqNum":"8","ack":true}"#).unwrap();
+    assert_eq!(asks.unit.as_deref(), Some("E1"));
+    assert_eq!((asks.sequence, asks.wants_answer), (Some(8), true));
+    let silent = head(r#"{"rsuId":"R1","seqNum":8}"#).unwrap();
+    assert_eq!(silent.unit.as_deref(), Some("R1"));
+    assert!(!silent.wants_answer);
+    assert_eq!(head("[1]"), Err(RejectReason::Malformed));
+    assert_eq!(
+        decode_acknowledgement(b"{}"),
+        Err(RejectReason::MissingField)
+    );
 }
 
 #[test]
@@ -156,6 +213,9 @@ fn limits_are_set_and_obeyed() {
     let limits = UplinkLimits::default()
         .with(Kind::Bsm, 2)
         .with(Kind::Spat, 0);
+    let own = UplinkLimits::default().with(Kind::Bsm, 5);
+    let both: Vec<(Kind, u32)> = own.or(&limits).iter().collect();
+    assert_eq!(both, [(Kind::Bsm, 5), (Kind::Spat, 0)]);
     let (sequence, read) = UplinkLimits::decode(&limits.encode(9)).unwrap();
     assert_eq!((sequence, &read), (Some(9), &limits));
     let mut meter = UplinkMeter::new(read);
@@ -171,7 +231,7 @@ fn limits_are_set_and_obeyed() {
 
 proptest! {
     #[test]
-    fn acknowledgements_come_back(sequence: u64, error_code: u32) {
+    fn acknowledgements_come_back(sequence: Option<u64>, error_code: u32) {
         let answer = Acknowledgement { sequence, error_code };
         prop_assert_eq!(decode_acknowledgement(&encode_acknowledgement(&answer)), Ok(answer));
     }
