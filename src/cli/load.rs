@@ -58,6 +58,8 @@ enum Encoding {
     Protobuf,
     /// T/CSAE 53 BSM in UPER, in the RSU-to-centre envelope.
     Csae,
+    /// T/CSAE 53 RSM in UPER, one to an envelope, from a unit for every 50 vehicles.
+    Rsm,
 }
 
 /// Runs the command.
@@ -83,6 +85,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
             Encoding::Json => LoadFormat::Json,
             Encoding::Protobuf => LoadFormat::Protobuf,
             Encoding::Csae => LoadFormat::Csae,
+            Encoding::Rsm => LoadFormat::Rsm,
         },
         seconds: args.seconds,
         is_acknowledged: args.qos == 1,

@@ -301,7 +301,11 @@ impl Front {
     /// Whether the gate lets a message of `sender` in; those of units, and of what has told about
     /// itself like one, are counted.
     fn is_admitted(&mut self, received_at: Timestamp, sender: &Sender<'_>) -> bool {
-        let is_admitted = self.gate.admit(received_at, sender.device, sender.kind);
+        let keys = &mut self.keys;
+        let named = |device| keys.of(device, received_at);
+        let is_admitted = self
+            .gate
+            .admit(received_at, sender.device, sender.kind, named);
         if sender.is_unit || self.fleet.last_seen(sender.device).is_some() {
             self.fleet
                 .heard(received_at, sender.device, sender.kind, is_admitted);

@@ -23,7 +23,8 @@ pub fn sample(network: &Network, position: Position, tally: &mut ViewTally) {
     let mut tried = DATUMS_TRIED.map(|datum| datum.to_wgs84(position));
     // Taken as WGS-84 the position is what it is.
     tried[0] = position;
-    let is_one = |other: &Position| other.lon_deg == position.lon_deg;
+    // The shifts are metres at least wherever there are any.
+    let is_one = |other: &Position| (other.lon_deg - position.lon_deg).abs() < 1e-9;
     if tried[1..].iter().all(is_one) {
         return;
     }

@@ -17,11 +17,14 @@ use rumqttc::{AsyncClient, Event, EventLoop, MqttOptions, Outgoing, Packet, QoS}
 use tokio::sync::mpsc;
 
 use self::obey::ObedientUnits;
-use super::traffic::{BSM_TOPIC, Fleet};
+use super::traffic::{BSM_TOPIC, Fleet, RSM_TOPIC};
 use crate::ingest::Clock;
 use crate::network::Network;
 use crate::units::Timestamp;
-use crate::wire::csae::{BsmRecord, encode_bsm, encode_envelope};
+use crate::wire::csae::{
+    BsmRecord, PARTICIPANTS_MAX, ParticipantKind, RsmParticipant, encode_bsm, encode_envelope,
+    encode_rsm,
+};
 use crate::wire::{ProbeRecord, VehicleName, json, protobuf};
 
 /// Largest packet in both directions, bytes.
@@ -56,7 +59,13 @@ pub enum LoadFormat {
     Protobuf,
     /// T/CSAE 53 BSM in UPER, in the RSU-to-centre envelope.
     Csae,
+    /// T/CSAE 53 RSM in UPER, one to an envelope: every [`OBJECTS_PER_UNIT`] vehicles are what one
+    /// roadside unit perceives, of which 16 at most go into a message.
+    Rsm,
 }
+
+/// Vehicles that one roadside unit perceives with [`LoadFormat::Rsm`]. Chosen: a busy junction.
+pub const OBJECTS_PER_UNIT: usize = 50;
 
 /// What to send where.
 #[derive(Clone, Debug)]
@@ -334,19 +343,14 @@ fn make(settings: &LoadSettings, network: Arc<Network>, groups: &mpsc::Sender<Gr
         let now = start.plus_millis((due_s * 1000.0) as i64);
         records.clear();
         fleet.tick(now, &mut records);
-        let batch = match settings.format {
-            LoadFormat::Csae => settings.batch.min(BSM_PER_ENVELOPE),
-            _ => settings.batch,
-        };
-        let chunks: Vec<&[ProbeRecord<'static>]> = records.chunks(batch.max(1)).collect();
+        let chunks = chunks(settings, &records);
         let group_count = chunks.len().div_ceil(GROUP_MESSAGES).max(1);
         for (number, group) in chunks.chunks(GROUP_MESSAGES).enumerate() {
             // The messages of a tick are spread over it.
             let within_s = number as f64 / group_count as f64 / settings.rate_hz;
             let messages = group
                 .iter()
-                .enumerate()
-                .map(|(index, chunk)| encode(settings, number * GROUP_MESSAGES + index, now, chunk))
+                .map(|(unit, chunk)| encode(settings, *unit, now, chunk))
                 .collect();
             let group = Group {
                 due: Duration::from_secs_f64(due_s + within_s),
@@ -359,9 +363,40 @@ fn make(settings: &LoadSettings, network: Arc<Network>, groups: &mpsc::Sender<Gr
     }
 }
 
+/// The records of each message, with the number of the unit that sends it.
+fn chunks<'a>(
+    settings: &LoadSettings,
+    records: &'a [ProbeRecord<'static>],
+) -> Vec<(usize, &'a [ProbeRecord<'static>])> {
+    let batch = settings.batch.max(1);
+    let units = unit_count(settings);
+    match settings.format {
+        LoadFormat::Rsm => {
+            let by_unit = records.chunks(OBJECTS_PER_UNIT).enumerate();
+            let messages = by_unit.flat_map(|(unit, objects)| {
+                let messages = objects.chunks(batch.min(PARTICIPANTS_MAX));
+                messages.map(move |objects| (unit, objects))
+            });
+            messages.collect()
+        }
+        LoadFormat::Csae => {
+            let messages = records.chunks(batch.min(BSM_PER_ENVELOPE)).enumerate();
+            messages
+                .map(|(number, chunk)| (number % units, chunk))
+                .collect()
+        }
+        LoadFormat::Json | LoadFormat::Protobuf => {
+            let messages = records.chunks(batch).enumerate();
+            messages
+                .map(|(number, chunk)| (number % units, chunk))
+                .collect()
+        }
+    }
+}
+
 fn encode(
     settings: &LoadSettings,
-    number: usize,
+    unit: usize,
     now: Timestamp,
     records: &[ProbeRecord<'static>],
 ) -> Message {
@@ -371,7 +406,6 @@ fn encode(
         Some(VehicleName::Number(id)) => id,
         _ => 0,
     };
-    let unit = number % unit_count(settings);
     let mut envelope_unit = None;
     let topic: Arc<str> = match settings.format {
         LoadFormat::Json => {
@@ -398,6 +432,13 @@ fn encode(
             encode_envelope(rsu_id, now, &frames, &mut payload);
             BSM_TOPIC.into()
         }
+        LoadFormat::Rsm => {
+            let rsu_id = unit_id(unit);
+            envelope_unit = Some(rsu_id);
+            let frames: Vec<Vec<u8>> = rsm(rsu_id, now, records).into_iter().collect();
+            encode_envelope(rsu_id, now, &frames, &mut payload);
+            RSM_TOPIC.into()
+        }
     };
     Message {
         topic,
@@ -405,6 +446,29 @@ fn encode(
         records: records.len() as u32,
         unit: envelope_unit,
     }
+}
+
+/// What the unit perceives of some vehicles; `None` of none.
+fn rsm(rsu_id: [u8; 8], now: Timestamp, records: &[ProbeRecord<'static>]) -> Option<Vec<u8>> {
+    let reference = records.first()?.position;
+    let participants: Vec<RsmParticipant> = records
+        .iter()
+        .map(|record| RsmParticipant {
+            participant_id: match record.id {
+                VehicleName::Number(id) => (id % u64::from(u16::MAX)) as u16,
+                VehicleName::Text(_) => 0,
+            },
+            kind: ParticipantKind::Motor,
+            observed_at: record.observed_at,
+            position: record.position,
+            speed_mps: record.speed_mps,
+            heading_deg: record.heading_deg,
+            length_m: 4.6,
+            width_m: 1.8,
+        })
+        .collect();
+    let count = now.as_secs().rem_euclid(128) as u8;
+    encode_rsm(rsu_id, count, reference, &participants).ok()
 }
 
 /// How many units batches come from.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::bytes::{put_u64, take_u64};
 use crate::observation::UplinkKind;
-use crate::units::Timestamp;
+use crate::units::{SubjectId, Timestamp};
 
 /// Most devices that may owe messages at a time. Beyond, messages of further devices are refused and
 /// counted ([`Gate::crowded`]): at the default rate so many would have to flood at once.
@@ -134,7 +134,15 @@ impl Gate {
 
     /// Whether one more message of `kind` from `device`, received at `at`, is let in; it is counted
     /// if so.
-    pub fn admit(&mut self, at: Timestamp, device: &str, kind: UplinkKind) -> bool {
+    ///
+    /// `device` may be a road user; `named` turns the hash of its name into what may be kept.
+    pub fn admit(
+        &mut self,
+        at: Timestamp,
+        device: &str,
+        kind: UplinkKind,
+        named: impl FnOnce(SubjectId) -> SubjectId,
+    ) -> bool {
         let GateSettings {
             messages_per_second_max: per_second,
             burst_messages: burst,
@@ -142,7 +150,7 @@ impl Gate {
         } = self.settings;
         let limits = self.settings.limits.get(device);
         let limit = limits.and_then(|limits| limits[kind as usize]);
-        let name = hash(device.as_bytes());
+        let SubjectId(name) = named(SubjectId(hash(device.as_bytes())));
         if per_second > 0 && !self.take(at, name, per_second, burst) {
             return false;
         }
@@ -261,10 +269,14 @@ mod tests {
         })
     }
 
+    fn as_it_is(device: SubjectId) -> SubjectId {
+        device
+    }
+
     /// Messages let in out of one each `step_ms` over `duration_ms`.
     fn admitted(gate: &mut Gate, device: &str, step_ms: i64, duration_ms: i64) -> usize {
         (0..duration_ms / step_ms)
-            .filter(|step| gate.admit(at(step * step_ms), device, UplinkKind::Rsm))
+            .filter(|step| gate.admit(at(step * step_ms), device, UplinkKind::Rsm, as_it_is))
             .count()
     }
 
@@ -276,12 +288,12 @@ mod tests {
         for millis in 0..10_000 {
             // One unit at 5 kHz, twenty at 100 Hz.
             flooded += (0..5)
-                .filter(|_| gate.admit(at(millis), "flood", UplinkKind::Rsm))
+                .filter(|_| gate.admit(at(millis), "flood", UplinkKind::Rsm, as_it_is))
                 .count();
             if millis % 10 == 0 {
                 for (unit, count) in steady.iter_mut().enumerate() {
                     let name = format!("steady{unit}");
-                    *count += usize::from(gate.admit(at(millis), &name, UplinkKind::Rsm));
+                    *count += usize::from(gate.admit(at(millis), &name, UplinkKind::Rsm, as_it_is));
                 }
             }
         }
@@ -306,14 +318,17 @@ mod tests {
         // 10 Hz, bunched by twos, is no excess.
         for step in 0..100 {
             let time = at(step / 2 * 200);
-            assert!(gate.admit(time, "R1", UplinkKind::Rsm), "message {step}");
+            assert!(
+                gate.admit(time, "R1", UplinkKind::Rsm, as_it_is),
+                "message {step}"
+            );
         }
         let mut gate = Gate::new(gate.settings.clone());
         let excess = admitted(&mut gate, "R1", 10, 10_000);
         assert!((118..=120).contains(&excess), "{excess}");
-        assert!(!gate.admit(at(20_000), "R1", UplinkKind::Bsm));
-        assert!(gate.admit(at(20_000), "R1", UplinkKind::Spat));
-        assert!(gate.admit(at(20_000), "R2", UplinkKind::Bsm));
+        assert!(!gate.admit(at(20_000), "R1", UplinkKind::Bsm, as_it_is));
+        assert!(gate.admit(at(20_000), "R1", UplinkKind::Spat, as_it_is));
+        assert!(gate.admit(at(20_000), "R2", UplinkKind::Bsm, as_it_is));
     }
 
     #[test]
@@ -322,13 +337,13 @@ mod tests {
         let mut refused = 0;
         for device in 0..BUCKETS_MAX + 10 {
             let name = device.to_string();
-            refused += usize::from(!gate.admit(at(0), &name, UplinkKind::Other));
+            refused += usize::from(!gate.admit(at(0), &name, UplinkKind::Other, as_it_is));
         }
         assert_eq!(gate.buckets.len(), BUCKETS_MAX);
         assert_eq!((refused, gate.crowded()), (10, 10));
         // Those known go on; a second later all are full again and forgotten.
-        assert!(gate.admit(at(0), "7", UplinkKind::Other));
-        assert!(gate.admit(at(2_000), "new", UplinkKind::Other));
+        assert!(gate.admit(at(0), "7", UplinkKind::Other, as_it_is));
+        assert!(gate.admit(at(2_000), "new", UplinkKind::Other, as_it_is));
         assert!(gate.buckets.len() < 10, "{}", gate.buckets.len());
     }
 
