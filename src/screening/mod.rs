@@ -43,8 +43,9 @@ const MOTION_S_MAX: f32 = 10.0;
 /// [`MAX_ACCELERATION_MPS2`] allows 57 degrees a second.
 const STEADY_MPS: f32 = 10.0;
 const TURN_DEG_PER_S: f32 = 57.0;
-/// What reported headings may be off, degrees.
-const HEADING_SLACK_DEG: f32 = 45.0;
+/// What reported headings may be off, degrees: some senders report the direction of the road, which
+/// turns at once at a corner.
+const HEADING_SLACK_DEG: f32 = 100.0;
 
 /// After so many implausible positions in a row the subject is believed to be where it says: the
 /// next one counts as a teleport. Chosen: one bad fix is noise, three agree.

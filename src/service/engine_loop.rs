@@ -15,7 +15,7 @@ use crate::engine::{CLOCK_TOPIC, clock_time};
 use crate::forecast::Forecaster;
 use crate::ingest::{AckToken, Batch, Ingest, Received};
 use crate::metrics::{Metrics, Stage};
-use crate::observation::RawMessage;
+use crate::observation::{RawMessage, RejectCounts};
 use crate::publish::OutMessage;
 use crate::publish::downlink::{DeliveryOutcome, Downlink};
 use crate::publish::format::device_message;
@@ -31,6 +31,8 @@ use crate::units::{SourceId, Timestamp};
 const IDLE_WAIT: Duration = Duration::from_millis(20);
 /// Pause between two updates of the counters.
 const MEASURE_EVERY: Duration = Duration::from_millis(500);
+/// Pause between two log lines about records refused for one reason.
+const LOG_REFUSALS_EVERY: Duration = Duration::from_secs(60);
 /// How long after its lateness a minute is closed when nothing arrives, ms (wall clock only).
 const SILENCE_MS: i64 = 5_000;
 /// Longest wait for the recording before a snapshot.
@@ -97,6 +99,8 @@ pub(super) struct EngineLoop {
     stop: Arc<AtomicBool>,
     silence_ms: i64,
     measured_at: Instant,
+    /// Refusals as last logged, and when.
+    refusals_logged: (RejectCounts, Instant),
     /// The minute in which the roadside units were last told of.
     devices_minute: i64,
 }
@@ -153,6 +157,7 @@ impl EngineLoop {
             stop,
             silence_ms,
             measured_at,
+            refusals_logged: (RejectCounts::default(), measured_at),
             devices_minute: i64::MIN,
         })
     }
@@ -419,6 +424,8 @@ impl EngineLoop {
         for (reason, count) in rejected.iter() {
             metrics.dropped_to(reason, count);
         }
+        let is_due = self.refusals_logged.1.elapsed() >= LOG_REFUSALS_EVERY;
+        let to_log = is_due.then(|| rejected.clone());
         let received = front.received() + before_decoding;
         metrics.counter_to("roadcast_records_received_total", &[], received);
         let used = progress.counts.used + front.detector_count();
@@ -466,6 +473,23 @@ impl EngineLoop {
                 metrics.counter_to(name, &[reason], load(count));
             }
         }
+        if let Some(rejected) = to_log {
+            self.log_refusals(rejected);
+        }
+    }
+
+    /// One line a minute for each reason, with how many records it met since the last: no line names
+    /// a record or whoever sent it.
+    fn log_refusals(&mut self, rejected: RejectCounts) {
+        let (logged, at) = &mut self.refusals_logged;
+        for (reason, count) in rejected.iter() {
+            let records = count.saturating_sub(logged.get(reason));
+            if records > 0 {
+                let reason = reason.label();
+                tracing::info!(reason, records, "Records were refused.");
+            }
+        }
+        (*logged, *at) = (rejected, Instant::now());
     }
 }
 

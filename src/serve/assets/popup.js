@@ -40,6 +40,7 @@ export function popupContent(properties, detail, onClose) {
       row(say("limit"), `${properties.limit_kmh} km/h`),
       row(say("lanes"), `${properties.lanes}`),
       detail.sample_count ? row(say("samples"), `${detail.sample_count}`) : undefined,
+      detail.doubt ? row(say("doubt"), say("doubts")[detail.doubt]) : undefined,
       detail.queue_length_m ? row(say("queue"), metres(detail.queue_length_m)) : undefined,
       detail.flow_vph ? row(say("flow"), `${Math.round(detail.flow_vph)} veh/h`) : undefined,
     ),
