@@ -26,7 +26,7 @@ use crate::replay::report::{Report, StageTimes, cpu_seconds, peak_rss_bytes};
 use crate::replay::round_trip::RoundTrip;
 use crate::replay::source::{Inputs, Item};
 use crate::screening::Secret;
-use crate::service::{matcher, presence_settings, release};
+use crate::service::{decoder, matcher, presence_settings, release};
 use crate::state::{Doubt, StateBatch, VettingCounts};
 use crate::units::Timestamp;
 
@@ -156,7 +156,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
             network.clone(),
             Secret::of_seed(args.seed),
         )?),
-        decoder: config.decoder_table(),
+        decoder: decoder(&config)?,
         front: FrontSettings {
             future_ms_max: None,
             ..config.front

@@ -41,6 +41,7 @@ pub(crate) fn line(format: Format, payload: &[u8], receipt: &Receipt) -> Value {
         received_at: receipt.received_at(),
         device: receipt.device.as_deref(),
         records_max: limits.records_max,
+        light_codes: crate::wire::records::LightCodes::public(),
     };
     let mut out = Decoded::default();
     if payload.len() > limits.payload_bytes_max {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::area::RawArea;
 use super::privacy::RawPrivacy;
 use super::rsu::{RawRsu, RawUpLimits};
+use crate::state::VettingSettings;
 
 /// Everything that can be configured.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
@@ -86,6 +87,9 @@ pub struct RawMqtt {
     /// Messages of each quality of service that may wait for the engine, 1024..=1048576. Default
     /// 65536.
     pub queue_messages: usize,
+    /// File of codes of signal states beside the public ones: a line each of system, code and light,
+    /// separated by tabs; for GB/T 20999 and GA/T 1049, whose tables are not public. Empty for none.
+    pub signal_codes_file: PathBuf,
     /// Subscriptions with the decoder that serves them; the first that fits a topic decides.
     pub routes: Vec<RawRoute>,
 }
@@ -142,15 +146,23 @@ impl Default for RawMqtt {
             keep_alive_s: 30,
             reconnect_s_max: 30,
             queue_messages: 65_536,
+            signal_codes_file: PathBuf::new(),
             routes: vec![
                 route("roadcast/v1/vehicle/+/probe/up", "json"),
                 route("roadcast/v1/rsu/+/probe/up", "json"),
                 route("roadcast/v1/vehicle/+/batch/up", "protobuf"),
                 route("roadcast/v1/rsu/+/batch/up", "protobuf"),
+                route("roadcast/v1/detector/+/+/up", "json-records"),
                 route("V2X/RSU/BSM/UP", "csae-uper-envelope"),
                 route("V2X/RSU/RSM/UP", "csae-uper-envelope"),
+                route("V2X/RSU/MAP/UP", "csae-uper-envelope"),
+                route("V2X/RSU/SPAT/UP", "csae-uper-envelope"),
+                route("V2X/RSU/RSI/UP", "csae-uper-envelope"),
                 route("V2X.RSU.BSM.UP", "csae-uper-envelope"),
                 route("V2X.RSU.RSM.UP", "csae-uper-envelope"),
+                route("V2X.RSU.MAP.UP", "csae-uper-envelope"),
+                route("V2X.RSU.SPAT.UP", "csae-uper-envelope"),
+                route("V2X.RSU.RSI.UP", "csae-uper-envelope"),
                 route("V2X/RSU/INFO/UP", "its0117"),
                 route("V2X/RSU/HB/UP", "its0117"),
                 route("V2X/RSU/BASEINFO/UP", "its0117"),
@@ -258,11 +270,17 @@ pub struct RawVetting {
 
 impl Default for RawVetting {
     fn default() -> Self {
+        let VettingSettings {
+            association_gate_m,
+            crowd_min,
+            trust_min,
+            views_min,
+        } = VettingSettings::default();
         Self {
-            association_gate_m: 15.0,
-            crowd_min: 3,
-            trust_min: 0.4,
-            views_min: 1,
+            association_gate_m,
+            crowd_min,
+            trust_min,
+            views_min,
         }
     }
 }

@@ -42,7 +42,9 @@ use crate::screening::{Pseudonyms, Secret};
 use crate::serve::{self, LiveView, ServeOptions};
 use crate::state::StateSettings;
 use crate::units::{Position, SourceId, Timestamp};
+use crate::wire::DecoderTable;
 use crate::wire::its0117::DeliverySettings;
+use crate::wire::records::LightCodes;
 
 pub use clock::ServiceClock;
 pub use secret::{SecretError, secret};
@@ -299,7 +301,7 @@ fn parts(config: &Config, network: Arc<Network>) -> anyhow::Result<Parts> {
     let presence = presence_settings(config, &network)?;
     Ok(Parts {
         matcher: Arc::new(matcher(config, network, secret(&config.raw)?)?),
-        decoder: config.decoder_table(),
+        decoder: decoder(config)?,
         front: config.front.clone(),
         analysis: AnalysisSettings {
             state,
@@ -309,6 +311,22 @@ fn parts(config: &Config, network: Arc<Network>) -> anyhow::Result<Parts> {
             profiles,
         },
     })
+}
+
+/// The decoders a configuration asks for, with the site's codes of signal states.
+///
+/// # Errors
+/// When the file of codes cannot be read or used.
+pub fn decoder(config: &Config) -> anyhow::Result<DecoderTable> {
+    let table = config.decoder_table();
+    let path = &config.raw.mqtt.signal_codes_file;
+    if path.as_os_str().is_empty() {
+        return Ok(table);
+    }
+    let place = || format!("mqtt.signal_codes_file {}", path.display());
+    let text = std::fs::read_to_string(path).with_context(place)?;
+    let codes = LightCodes::read(&text).with_context(place)?;
+    Ok(table.with_light_codes(codes))
 }
 
 /// The matcher a configuration asks for, with the areas of its roadside units and the pseudonyms

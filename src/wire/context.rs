@@ -2,6 +2,8 @@
 
 use crate::units::Timestamp;
 
+use super::records::LightCodes;
+
 /// What a decoder knows of a payload beside its bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {
@@ -11,6 +13,8 @@ pub struct Context<'a> {
     pub device: Option<&'a str>,
     /// Most records used; each one more is refused as `too_many_records`.
     pub records_max: usize,
+    /// What codes of signal states mean.
+    pub light_codes: &'a LightCodes,
 }
 
 impl Context<'_> {

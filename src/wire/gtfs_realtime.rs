@@ -172,6 +172,7 @@ mod tests {
             received_at: Timestamp::from_secs(0),
             device: None,
             records_max: 100,
+            light_codes: crate::wire::records::LightCodes::public(),
         };
         let mut out = Decoded::default();
         decode(payload, &context, &mut out);

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use thiserror::Error;
 
@@ -9,6 +10,7 @@ use crate::observation::{Decoded, RawMessage, RejectReason, UplinkKind};
 use crate::units::Datum;
 
 use super::context::Context;
+use super::records::LightCodes;
 use super::topic::{filter_capture, filter_matches, without_share};
 use super::{
     Dialect, csae, gtfs_realtime, huawei, its0117, json, jtt808, openv2x, orange, protobuf, records,
@@ -215,6 +217,7 @@ pub struct DecoderTable {
     /// Whether the devices that a route's topics name stand at the roadside.
     names_units: Vec<bool>,
     limits: DecodeLimits,
+    light_codes: Arc<LightCodes>,
 }
 
 impl DecoderTable {
@@ -228,7 +231,15 @@ impl DecoderTable {
             names_units: names_units.collect(),
             routes,
             limits,
+            light_codes: Arc::new(LightCodes::public().clone()),
         }
+    }
+
+    /// The same table with the site's own codes of signal states.
+    #[must_use]
+    pub fn with_light_codes(mut self, codes: LightCodes) -> Self {
+        self.light_codes = Arc::new(codes);
+        self
     }
 
     /// The format configured for `topic`.
@@ -312,6 +323,7 @@ impl DecoderTable {
             received_at: message.received_at,
             device,
             records_max: self.limits.records_max,
+            light_codes: &self.light_codes,
         };
         decode(route.format, &message.payload, &context, out);
         to_wgs84(route.datum, out);

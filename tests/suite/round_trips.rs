@@ -19,6 +19,7 @@ fn decoded(format: Format, payload: &[u8]) -> Decoded {
         received_at: RECEIVED_AT,
         device: Some("unit"),
         records_max: 1_000,
+        light_codes: roadcast::wire::records::LightCodes::public(),
     };
     let mut out = Decoded::default();
     wire::decode(format, payload, &context, &mut out);

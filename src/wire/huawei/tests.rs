@@ -10,6 +10,7 @@ fn decoded(text: &str) -> Decoded {
         received_at: RECEIVED,
         device: Some("esn1"),
         records_max: 100,
+        light_codes: crate::wire::records::LightCodes::public(),
     };
     let mut out = Decoded::default();
     decode(text.as_bytes(), &context, &mut out);

@@ -12,6 +12,7 @@ fn decoded(text: &str) -> Decoded {
         received_at: at(1_700_000_000_000),
         device: None,
         records_max: 10,
+        light_codes: crate::wire::records::LightCodes::public(),
     };
     let mut out = Decoded::default();
     decode(text.as_bytes(), &context, &mut out);

@@ -7,6 +7,7 @@ fn decoded(payload: &[u8]) -> Decoded {
         received_at: Timestamp::from_secs(0),
         device: None,
         records_max: 100,
+        light_codes: crate::wire::records::LightCodes::public(),
     };
     let mut out = Decoded::default();
     decode(payload, &context, &mut out);

@@ -7,6 +7,7 @@ fn decoded(text: &str) -> Decoded {
         received_at: Timestamp::from_secs(1_700_000_000),
         device: None,
         records_max: 100,
+        light_codes: crate::wire::records::LightCodes::public(),
     };
     let mut out = Decoded::default();
     decode(text.as_bytes(), &context, &mut out);

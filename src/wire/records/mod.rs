@@ -13,7 +13,7 @@ mod encode;
 mod light;
 
 pub use encode::{encode_batch, encode_record};
-pub use light::light_of_code;
+pub use light::{LIGHT_CODES_MAX, LightCodes, LightCodesError};
 
 use crate::observation::{
     Decoded, DetectorReading, EventCode, Light, Observation, Origin, ParkingReading, Passage,
@@ -61,7 +61,7 @@ fn record(node: Node<'_>, context: &Context<'_>, gather: &mut Gather<'_>) {
     match &*kind {
         "detector" => gather.detector(detector(node, context)),
         "bus" => gather.observation(bus(node)),
-        "signal" => gather.reading(signal(node).map(Reading::Signal)),
+        "signal" => gather.reading(signal(node, context.light_codes).map(Reading::Signal)),
         "event" => gather.reading(event(node, context).map(Reading::Event)),
         "parking" => gather.reading(parking(node).map(Reading::Parking)),
         "passage" => gather.reading(passage(node, context).map(Reading::Passage)),
@@ -139,7 +139,7 @@ fn bus(node: Node<'_>) -> Record<Observation> {
     fix.observation(Origin::Probe)
 }
 
-fn signal(node: Node<'_>) -> Record<SignalReading> {
+fn signal(node: Node<'_>, codes: &LightCodes) -> Record<SignalReading> {
     let light = match node.text("light")? {
         Some(word) => Light::ALL
             .into_iter()
@@ -147,7 +147,9 @@ fn signal(node: Node<'_>) -> Record<SignalReading> {
             .ok_or(RejectReason::OutOfRange)?,
         None => {
             let (system, code) = (node.need_text("system")?, node.need_whole("code")?);
-            light_of_code(&system, code).ok_or(RejectReason::UnsupportedKind)?
+            codes
+                .light(&system, code)
+                .ok_or(RejectReason::UnsupportedKind)?
         }
     };
     Ok(SignalReading {

@@ -12,6 +12,7 @@ fn decoded(payload: &[u8]) -> Decoded {
         received_at: at(1_764_000_000_000),
         device: Some("dev"),
         records_max: 100,
+        light_codes: crate::wire::records::LightCodes::public(),
     };
     let mut out = Decoded::default();
     decode(payload, &context, &mut out);

@@ -28,6 +28,7 @@ fn decoded(format: Format, payload: &[u8]) -> Decoded {
         received_at: RECEIVED_AT,
         device: Some("device"),
         records_max: RECORDS_MAX,
+        light_codes: roadcast::wire::records::LightCodes::public(),
     };
     let mut out = Decoded::default();
     wire::decode(format, payload, &context, &mut out);
