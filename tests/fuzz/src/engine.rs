@@ -1,6 +1,7 @@
 //! Stage 1 of the engine and its snapshots; stage 2 would bring the models in.
 
 mod front;
+mod roadside;
 mod shard;
 mod snapshot;
 
