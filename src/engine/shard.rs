@@ -234,7 +234,7 @@ impl Shard {
                 .whereabouts
                 .collect(silent_since, on_road_at, &mut into.present);
         }
-        into.tallies.merge(&self.tallies.take());
+        into.tallies.merge(&std::mem::take(&mut self.tallies));
         for tallies in std::mem::take(&mut self.carried).values() {
             into.tallies.merge(tallies);
         }

@@ -115,9 +115,4 @@ impl Tallies {
         }
         rest.is_empty().then_some(restored)
     }
-
-    /// Takes everything out.
-    pub fn take(&mut self) -> Self {
-        std::mem::take(self)
-    }
 }

@@ -139,7 +139,7 @@ const SUSPECTED_MINUTES: u8 = 3;
 struct Marks {
     first_view: Vec<ViewId>,
     /// Own, unproven stays.
-    unproven: Vec<u8>,
+    unproven: Vec<u16>,
     is_marked: Vec<bool>,
 }
 
@@ -179,7 +179,7 @@ impl Vetting {
             *minutes -= 1;
             *minutes > 0
         });
-        self.mark(state.network(), stays);
+        self.mark(stays);
         let mut chosen: Vec<Stay> = stays
             .iter()
             .filter(|stay| self.marks.is_marked[stay.segment().index()])
@@ -206,7 +206,7 @@ impl Vetting {
 
     /// Finds the segments seen in several views, by a crowd of unproven vehicles, or by a source
     /// without trust.
-    fn mark(&mut self, network: &Network, stays: &[Stay]) {
+    fn mark(&mut self, stays: &[Stay]) {
         let marks = &mut self.marks;
         for stay in stays {
             let index = stay.segment().index();
@@ -230,7 +230,6 @@ impl Vetting {
                 marks.is_marked[stay.segment().index()] = true;
             }
         }
-        debug_assert_eq!(marks.is_marked.len(), network.segment_count());
     }
 
     fn unmark(&mut self, stays: &[Stay]) {
