@@ -79,8 +79,10 @@ pub enum Protocol {
 /// A roadside unit that is told of jams, and how much it may send.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RsuTarget {
-    /// Its id, 1 to 8 bytes.
+    /// Its id: 1 to 8 bytes in T/CSAE 53, 1 to 64 in Huawei's JSON.
     pub id: String,
+    /// How it is told of jams.
+    pub format: RsuFormat,
     /// Where it stands.
     pub position: Position,
     /// Jams nearer than this are told to it.
@@ -97,6 +99,16 @@ pub struct RsuTarget {
     pub map_file: PathBuf,
     /// Most messages a second that it may send, by kind.
     pub up_limits: UplinkLimits,
+}
+
+/// In which form a roadside unit is told of jams.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RsuFormat {
+    /// T/CSAE 53 RSI in UPER on topics of T/ITS 0117.
+    #[default]
+    Csae,
+    /// Huawei's DRIS JSON on `v2x/v1/rsu/{esn}/rsi/down`.
+    Huawei,
 }
 
 /// The configuration as the rooms use it.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::raw::{default_datum, default_delimiter, default_dialect};
-use super::{Problems, RsuTarget, parse_datum};
+use super::{Problems, RsuFormat, RsuTarget, parse_datum};
 use crate::units::{Metres, Position};
 use crate::wire::Dialect;
 use crate::wire::its0117::{Kind, UplinkLimits};
@@ -21,12 +21,20 @@ const ACKNOWLEDGED: [(&str, Kind); 3] = [
 /// Most messages a second that a limit may name.
 const LIMIT_MAX: u32 = 10_000;
 
+/// Longest id, bytes: of a T/CSAE 53 envelope, and of a serial number in a Huawei topic (chosen).
+const ID_BYTES_MAX: usize = 8;
+const ESN_BYTES_MAX: usize = 64;
+
 /// One entry of `[[publish.rsus]]`.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct RawRsu {
-    /// The RSU's id, as in its topics; 1 to 8 characters.
+    /// The RSU's id, as in its topics; 1 to 8 characters, up to 64 with `format = "huawei"`.
     pub id: String,
+    /// In which form it is told of jams: `csae` (T/CSAE 53 in UPER, topics of T/ITS 0117) or
+    /// `huawei` (DRIS JSON; takes no CONFIG, MAP or acknowledgements). Default `csae`.
+    #[serde(default = "default_format")]
+    pub format: String,
     /// Longitude, degrees.
     pub lon: f64,
     /// Latitude, degrees.
@@ -80,6 +88,10 @@ fn default_acknowledges() -> Vec<String> {
     vec!["config".into()]
 }
 
+fn default_format() -> String {
+    "csae".into()
+}
+
 fn is_empty(path: &std::path::Path) -> bool {
     path.as_os_str().is_empty()
 }
@@ -109,9 +121,19 @@ pub(super) fn resolve_limits(
 
 /// One unit, with `default` where it has no limits of its own.
 pub(super) fn resolve(rsu: &RawRsu, default: &UplinkLimits, problems: &mut Problems) -> RsuTarget {
-    if rsu.id.is_empty() || rsu.id.len() > 8 {
+    let (format, id_bytes_max) = match rsu.format.as_str() {
+        "csae" => (RsuFormat::Csae, ID_BYTES_MAX),
+        "huawei" => (RsuFormat::Huawei, ESN_BYTES_MAX),
+        other => {
+            let problem = format!("publish.rsus.format: {other:?} is neither csae nor huawei");
+            problems.0.push(problem);
+            (RsuFormat::Csae, ID_BYTES_MAX)
+        }
+    };
+    let is_level = !rsu.id.contains(['/', '+', '#']) || format == RsuFormat::Csae;
+    if rsu.id.is_empty() || rsu.id.len() > id_bytes_max || !is_level {
         problems.0.push(format!(
-            "publish.rsus: id {:?} is not of 1 to 8 bytes",
+            "publish.rsus: id {:?} is not one topic level of 1 to {id_bytes_max} bytes",
             rsu.id
         ));
     }
@@ -139,8 +161,19 @@ pub(super) fn resolve(rsu: &RawRsu, default: &UplinkLimits, problems: &mut Probl
         acknowledges.extend(problems.take("publish.rsus.acknowledges", kind));
     }
     let own = resolve_limits("publish.rsus.up_limits", &rsu.up_limits, problems);
+    let is_huawei = format == RsuFormat::Huawei;
+    if is_huawei && (!is_empty(&rsu.map_file) || rsu.up_limits != RawUpLimits::default()) {
+        problems.0.push(format!(
+            "publish.rsus: {:?} takes huawei JSON, so it gets no map_file and no up_limits",
+            rsu.id
+        ));
+    }
+    if is_huawei {
+        acknowledges.clear();
+    }
     RsuTarget {
         id: rsu.id.clone(),
+        format,
         position,
         // With a problem the configuration is refused whole.
         dialect: dialect.unwrap_or(Dialect::Csae2019),
@@ -149,6 +182,10 @@ pub(super) fn resolve(rsu: &RawRsu, default: &UplinkLimits, problems: &mut Probl
         delimiter: delimiter.unwrap_or_default(),
         acknowledges,
         map_file: rsu.map_file.clone(),
-        up_limits: own.or(default),
+        up_limits: if is_huawei {
+            UplinkLimits::default()
+        } else {
+            own.or(default)
+        },
     }
 }

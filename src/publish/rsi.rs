@@ -1,4 +1,4 @@
-//! Congestion for roadside units: jam warnings as T/CSAE 53 RSI in UPER.
+//! Congestion for roadside units: jam warnings as RSI, of T/CSAE 53 in UPER or of Huawei in JSON.
 //!
 //! A unit gets the jams that reach into its radius, once a minute while they last. The message is
 //! not retained: it says itself until when it holds, and a unit that missed one gets the next.
@@ -9,11 +9,15 @@ use rstar::RTree;
 use rstar::primitives::{GeomWithData, Line};
 
 use super::OutMessage;
-use crate::config::RsuTarget;
+use crate::config::{RsuFormat, RsuTarget};
 use crate::guide::{Guidance, GuidanceKind, JamWarning};
 use crate::network::Network;
 use crate::units::{Metres, Point, Position, Timestamp};
-use crate::wire::csae::{CongestionEvent, EventSource, RsiHead, encode_rsi_congestion};
+use crate::wire::csae::{
+    CONGESTION_EVENT_TYPE, CongestionEvent, EncodeError, EventSource, RsiHead,
+    encode_rsi_congestion,
+};
+use crate::wire::huawei::{self, DownEvent};
 use crate::wire::its0117::{Kind, Topic};
 
 /// Most events one RSI carries (`RTEList`); the worst jams go first.
@@ -46,8 +50,11 @@ impl RsiWriter {
     /// A writer for `targets`; with none it never writes anything.
     pub fn new(targets: &[RsuTarget]) -> Self {
         let units = targets.iter().map(|target| Unit {
+            topic: match target.format {
+                RsuFormat::Csae => target.delimiter.write(&Topic::Down(Kind::Rsi, &target.id)),
+                RsuFormat::Huawei => format!("v2x/v1/rsu/{}/rsi/down", target.id),
+            },
             target: target.clone(),
-            topic: target.delimiter.write(&Topic::Down(Kind::Rsi, &target.id)),
             message_count: 0,
         });
         Self {
@@ -144,17 +151,7 @@ impl Unit {
         if events.is_empty() {
             return None;
         }
-        let mut id = [b' '; 8];
-        for (byte, of_id) in id.iter_mut().zip(self.target.id.bytes()) {
-            *byte = of_id;
-        }
-        let head = RsiHead {
-            rsu_id: id,
-            message_count: self.message_count,
-            issued_at,
-            reference: datum.from_wgs84(self.target.position),
-        };
-        match encode_rsi_congestion(self.target.dialect, head, &events) {
+        match self.encode(issued_at, &events) {
             Ok(frame) => {
                 self.message_count = (self.message_count + 1) % 128;
                 Some(OutMessage {
@@ -169,6 +166,52 @@ impl Unit {
                 None
             }
         }
+    }
+}
+
+impl Unit {
+    fn encode(
+        &self,
+        issued_at: Timestamp,
+        events: &[CongestionEvent<'_>],
+    ) -> Result<Vec<u8>, EncodeError> {
+        let target = &self.target;
+        let reference = target.datum.from_wgs84(target.position);
+        match target.format {
+            RsuFormat::Csae => {
+                let mut rsu_id = [b' '; 8];
+                for (byte, of_id) in rsu_id.iter_mut().zip(target.id.bytes()) {
+                    *byte = of_id;
+                }
+                let head = RsiHead {
+                    rsu_id,
+                    message_count: self.message_count,
+                    issued_at,
+                    reference,
+                };
+                encode_rsi_congestion(target.dialect, head, events)
+            }
+            RsuFormat::Huawei => {
+                let events: Vec<DownEvent<'_>> = events.iter().map(down_event).collect();
+                let message = huawei::encode_rsi(&target.id, issued_at, reference, &events, None);
+                Ok(message)
+            }
+        }
+    }
+}
+
+fn down_event<'a>(event: &CongestionEvent<'a>) -> DownEvent<'a> {
+    DownEvent {
+        event_id: event.event_id,
+        event_type: u32::from(CONGESTION_EVENT_TYPE),
+        position: event.position,
+        radius_m: event.radius_m,
+        priority: event.priority,
+        paths: event.paths,
+        path_radius_m: event.path_radius_m,
+        description: event.description,
+        confidence: event.confidence,
+        valid: (event.start, event.end),
     }
 }
 
@@ -227,6 +270,7 @@ mod tests {
     fn target(id: &str, position: Position) -> RsuTarget {
         RsuTarget {
             id: id.into(),
+            format: RsuFormat::Csae,
             position,
             radius: Metres(300.0),
             datum: Datum::Wgs84,
@@ -262,6 +306,26 @@ mod tests {
         };
         let events = rsi.rtes.expect("events");
         assert_eq!((rsi.msg_cnt, events[0].rte_id), (1, 0));
+    }
+
+    #[test]
+    fn a_unit_of_huawei_is_told_of_the_same_jam_in_json() {
+        let network = fixture::network();
+        let here = network.position_at(crate::units::SegmentId(1), 900.0);
+        let unit = RsuTarget {
+            format: RsuFormat::Huawei,
+            ..target("ESN-2102312QDL6RK", here)
+        };
+        let mut writer = RsiWriter::new(&[unit]);
+        let issued_at = Timestamp::from_secs(28_860);
+        let told = writer.messages(&network, issued_at, &[fixture::jam(&network)]);
+        assert_eq!(told[0].topic, "v2x/v1/rsu/ESN-2102312QDL6RK/rsi/down");
+        let message: serde_json::Value = serde_json::from_slice(&told[0].payload).expect("JSON");
+        assert_eq!(message["name"], "RSI");
+        let content = message["content"].as_str().expect("JSON in a string");
+        let content: serde_json::Value = serde_json::from_str(content).expect("JSON");
+        let event = &content["rsiDatas"][0]["rtes"][0];
+        assert_eq!(event["eventType"], 707, "{event}");
     }
 
     #[test]

@@ -6,9 +6,11 @@ use crate::forecast::ForecastBatch;
 use crate::guide::Guidance;
 use crate::network::Network;
 use crate::publish::Released;
-use crate::publish::format::{GuidanceTopics, TileTable, forecast_messages, state_messages};
+use crate::publish::format::{
+    GuidanceTopics, JunctionTopics, TileTable, forecast_messages, state_messages,
+};
 use crate::publish::mqtt::Publisher;
-use crate::state::StateBatch;
+use crate::state::{RoadsideView, StateBatch};
 use crate::units::{Datum, Timestamp};
 
 /// Encodes outputs and hands them to a publisher.
@@ -18,6 +20,7 @@ pub struct MqttOutputs {
     network: Arc<Network>,
     tiles: TileTable,
     topics: GuidanceTopics,
+    junctions: JunctionTopics,
 }
 
 impl MqttOutputs {
@@ -29,6 +32,7 @@ impl MqttOutputs {
             network,
             tiles,
             topics: GuidanceTopics::default(),
+            junctions: JunctionTopics::default(),
         }
     }
 
@@ -64,6 +68,13 @@ impl MqttOutputs {
     pub fn guidance(&mut self, guidance: &Released<Guidance>) {
         let message = self.topics.message(&self.network, &self.tiles, guidance);
         if let Some(message) = message {
+            self.publisher.publish(message);
+        }
+    }
+
+    /// Publishes the junctions of `roadside` that are new or changed, and clears those that are gone.
+    pub fn junctions(&mut self, roadside: &RoadsideView) {
+        for message in self.junctions.messages(roadside, &self.network) {
             self.publisher.publish(message);
         }
     }

@@ -160,6 +160,7 @@ fn configure(
         .rsus
         .iter()
         .map(|rsu| RawRsu {
+            format: "csae".into(),
             id: rsu.id.clone(),
             lon: rsu.position.lon_deg,
             lat: rsu.position.lat_deg,

@@ -1,5 +1,6 @@
 //! The thread between ingest and pipeline: records, feeds, keeps time, snapshots, measures.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -24,8 +25,11 @@ use crate::replay::pipeline::{Parts, Pipeline, PipelineSettings};
 use crate::replay::recording::{
     Durable, Recorder, RecorderSettings, Recording, Rotation, SyncPolicy, Writer,
 };
+use crate::screening::Views;
 use crate::serve::LiveSender;
-use crate::units::{SourceId, Timestamp};
+use crate::state::SourceTrust;
+use crate::units::{ObserverId, SourceId, Timestamp};
+use crate::wire::observer_id;
 
 /// Longest wait for messages before the clock is looked at.
 const IDLE_WAIT: Duration = Duration::from_millis(20);
@@ -91,6 +95,8 @@ pub(super) struct EngineLoop {
     ingest: Ingest,
     publisher: Option<Arc<Publisher>>,
     downlink: Arc<Mutex<Downlink>>,
+    /// How far each view is trusted; the sink writes it each minute.
+    trust: Arc<Mutex<Vec<SourceTrust>>>,
     /// Silence after which a unit may have forgotten what it was told, ms.
     device_silent_ms: i64,
     live: LiveSender,
@@ -124,7 +130,7 @@ impl EngineLoop {
             shard_count: config.shard_count,
             forecast_deadline: Some(Duration::from_millis(config.raw.forecast.deadline_ms)),
         };
-        let publisher = sink.publisher();
+        let (publisher, trust) = (sink.publisher(), sink.trust.clone());
         let network = parts.matcher.network().version();
         let directory = config.raw.recording.dir.clone();
         let has_log = !directory.as_os_str().is_empty();
@@ -150,6 +156,7 @@ impl EngineLoop {
             ingest,
             publisher,
             downlink,
+            trust,
             device_silent_ms: config.front.fleet.silent_after_ms,
             live,
             clock,
@@ -329,7 +336,8 @@ impl EngineLoop {
     fn tell_devices(&mut self) {
         let now = self.clock.now();
         let mut downlink = lock(&self.downlink);
-        let fleet = self.pipeline.front().fleet();
+        let front = self.pipeline.front();
+        let fleet = front.fleet();
         downlink.look(self.device_silent_ms, |unit| fleet.last_seen(unit));
         let minute = now.as_secs().div_euclid(60);
         if minute == self.devices_minute {
@@ -337,6 +345,7 @@ impl EngineLoop {
         }
         self.devices_minute = minute;
         self.expire(now);
+        let trust = trust_of_observers(front.views(), &lock(&self.trust));
         let (mut known, mut silent, mut skewed, mut flooding) = (0.0, 0.0, 0.0, 0.0);
         for status in fleet.statuses(now) {
             known += 1.0;
@@ -345,7 +354,9 @@ impl EngineLoop {
             flooding += f64::from(u8::from(status.is_flooding));
             if let Some(publisher) = &self.publisher {
                 let told = downlink.status(&status.report.device);
-                publisher.publish(device_message(&status, told.as_ref()));
+                let observer = observer_id(status.report.device.as_bytes());
+                let trust = trust.get(&observer).copied();
+                publisher.publish(device_message(&status, told.as_ref(), trust));
             }
         }
         for (state, count) in [
@@ -580,4 +591,22 @@ fn snapshot(
         );
     }
     Ok(())
+}
+
+/// How far those who perceive are trusted: where one is heard in several views, the worst.
+fn trust_of_observers(views: &Views, trust: &[SourceTrust]) -> BTreeMap<ObserverId, SourceTrust> {
+    let mut by_observer = BTreeMap::new();
+    for &found in trust {
+        let Some(view) = views.get(found.view) else {
+            continue;
+        };
+        if view.observer == ObserverId::ITSELF {
+            continue;
+        }
+        let known = by_observer.entry(view.observer).or_insert(found);
+        if (!found.is_distrusted, found.trust) < (!known.is_distrusted, known.trust) {
+            *known = found;
+        }
+    }
+    by_observer
 }

@@ -152,6 +152,7 @@ impl Service {
             metrics: metrics.clone(),
             active: Default::default(),
             latest: Default::default(),
+            trust: Arc::default(),
         };
         let parts = parts(&config, network)?;
         let stop = Arc::new(AtomicBool::new(false));

@@ -17,7 +17,7 @@ use crate::publish::{Release, Released};
 use crate::replay::mqtt_outputs::MqttOutputs;
 use crate::replay::outputs::{MinuteTimes, OutputSink};
 use crate::serve::{LiveSender, LiveView};
-use crate::state::{Doubt, Level, Provenance, RoadsideView, StateBatch, Vetting};
+use crate::state::{Doubt, Level, Provenance, RoadsideView, SourceTrust, StateBatch, Vetting};
 use crate::units::SegmentId;
 
 /// Horizons whose rolling error is a metric: label and step.
@@ -39,6 +39,8 @@ pub(super) struct ServiceSink {
     /// Guidance in force that may leave, by id.
     pub(super) active: BTreeMap<u64, Released<Guidance>>,
     pub(super) latest: Latest,
+    /// How far each view is trusted, as of the last closed minute.
+    pub(super) trust: Arc<Mutex<Vec<SourceTrust>>>,
 }
 
 /// The newest outputs.
@@ -153,9 +155,9 @@ fn measure_vetting(metrics: &Metrics, vetting: &Vetting) {
     }
 }
 
-/// The messages down are whole after every call, so a poisoned lock is as good as any.
-pub(super) fn lock(downlink: &Mutex<Downlink>) -> MutexGuard<'_, Downlink> {
-    downlink.lock().unwrap_or_else(PoisonError::into_inner)
+/// What is shared is whole after every call, so a poisoned lock is as good as any.
+pub(super) fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn measure_state(metrics: &Metrics, network: &Network, batch: &StateBatch) {
@@ -255,8 +257,10 @@ impl OutputSink for ServiceSink {
             told.iter()
                 .for_each(|message| downlink.sending(sent_at, message));
         }
+        *lock(&self.trust) = analysis.vetting().trust().collect();
         self.publish(|mqtt, _| {
             mqtt.expire(now);
+            mqtt.junctions(analysis.roadside());
             told.into_iter()
                 .for_each(|message| mqtt.publisher().publish(message));
         });

@@ -30,7 +30,7 @@ mod tree;
 pub use asn1::{Dialect, UnknownDialect};
 pub use context::Context;
 pub use record::{ProbeRecord, SPEED_MPS_MAX, VehicleName};
-pub use subject::{SubjectHasher, subject_id, unit_id};
+pub use subject::{SubjectHasher, observer_id, subject_id, unit_id};
 pub use table::{
     Address, DecodeLimits, DecoderTable, Format, Route, Sender, UnknownFormat, decode,
 };

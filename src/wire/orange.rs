@@ -12,13 +12,13 @@ use serde_json::{Value, json};
 use crate::observation::{
     Decoded, EventCode, Observation, Origin, Reading, RejectReason, RoadEvent,
 };
-use crate::units::{LocalFrame, ObserverId, Point, Position, SubjectId, Timestamp};
+use crate::units::{LocalFrame, Point, Position, SubjectId, Timestamp};
 
 use super::context::Context;
 use super::gather::{Gather, Record};
 use super::quality::RADIUS_95_SIGMAS;
 use super::record::Fix;
-use super::subject::{SubjectHasher, subject_id};
+use super::subject::{SubjectHasher, observer_id};
 use super::tree::{self, Node};
 
 /// Values that say «unavailable» (ETSI TS 102 894-2).
@@ -230,7 +230,7 @@ impl Envelope<'_> {
             heading_deg,
         };
         Ok(Observation {
-            observer: ObserverId::of(subject_id(self.uuid.as_bytes())),
+            observer: observer_id(self.uuid.as_bytes()),
             ..fix.observation(Origin::Rsm)?
         })
     }

@@ -1,7 +1,7 @@
 //! The pseudonym of a road user, and what stands for a roadside unit: one stable 64-bit hash for
 //! every format.
 
-use crate::units::{SubjectId, UnitId};
+use crate::units::{ObserverId, SubjectId, UnitId};
 
 /// Odd constants with balanced bits: the fractional parts of the golden ratio and of the square
 /// roots of 3 and 7 (nothing up the sleeve).
@@ -67,13 +67,18 @@ pub fn subject_id(id: &[u8]) -> SubjectId {
 }
 
 /// What stands for the roadside unit that calls itself `name`: [`subject_id`] of the name without
-/// the zeros that fill an id of 8 octets, so that it is the same as text and as octets.
+/// the zeros or blanks that fill an id of 8 octets, so that it is the same as text and as octets.
 pub fn unit_id(name: &[u8]) -> UnitId {
     let end = name
         .iter()
-        .rposition(|octet| *octet != 0)
+        .rposition(|octet| !matches!(octet, 0 | b' '))
         .map_or(0, |at| at + 1);
     UnitId(subject_id(&name[..end]).0)
+}
+
+/// The roadside unit that calls itself `name`, as one who perceives.
+pub fn observer_id(name: &[u8]) -> ObserverId {
+    ObserverId::of(SubjectId(unit_id(name).0))
 }
 
 #[cfg(test)]
@@ -100,6 +105,14 @@ mod tests {
             partitions[(id % 256) as usize] += 1;
         }
         assert!(partitions.iter().all(|n| (30..=130).contains(n)));
+    }
+
+    #[test]
+    fn a_unit_is_one_observer_however_its_id_is_filled_up() {
+        let observer = observer_id(b"R0001");
+        assert_eq!(observer_id(b"R0001\0\0\0"), observer);
+        assert_eq!(observer_id(b"R0001   "), observer);
+        assert_ne!(observer_id(b"R0002\0\0\0"), observer);
     }
 
     #[test]

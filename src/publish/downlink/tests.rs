@@ -10,6 +10,7 @@ fn at(seconds: i64) -> Timestamp {
 
 fn target(id: &str, delimiter: Delimiter, acknowledges: &[Kind]) -> RsuTarget {
     RsuTarget {
+        format: crate::config::RsuFormat::Csae,
         id: id.into(),
         position: Position::new(114.3, 30.6),
         radius: Metres(300.0),

@@ -10,6 +10,7 @@ use crate::observation::UplinkKind;
 use crate::publish::OutMessage;
 use crate::publish::downlink::{DeliveryOutcome, DownlinkStatus, LimitsState};
 use crate::screening::{DeviceStatus, SkewBasis};
+use crate::state::SourceTrust;
 
 /// How a roadside unit was last heard.
 ///
@@ -57,6 +58,10 @@ pub struct DeviceMessage {
     /// Share of its memory in use, 0 to 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_ratio: Option<f32>,
+    /// How far what it perceives is trusted, 0 to 1; 0.5 is no evidence; absent while it has
+    /// perceived nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trust: Option<f32>,
     /// Messages down to it; absent where the configuration does not name it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub down: Option<DownMessage>,
@@ -173,6 +178,9 @@ pub enum DeviceAlert {
     /// In the last whole minute it sent more than `engine.device_messages_per_minute_max`, or some
     /// of its messages were refused because it sends more than it may.
     Flooding,
+    /// What it perceives is left out: `vetting.trust_min` is not reached, or its positions fit the
+    /// roads in another datum only.
+    Distrusted,
 }
 
 /// The topic on which a unit's status stands; characters that mean something in topics become `_`.
@@ -181,12 +189,21 @@ fn device_topic(id: &str) -> String {
     format!("{TOPIC_ROOT}/rsu/{level}/status")
 }
 
-/// The status of one unit as a message; `down` is what is known of the messages to it.
-pub fn device_message(status: &DeviceStatus, down: Option<&DownlinkStatus<'_>>) -> OutMessage {
+/// The status of one unit as a message; `down` is what is known of the messages to it, `trust` how
+/// far what it perceives is believed.
+pub fn device_message(
+    status: &DeviceStatus,
+    down: Option<&DownlinkStatus<'_>>,
+    trust: Option<SourceTrust>,
+) -> OutMessage {
     let alerts = [
         (status.is_silent, DeviceAlert::Silent),
         (status.is_skewed, DeviceAlert::Skewed),
         (status.is_flooding, DeviceAlert::Flooding),
+        (
+            trust.is_some_and(|trust| trust.is_distrusted),
+            DeviceAlert::Distrusted,
+        ),
     ];
     let report = &status.report;
     let text = |text: &Option<std::sync::Arc<str>>| text.as_deref().map(str::to_owned);
@@ -212,6 +229,7 @@ pub fn device_message(status: &DeviceStatus, down: Option<&DownlinkStatus<'_>>) 
             SkewBasis::Observed => ClockBasis::Observed,
         }),
         clock_is_corrected: status.is_corrected,
+        trust: trust.map(|trust| trust.trust),
         down: down.map(DownMessage::of),
         cpu_ratio: report.cpu,
         memory_ratio: report.memory,
@@ -236,7 +254,7 @@ mod tests {
     use crate::observation::DeviceReport;
     use crate::publish::downlink::DeliveryCounts;
     use crate::screening::Fleet;
-    use crate::units::{Position, Timestamp};
+    use crate::units::{Position, Timestamp, ViewId};
     use crate::wire::its0117::{Kind, UplinkLimits};
 
     #[test]
@@ -249,7 +267,7 @@ mod tests {
             ..DeviceReport::default()
         });
         let status = fleet.statuses(Timestamp::from_secs(2_000)).next();
-        let out = device_message(&status.expect("one unit"), None);
+        let out = device_message(&status.expect("one unit"), None, None);
         assert_eq!(out.topic, "roadcast/v1/rsu/R_1_/status");
         assert!(out.retain);
         let message: DeviceMessage = serde_json::from_slice(&out.payload).expect("its own form");
@@ -277,13 +295,21 @@ mod tests {
             limits: &limits,
             limits_state: LimitsState::Refused(3),
         };
-        let out = device_message(&status, Some(&down));
+        let distrusted = SourceTrust {
+            view: ViewId(1),
+            trust: 0.25,
+            is_distrusted: true,
+            datum: None,
+        };
+        let out = device_message(&status, Some(&down), Some(distrusted));
         let message: DeviceMessage = serde_json::from_slice(&out.payload).expect("its own form");
+        assert_eq!(message.trust, Some(0.25));
         assert_eq!(message.messages_per_minute, 3);
         assert_eq!(message.messages_refused_per_minute, 1);
         let by_kind: Vec<_> = message.messages_per_minute_by_kind.into_iter().collect();
         assert_eq!(by_kind, [(MessageKind::Rsm, 3)]);
-        assert_eq!(message.alerts, [DeviceAlert::Flooding]);
+        let alerts = [DeviceAlert::Flooding, DeviceAlert::Distrusted];
+        assert_eq!(message.alerts, alerts);
         let down = message.down.expect("it is configured");
         let limits: Vec<_> = down.up_limits.into_iter().collect();
         assert_eq!(limits, [(MessageKind::Rsm, 10)]);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{TOPIC_ROOT, TileTable, guidance_id};
+use super::{TOPIC_ROOT, TileTable, cleared, guidance_id};
 use crate::guide::{Diversion, Evidence, Guidance, GuidanceKind, JamWarning};
 use crate::network::Network;
 use crate::publish::{OutMessage, Released};
@@ -285,16 +285,6 @@ impl GuidanceTopics {
             lives
         });
         expired
-    }
-}
-
-/// An empty retained payload: the broker forgets the topic.
-fn cleared(topic: String) -> OutMessage {
-    OutMessage {
-        topic,
-        payload: bytes::Bytes::new(),
-        qos: 1,
-        retain: true,
     }
 }
 

@@ -10,6 +10,7 @@ pub(crate) mod fixture;
 mod forecast;
 mod guidance;
 mod json;
+mod junctions;
 mod privacy;
 mod roadside;
 mod schema;
@@ -22,6 +23,7 @@ pub use forecast::{ForecastTileMessage, SegmentForecastEntry, forecast_messages}
 pub use guidance::{
     DiversionEntry, EvidenceEntry, GuidanceMessage, GuidanceTopics, JamEntry, KindLabel, PlaceEntry,
 };
+pub use junctions::JunctionTopics;
 pub use privacy::Privacy;
 pub use roadside::{
     EventsMessage, JunctionsMessage, ParkingMessage, SignalsMessage, events_message,
@@ -39,6 +41,16 @@ pub(crate) use state::write_segment_state;
 
 /// Where every topic of this version begins.
 pub const TOPIC_ROOT: &str = "roadcast/v1";
+
+/// An empty retained payload: the broker forgets the topic.
+fn cleared(topic: String) -> super::OutMessage {
+    super::OutMessage {
+        topic,
+        payload: bytes::Bytes::new(),
+        qos: 1,
+        retain: true,
+    }
+}
 
 /// A guidance id as it is written in topics and messages: 16 hexadecimal digits.
 pub fn guidance_id(id: u64) -> String {

@@ -11,7 +11,8 @@ use crate::units::{Position, Timestamp};
 
 /// The junctions that roadside units describe (MAP), tied to the network.
 ///
-/// HTTP `/api/v1/junctions`.
+/// HTTP `/api/v1/junctions`; each junction alone under `roadcast/v1/junction/{id}`, retained, QoS 1,
+/// when it changes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct JunctionsMessage {
@@ -281,6 +282,19 @@ fn text(text: &str) -> String {
 
 fn optional(value: Option<&std::sync::Arc<str>>) -> Option<String> {
     value.map(|value| text(value))
+}
+
+/// One junction as of `as_of`.
+pub(super) fn junction_message(
+    as_of: Timestamp,
+    network: &Network,
+    tied: &TiedJunction,
+) -> JunctionsMessage {
+    JunctionsMessage {
+        network: network.version().to_string(),
+        as_of_ms: as_of.as_millis(),
+        junctions: vec![junction(tied)],
+    }
 }
 
 /// The junctions of a view.

@@ -9,7 +9,7 @@ use crate::wire::asn1::csae2019::{
 };
 use crate::wire::asn1::uper;
 use crate::wire::record::Fix;
-use crate::wire::subject::{SubjectHasher, subject_id};
+use crate::wire::subject::{SubjectHasher, observer_id};
 
 use super::calendar::{resolve_second_mark, second_mark};
 use super::quantity::{
@@ -54,7 +54,7 @@ pub fn rsm_subject(rsu_id: [u8; 8], participant_id: u16) -> SubjectId {
 
 /// Who the unit `rsu_id` is as an observer.
 fn observer(rsu_id: [u8; 8]) -> ObserverId {
-    ObserverId::of(subject_id(&rsu_id))
+    observer_id(&rsu_id)
 }
 
 /// What `message` says of `participant`.

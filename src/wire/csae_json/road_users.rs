@@ -1,14 +1,14 @@
 //! BSM and RSM in JSON.
 
 use crate::observation::{Observation, Origin, RejectReason};
-use crate::units::{ObserverId, SubjectId, Timestamp};
+use crate::units::{SubjectId, Timestamp};
 use crate::wire::context::Context;
 use crate::wire::csae::resolve_second_mark;
 use crate::wire::gather::{Gather, Record};
 use crate::wire::iso_time;
 use crate::wire::quality::position_confidence_sigma_m;
 use crate::wire::record::Fix;
-use crate::wire::subject::{SubjectHasher, subject_id};
+use crate::wire::subject::{SubjectHasher, observer_id, subject_id};
 use crate::wire::tree::Node;
 
 use super::position;
@@ -120,7 +120,7 @@ fn perceived(participant: Node<'_>, unit: &str, received_at: Timestamp) -> Recor
     };
     Ok(Observation {
         accuracy_m: accuracy_m(participant)?,
-        observer: ObserverId::of(subject_id(unit.as_bytes())),
+        observer: observer_id(unit.as_bytes()),
         ..fix.observation(Origin::Rsm)?
     })
 }

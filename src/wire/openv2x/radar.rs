@@ -13,11 +13,11 @@ use crate::observation::{
     DetectorReading, EventCode, Observation, Origin, Passage, PassagePart, Reading, RejectReason,
     RoadEvent,
 };
-use crate::units::{ObserverId, Position, Timestamp};
+use crate::units::{Position, Timestamp};
 use crate::wire::context::Context;
 use crate::wire::gather::{Gather, Record};
 use crate::wire::record::{Fix, checked_speed_mps};
-use crate::wire::subject::{SubjectHasher, subject_id};
+use crate::wire::subject::{SubjectHasher, observer_id, subject_id};
 use crate::wire::tree::Node;
 
 /// Kinds of targets: 1 pedestrian, 2 non-motor, 3 small, 4 medium, 5 large vehicle.
@@ -111,7 +111,7 @@ impl Frame {
             heading_deg: node.number("heading_angle")?,
         };
         Ok(Observation {
-            observer: ObserverId::of(device),
+            observer: observer_id(self.device.as_bytes()),
             ..fix.observation(Origin::Rsm)?
         })
     }
