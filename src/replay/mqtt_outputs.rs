@@ -6,9 +6,12 @@ use crate::forecast::ForecastBatch;
 use crate::guide::Guidance;
 use crate::network::Network;
 use crate::publish::Released;
-use crate::publish::format::{GuidanceTopics, TileTable, forecast_messages, state_messages};
+use crate::publish::format::{
+    GuidanceTopics, TileTable, forecast_messages, index_messages, state_messages,
+};
 use crate::publish::mqtt::Publisher;
 use crate::state::StateBatch;
+use crate::state::congestion::CongestionBatch;
 use crate::units::{Datum, Timestamp};
 
 /// Encodes outputs and hands them to a publisher.
@@ -49,6 +52,13 @@ impl MqttOutputs {
     /// Publishes one minute of states.
     pub fn state(&self, batch: &Released<StateBatch>) {
         for message in state_messages(batch, &self.tiles) {
+            self.publisher.publish(message);
+        }
+    }
+
+    /// Publishes the index of every region.
+    pub fn congestion(&self, batch: &Released<CongestionBatch>) {
+        for message in index_messages(batch) {
             self.publisher.publish(message);
         }
     }

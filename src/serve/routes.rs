@@ -18,7 +18,10 @@ use super::live::{LiveReceiver, Snapshot};
 use super::vehicles::{self, VehiclesQuery};
 use super::{MetricsText, ServeOptions, encode};
 use crate::network::Network;
-use crate::publish::format::{events_message, junctions_message, parking_message, signals_message};
+use crate::publish::format::{
+    IndexMessage, date_of, day_message, events_message, index_entries, junctions_message,
+    parking_message, signals_message,
+};
 use crate::state::RoadsideView;
 use crate::units::SegmentId;
 
@@ -64,6 +67,9 @@ pub(super) fn router(options: ServeOptions, live: LiveReceiver, metrics: Metrics
         .route("/api/v1/signals", get(signals))
         .route("/api/v1/events", get(events))
         .route("/api/v1/parking", get(parking))
+        .route("/api/v1/index", get(index))
+        .route("/api/v1/index/{region}", get(region_index))
+        .route("/api/v1/report/day", get(day_report))
         .route("/api/v1/segments/{id}", get(segment))
         .route("/api/v1/vehicles", get(vehicles_near))
         .route("/api/v1/status", get(status))
@@ -287,6 +293,51 @@ async fn events(State(app): Shared, headers: HeaderMap) -> Response {
 async fn parking(State(app): Shared, headers: HeaderMap) -> Response {
     let encode = |view: &RoadsideView, _: &Network| parking_message(view);
     respond_roadside(app, headers, |snapshot| &snapshot.parking, encode).await
+}
+
+async fn index(State(app): Shared, headers: HeaderMap) -> Response {
+    let snapshot = app.live.newest();
+    let etag = snapshot.etag();
+    let make = |snapshot: &Snapshot, _: &Network| {
+        let entries: Vec<IndexMessage> =
+            index_entries(snapshot.view.congestion.as_deref()?).collect();
+        serde_json::to_vec(&entries).ok().map(Bytes::from)
+    };
+    let cell: fn(&Snapshot) -> &LazyBody = |snapshot| &snapshot.index;
+    respond(snapshot, headers, JSON, cell, make, etag).await
+}
+
+async fn region_index(State(app): Shared, Path(region): Path<String>) -> Response {
+    let snapshot = app.live.newest();
+    let congestion = snapshot.view.congestion.as_deref();
+    let entry =
+        congestion.and_then(|batch| index_entries(batch).find(|entry| entry.region == region));
+    match entry {
+        Some(entry) => ([(header::CACHE_CONTROL, "no-store")], axum::Json(entry)).into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+/// Which day; the one under way where none is named.
+#[derive(Debug, Deserialize)]
+struct DayQuery {
+    date: Option<String>,
+}
+
+async fn day_report(State(app): Shared, Query(query): Query<DayQuery>) -> Response {
+    let snapshot = app.live.newest();
+    let view = &snapshot.view;
+    let day = view.days.iter().rev().find(|day| match &query.date {
+        Some(date) => date_of(day.day) == *date,
+        None => true,
+    });
+    match (day, view.network.as_deref()) {
+        (Some(day), Some(network)) => {
+            let body = axum::Json(day_message(network, day));
+            ([(header::CACHE_CONTROL, "no-store")], body).into_response()
+        }
+        _ => StatusCode::NOT_FOUND.into_response(),
+    }
 }
 
 async fn segment(State(app): Shared, Path(id): Path<u32>) -> Response {
