@@ -207,6 +207,7 @@ fn usual(state: &SegmentState) -> SegmentState {
         speed_mps: state.usual_mps,
         sigma_mps: state.usual_sigma_mps,
         free_flow_mps: state.free_flow_mps,
+        is_free_flow_learnt: state.is_free_flow_learnt,
         level: Level::from_speed_ratio(ratio),
         provenance: Provenance::Profile,
         usual_mps: state.usual_mps,

@@ -59,14 +59,7 @@ impl Curve {
     /// Annex C of GB/T 33171-2016: DTP 0.3, 0.5, 0.6, 0.7 are TPI 2, 4, 6, 8, linear between; the
     /// ends 0 and 1 follow from the ranges of both.
     pub fn annex_c() -> Self {
-        Self(vec![
-            (0.0, 0.0),
-            (0.3, 2.0),
-            (0.5, 4.0),
-            (0.6, 6.0),
-            (0.7, 8.0),
-            (1.0, 10.0),
-        ])
+        Self(ANNEX_C.into())
     }
 
     /// The jam factor over the speed ratio: ours, the points of annex C with DTP = 1 - ratio. How
@@ -79,23 +72,41 @@ impl Curve {
 
     /// The value at `x`; that of the nearest end beyond the ends.
     pub fn at(&self, x: f32) -> f32 {
-        let (mut from_x, mut from_y) = self.0[0];
-        if x <= from_x {
-            return from_y;
-        }
-        for &(to_x, to_y) in &self.0[1..] {
-            if x <= to_x {
-                return from_y + (to_y - from_y) * (x - from_x) / (to_x - from_x);
-            }
-            (from_x, from_y) = (to_x, to_y);
-        }
-        from_y
+        interpolate(&self.0, x)
     }
 
     /// Its points, first coordinates ascending.
     pub fn points(&self) -> &[(f32, f32)] {
         &self.0
     }
+}
+
+const ANNEX_C: [(f32, f32); 6] = [
+    (0.0, 0.0),
+    (0.3, 2.0),
+    (0.5, 4.0),
+    (0.6, 6.0),
+    (0.7, 8.0),
+    (1.0, 10.0),
+];
+
+fn interpolate(points: &[(f32, f32)], x: f32) -> f32 {
+    let (mut from_x, mut from_y) = points[0];
+    if x <= from_x {
+        return from_y;
+    }
+    for &(to_x, to_y) in &points[1..] {
+        if x <= to_x {
+            return from_y + (to_y - from_y) * (x - from_x) / (to_x - from_x);
+        }
+        (from_x, from_y) = (to_x, to_y);
+    }
+    from_y
+}
+
+/// The jam factor of a speed by the curve of this project ([`Curve::jam_factor`]), 0 to 10.
+pub fn jam_factor(speed_mps: f32, free_flow_mps: f32) -> f32 {
+    interpolate(&ANNEX_C, 1.0 - speed_mps / free_flow_mps.max(0.1))
 }
 
 /// Travel time index: travel time over travel time in free flow, at least 1 (GB/T 33171-2016).
@@ -165,6 +176,7 @@ mod tests {
             // The jam factor is the same curve over the speed ratio.
             let ratio = (60.0 / time_s) as f32;
             assert!(close(Curve::jam_factor().at(ratio), tpi), "{time_s}");
+            assert!(close(jam_factor(ratio * 20.0, 20.0), tpi), "{time_s}");
         }
         assert!((Curve::annex_c().at(1.0) - 10.0).abs() < 1e-6);
         assert!((travel_time_index(5.0, 0.0) - 1.0).abs() < 1e-6);

@@ -30,7 +30,7 @@ pub use diagram::{DiagramPoint, RegionDiagram};
 pub use free_flow::DAYS_MIN;
 pub use index::{
     CURVE_POINTS_MAX, Curve, CurveError, EXTRA_TIME_BANDS, delay_proportion, extra_time_band,
-    index_band, travel_time_index,
+    index_band, jam_factor, travel_time_index,
 };
 pub use level::{LevelMemory, MINUTES_MAX};
 pub use region::RegionIndex;

@@ -130,7 +130,7 @@ pub struct Standard {
     /// Whether a value right on a boundary belongs to the worse level.
     pub boundary_is_worse: bool,
     /// Boundaries of the speed ratio for segments that `measure` says nothing of, for lack of a
-    /// column or of a density; such levels are counted apart.
+    /// column or of a density; a boundary belongs to the worse level. Such levels are counted apart.
     pub otherwise: [f32; 4],
     /// Jam factor over the speed ratio, descending from 10.
     pub jam_factor: Curve,
@@ -216,10 +216,12 @@ impl Standard {
     /// The level of one segment and minute by the table alone, without hysteresis.
     pub fn level(&self, segment: &Segment, seen: &Seen) -> Level {
         match &self.measure {
-            LevelMeasure::SpeedRatio(bounds) => self.falling(seen.ratio(), bounds),
+            LevelMeasure::SpeedRatio(bounds) => {
+                falling(seen.ratio(), bounds, self.boundary_is_worse)
+            }
             LevelMeasure::Speed(by_class) => match &by_class[segment.class() as usize] {
-                Some(bounds) => self.falling(seen.speed_mps, bounds),
-                None => self.falling(seen.ratio(), &self.otherwise),
+                Some(bounds) => falling(seen.speed_mps, bounds, self.boundary_is_worse),
+                None => falling(seen.ratio(), &self.otherwise, true),
             },
             LevelMeasure::JamFactor(bounds) => {
                 let factor = self.jam_factor.at(seen.ratio());
@@ -232,14 +234,14 @@ impl Standard {
                 Some(vpkm) if density.applies(segment) => {
                     density.levels[density.service(vpkm, self.boundary_is_worse) as usize]
                 }
-                _ => self.falling(seen.ratio(), &self.otherwise),
+                _ => falling(seen.ratio(), &self.otherwise, true),
             },
         }
     }
+}
 
-    /// The level of a value that is worse the smaller it is.
-    fn falling(&self, value: f32, bounds: &[f32; 4]) -> Level {
-        let below = |bound: &&f32| value < **bound || (self.boundary_is_worse && value <= **bound);
-        Level::ALL[bounds.iter().filter(below).count()]
-    }
+/// The level of a value that is worse the smaller it is.
+fn falling(value: f32, bounds: &[f32; 4], boundary_is_worse: bool) -> Level {
+    let below = |bound: &&f32| value < **bound || (boundary_is_worse && value <= **bound);
+    Level::ALL[bounds.iter().filter(below).count()]
 }

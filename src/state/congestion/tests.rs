@@ -248,11 +248,8 @@ fn a_day_is_reported_with_its_peak_and_its_worst_segments() {
         .take(4)
         .map(|one| one.segment.0)
         .collect();
-    assert_eq!(
-        first,
-        [3, 2, 1, 0],
-        "the same delay a vehicle, more vehicles"
-    );
+    // Segments 4 to 9 were delayed less, but all day long and with more vehicles.
+    assert_eq!(first, [3, 2, 9, 8]);
     let (minute, km) = city.most_jammed.expect("there was a jam");
     assert!(minute == 451 && close(km, 0.4));
     let hourly: f32 = (0..4)
