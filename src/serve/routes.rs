@@ -392,6 +392,8 @@ struct StatusBody<'a> {
     state_end_ms: Option<i64>,
     forecast_issued_at_ms: Option<i64>,
     guidance_count: usize,
+    /// The index of the first region.
+    index: Option<StatusIndex<'a>>,
     /// Wall clock since the view was handed over.
     age_ms: u64,
     /// Event seconds a second of wall clock.
@@ -401,6 +403,15 @@ struct StatusBody<'a> {
     city: Option<&'a str>,
     city_en: Option<&'a str>,
     missing: Vec<&'static str>,
+}
+
+/// The index of one region, for the head of the map.
+#[derive(Serialize)]
+struct StatusIndex<'a> {
+    region: &'a str,
+    standard: &'a str,
+    tpi: Option<f32>,
+    tti: f32,
 }
 
 async fn status(State(app): Shared) -> Response {
@@ -431,6 +442,15 @@ async fn status(State(app): Shared) -> Response {
             .as_ref()
             .map(|forecast| forecast.issued_at.as_millis()),
         guidance_count: view.guidance.len(),
+        index: view.congestion.as_ref().and_then(|batch| {
+            let first = batch.regions.first()?;
+            Some(StatusIndex {
+                region: &first.region,
+                standard: &batch.standard,
+                tpi: first.tpi,
+                tti: first.tti,
+            })
+        }),
         age_ms: u64::try_from(snapshot.handed_over.elapsed().as_millis()).unwrap_or(u64::MAX),
         speedup: view.speedup,
         utc_offset_s: app.options.utc_offset_s,

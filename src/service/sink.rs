@@ -50,6 +50,8 @@ pub(super) struct ServiceSink {
 pub(super) struct Latest {
     /// The engine's own values, for metrics of the whole network.
     own: Option<Arc<StateBatch>>,
+    /// Reports of finished days, oldest first.
+    days: Vec<Released<DayReport>>,
     state: Option<Released<StateBatch>>,
     congestion: Option<Released<CongestionBatch>>,
     forecast: Option<Released<ForecastBatch>>,
@@ -97,11 +99,15 @@ impl ServiceSink {
     }
 
     /// Reports of all days there are, that of the day under way made anew.
-    fn days(&self, congestion: &Congestion) -> Vec<Released<DayReport>> {
-        let finished = congestion.days().iter().cloned();
+    fn days(&mut self, congestion: &Congestion) -> Vec<Released<DayReport>> {
+        let newest = congestion.days().back().map(|day| day.day);
+        if self.latest.days.last().map(|day| day.day) != newest {
+            let finished = congestion.days().iter();
+            self.latest.days = finished.map(|day| self.release.day(day)).collect();
+        }
         let today = congestion.today().map(Arc::new);
-        let all = finished.chain(today);
-        all.map(|day| self.release.day(&day)).collect()
+        let today = today.map(|day| self.release.day(&day));
+        self.latest.days.iter().cloned().chain(today).collect()
     }
 
     fn measure(&self, analysis: &Analysis, took: MinuteTimes) {
@@ -233,6 +239,7 @@ impl OutputSink for ServiceSink {
     fn state(&mut self, batch: &Arc<StateBatch>) -> anyhow::Result<()> {
         let released = self.release.states(batch);
         self.latest = Latest {
+            days: std::mem::take(&mut self.latest.days),
             own: Some(batch.clone()),
             state: Some(released.clone()),
             congestion: None,
@@ -304,6 +311,7 @@ impl OutputSink for ServiceSink {
             told.into_iter()
                 .for_each(|message| mqtt.publisher().publish(message));
         });
+        let days = self.days(analysis.congestion());
         self.live.publish(LiveView {
             network: Some(self.network.clone()),
             forecast: self.latest.forecast.clone(),
@@ -312,7 +320,7 @@ impl OutputSink for ServiceSink {
             presence: Some(analysis.presence().clone()),
             roadside: Some(analysis.roadside().clone()),
             congestion: self.latest.congestion.clone(),
-            days: self.days(analysis.congestion()),
+            days,
             event_time: self.clock.now().max(now),
             speedup: self.speedup,
         });

@@ -255,26 +255,33 @@ impl Today {
             most_jammed: (sums.most_jammed.1 > 0.0).then_some(sums.most_jammed),
             delay_vehh: (sums.flow_minutes > 0).then_some(sums.delay_vehh),
             most_samples: sums.most_samples,
-            by_delay: ranked(
-                all().filter(|one| one.delay_vehh > 0.0).collect(),
-                |a, b| b.delay_vehh.total_cmp(&a.delay_vehh),
-            ),
-            by_time: ranked(
-                all().filter(|one| one.jammed_minutes > 0).collect(),
-                |a, b| b.jammed_minutes.cmp(&a.jammed_minutes),
-            ),
+            by_delay: first_by(all(), |one| one.delay_vehh),
+            by_time: first_by(all(), |one| f32::from(one.jammed_minutes)),
         }
     }
 }
 
-/// The first of all by `order`, then by id.
-fn ranked(
-    mut all: Vec<CongestedSegment>,
-    order: impl Fn(&CongestedSegment, &CongestedSegment) -> std::cmp::Ordering,
+/// Those with the highest figures above 0, highest first, of the same one the first, at most
+/// [`RANKED_MAX`].
+fn first_by(
+    all: impl Iterator<Item = CongestedSegment>,
+    figure: impl Fn(&CongestedSegment) -> f32,
 ) -> Vec<CongestedSegment> {
-    all.sort_by(|a, b| order(a, b).then(a.segment.cmp(&b.segment)));
-    all.truncate(RANKED_MAX);
-    all
+    let mut first: Vec<CongestedSegment> = Vec::with_capacity(RANKED_MAX + 1);
+    for one in all {
+        let is_full = first.len() == RANKED_MAX;
+        let least = if is_full {
+            figure(&first[RANKED_MAX - 1])
+        } else {
+            0.0
+        };
+        if figure(&one) > least {
+            let place = first.partition_point(|other| figure(other) >= figure(&one));
+            first.insert(place, one);
+            first.truncate(RANKED_MAX);
+        }
+    }
+    first
 }
 
 /// The hour with the highest mean; `None` where no hour is complete.
