@@ -3,7 +3,9 @@
 //! Workloads: `close_minute` closes minutes of a grid of 140 000 signalised and plain segments,
 //! half of them seen, one thread, unit: milliseconds a minute (aim: 10). `advance` feeds one-second
 //! steps of 400 vehicles of one partition (every tenth crosses into the next segment) and closes
-//! each minute, unit: nanoseconds a step.
+//! each minute, unit: nanoseconds a step. `congestion` judges closed minutes of the same grid, with
+//! one region of everything and with sixteen quarters of the city beside it, unit: milliseconds a
+//! minute (aim for 100 000 segments: 5).
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -12,7 +14,11 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use roadcast::matching::{Advance, MatchedPosition, RoutePiece};
 use roadcast::network::{Network, NetworkBuilder, RoadClass, SegmentDraft, SegmentFlags};
 use roadcast::observation::Origin;
-use roadcast::state::{Accumulator, BinSums, Provenance, SegmentSums, StateSettings, TrafficState};
+use roadcast::state::congestion::{Congestion, CongestionSettings, Region, RegionDraft, regions};
+use roadcast::state::{
+    Accumulator, BinSums, Provenance, SegmentState, SegmentSums, StateBatch, StateSettings,
+    TrafficState,
+};
 use roadcast::units::{Interval, Position, SegmentId, SubjectId, Timestamp};
 
 /// A square grid of two-way streets with `side` junctions a side, every third one signalised.
@@ -183,5 +189,66 @@ fn advance(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, close_minute, advance);
+/// Levels, index and regions of a minute in which a third of the segments has a known flow.
+fn congestion(criterion: &mut Criterion) {
+    let network = grid(159);
+    let states = network.segment_ids().map(|id| {
+        let free_flow_mps = network.segment(id).limit_mps;
+        let speed_mps = free_flow_mps * (0.2 + 0.1 * (id.0 % 9) as f32);
+        let flow_vph = (id.0 % 3 == 0).then_some(600.0);
+        SegmentState {
+            speed_mps,
+            free_flow_mps,
+            flow_vph,
+            density_vpkm: flow_vph.map(|flow_vph| flow_vph / (speed_mps * 3.6)),
+            provenance: Provenance::Observed,
+            sample_count: 1,
+            ..SegmentState::default()
+        }
+    });
+    let mut batch = StateBatch {
+        interval: minute(0),
+        network: network.version(),
+        segments: states.collect(),
+    };
+    let mut group = criterion.benchmark_group("congestion");
+    group.sample_size(20);
+    group.throughput(Throughput::Elements(network.segment_count() as u64));
+    let quarters: Vec<Region> = (0..16)
+        .map(|quarter| Region {
+            name: quarter.to_string().into(),
+            segments: network
+                .segment_ids()
+                .filter(|id| id.0 % 16 == quarter)
+                .collect(),
+            length_km: 1.0,
+            lane_km: 1.0,
+        })
+        .collect();
+    let city = regions(&network, &[RegionDraft::city()], |_| false).expect("it has segments");
+    for (name, regions) in [
+        ("close_minute_city", city.clone()),
+        ("close_minute_17_regions", [city, quarters].concat()),
+    ] {
+        let settings = CongestionSettings {
+            regions,
+            ..CongestionSettings::default()
+        };
+        let mut room = Congestion::new(Arc::clone(&network), settings);
+        let closed = room.close_minute(&mut batch);
+        let km: f32 = closed.regions[0].level_km.iter().sum();
+        assert!((km / closed.regions[0].length_km - 1.0).abs() < 1e-3);
+        let mut index = 1;
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                index += 1;
+                batch.interval = minute(index);
+                black_box(room.close_minute(&mut batch))
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, close_minute, advance, congestion);
 criterion_main!(benches);

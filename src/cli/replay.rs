@@ -17,6 +17,7 @@ use crate::forecast::ForecastBatch;
 use crate::guide::Guidance;
 use crate::ingest::ConnectSettings;
 use crate::network::Network;
+use crate::publish::format::day_message;
 use crate::publish::{Release, Released};
 use crate::replay::mqtt_outputs::MqttOutputs;
 use crate::replay::outputs::{FileOutputs, OutputFiles, OutputSink};
@@ -26,7 +27,8 @@ use crate::replay::report::{Report, StageTimes, cpu_seconds, peak_rss_bytes};
 use crate::replay::round_trip::RoundTrip;
 use crate::replay::source::{Inputs, Item};
 use crate::screening::Secret;
-use crate::service::{decoder, matcher, presence_settings, release};
+use crate::service::{congestion_settings, decoder, matcher, presence_settings, release};
+use crate::state::congestion::CongestionBatch;
 use crate::state::{Doubt, StateBatch, VettingCounts};
 use crate::units::Timestamp;
 
@@ -83,6 +85,12 @@ pub(crate) struct Args {
     /// Write guidance here (one JSON object a line).
     #[arg(long)]
     guidance: Option<PathBuf>,
+    /// Write the index of each region and minute here (one JSON object a line).
+    #[arg(long)]
+    index: Option<PathBuf>,
+    /// Write the report of each local day of the run here (JSON), the last one as far as it came.
+    #[arg(long)]
+    day_report: Option<PathBuf>,
     /// Write what may leave (the release rule of `[privacy]`) to these files, not the engine's own
     /// values.
     #[arg(long)]
@@ -108,6 +116,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let network = Arc::new(open_network(&args.network)?.0);
     let mut analysis = AnalysisSettings::default();
     analysis.state.calendar = config.calendar.clone();
+    analysis.congestion = congestion_settings(&config, &network)?;
     analysis.vetting = config.vetting;
     analysis.presence = presence_settings(&config, &network)?;
     for path in config.raw.state.detectors.iter().chain(&args.detectors) {
@@ -125,6 +134,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         states: args.states.clone(),
         forecasts: args.forecasts.clone(),
         guidance: args.guidance.clone(),
+        index: args.index.clone(),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -189,7 +199,14 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
             }
         }
     }
-    let (figures, ReplaySink { files: sink, .. }) = pipeline.finish()?;
+    let (
+        figures,
+        ReplaySink {
+            files: sink,
+            release,
+            ..
+        },
+    ) = pipeline.finish()?;
     let wall_s = started.elapsed().as_secs_f64();
     let cpu_s = cpu_seconds()
         .zip(cpu_before)
@@ -200,6 +217,17 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     if let Some(path) = &args.profiles_out {
         let written = create_private(path).and_then(|mut file| file.write_all(&figures.profiles));
+        written.with_context(|| path.display().to_string())?;
+    }
+    if let Some(path) = &args.day_report {
+        let days = figures.days.iter();
+        let days: Vec<_> = days
+            .map(|day| match args.released {
+                true => day_message(&network, &release.day(day)),
+                false => day_message(&network, day),
+            })
+            .collect();
+        let written = std::fs::write(path, serde_json::to_string_pretty(&days)?);
         written.with_context(|| path.display().to_string())?;
     }
     let report = report(&figures, &sink, [wall_s, cpu_s], args.shards, &network);
@@ -241,6 +269,13 @@ impl OutputSink for ReplaySink {
             mqtt.expire(batch.interval.end);
         }
         self.files.state(batch)
+    }
+
+    fn congestion(&mut self, batch: &Arc<CongestionBatch>) -> anyhow::Result<()> {
+        if let Some(mqtt) = &self.mqtt {
+            mqtt.congestion(&self.release.congestion(batch));
+        }
+        self.files.congestion(batch)
     }
 
     fn forecast(&mut self, batch: &Arc<ForecastBatch>) -> anyhow::Result<()> {

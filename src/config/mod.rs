@@ -5,25 +5,30 @@
 //! reported together. After start nobody sees raw configuration.
 
 mod area;
+mod levels;
 mod privacy;
 mod raw;
+mod region;
 mod rsu;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 pub use area::RawArea;
+pub use levels::{BUNDLED as BUNDLED_LEVEL_STANDARDS, standard as level_standard};
 pub use privacy::{RawPrivacy, RawZone};
 pub use raw::{
     RawClock, RawConfig, RawEngine, RawForecast, RawHttp, RawMatching, RawMqtt, RawNetwork,
     RawPublish, RawRecording, RawRoute, RawState, RawVetting,
 };
+pub use region::RawRegion;
 pub use rsu::{RawRsu, RawUpLimits};
 
 use crate::engine::FrontSettings;
 use crate::matching::{AreaDraft, ZoneDraft};
 use crate::observation::UplinkKind;
 use crate::screening::{FleetSettings, GateSettings};
+use crate::state::congestion::{RegionDraft, Standard, check_regions};
 use crate::state::{Calendar, VettingSettings};
 use crate::units::{Datum, Metres, Position};
 use crate::wire::its0117::{Delimiter, Kind, UplinkLimits};
@@ -132,6 +137,10 @@ pub struct Config {
     pub front: FrontSettings,
     /// How event time maps to local days.
     pub calendar: Calendar,
+    /// The congestion standard of levels and index.
+    pub level_standard: Standard,
+    /// Regions that have an index.
+    pub regions: Vec<RegionDraft>,
     /// Areas of roadside units.
     pub areas: Vec<AreaDraft>,
     /// Which reports are believed.
@@ -308,6 +317,15 @@ pub fn resolve(raw: RawConfig) -> Result<Config, ConfigError> {
         holidays.extend(problems.take("state.holidays", day_number(date)));
     }
     holidays.sort_unstable();
+    let standard = problems.take(
+        "state.level_standard",
+        levels::standard(&raw.state.level_standard),
+    );
+    let regions = region::resolve(&raw.state.regions, &mut problems);
+    problems.take(
+        "state.regions",
+        check_regions(&regions).map_err(|error| error.to_string()),
+    );
     let areas = raw
         .matching
         .areas
@@ -324,14 +342,24 @@ pub fn resolve(raw: RawConfig) -> Result<Config, ConfigError> {
         .map(|rsu| rsu::resolve(rsu, &up_limits, &mut problems))
         .collect();
     let publish_datum = problems.take("publish.datum", parse_datum(&raw.publish.datum));
-    let (Some(clock), Some(protocol), Some(broker), Some(bind), Some(publish_datum), true) = (
+    let (
+        Some(clock),
+        Some(level_standard),
+        Some(protocol),
+        Some(broker),
+        Some(bind),
+        Some(publish_datum),
+        true,
+    ) = (
         clock,
+        standard,
         protocol,
         broker,
         bind,
         publish_datum,
         problems.0.is_empty(),
-    ) else {
+    )
+    else {
         return Err(ConfigError::Invalid(problems.0));
     };
     Ok(Config {
@@ -358,6 +386,8 @@ pub fn resolve(raw: RawConfig) -> Result<Config, ConfigError> {
             utc_offset_s: raw.state.utc_offset_s,
             holidays,
         },
+        level_standard,
+        regions,
         areas,
         zones,
         rsus,

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::area::RawArea;
 use super::privacy::RawPrivacy;
+use super::region::RawRegion;
 use super::rsu::{RawRsu, RawUpLimits};
 use crate::state::VettingSettings;
 
@@ -296,6 +297,14 @@ pub struct RawState {
     /// Files that say where detectors stand: CSV (id, lon, lat, heading, lane, length) or SUMO
     /// additional files.
     pub detectors: Vec<PathBuf>,
+    /// Congestion standard of levels and index: `gbt33171-2016`, `db11t785`, `hcm-los`,
+    /// `jam-factor`, or a file of the same form ending in `.toml`. Default `gbt33171-2016`.
+    pub level_standard: String,
+    /// Regions that have an index, at most 64; none for one region `city` of all segments.
+    pub regions: Vec<RawRegion>,
+    /// Folder to which the report of each finished local day is written, `day-YYYY-MM-DD.json`;
+    /// empty for none.
+    pub report_dir: PathBuf,
     /// File of learnt profiles, read at start and written at every snapshot; empty for none.
     pub profiles_file: PathBuf,
 }
@@ -306,6 +315,9 @@ impl Default for RawState {
             utc_offset_s: 8 * 3600,
             holidays: Vec::new(),
             detectors: Vec::new(),
+            level_standard: "gbt33171-2016".into(),
+            regions: Vec::new(),
+            report_dir: PathBuf::new(),
             profiles_file: PathBuf::new(),
         }
     }

@@ -9,6 +9,7 @@ use crate::matching::{Presence, PresenceSettings};
 use crate::network::Network;
 use crate::observation::DetectorReading;
 use crate::screening::ViewTally;
+use crate::state::congestion::{Congestion, CongestionBatch, CongestionSettings};
 use crate::state::{
     RoadsideView, StateBatch, StateSettings, TrafficState, Vetting, VettingSettings,
 };
@@ -19,6 +20,8 @@ use crate::units::Interval;
 pub struct AnalysisSettings {
     /// Settings of the state room.
     pub state: StateSettings,
+    /// The congestion standard and the regions.
+    pub congestion: CongestionSettings,
     /// Settings of the guide room.
     pub guide: GuideSettings,
     /// Which reports are believed.
@@ -35,6 +38,7 @@ pub struct AnalysisSettings {
 pub struct Analysis {
     network: Arc<Network>,
     state: TrafficState,
+    congestion: Congestion,
     history: History,
     errors: ErrorTracker,
     guide: Guide,
@@ -59,6 +63,7 @@ impl Analysis {
         }
         Ok(Self {
             state,
+            congestion: Congestion::new(network.clone(), settings.congestion),
             history: History::new(),
             errors: ErrorTracker::new(),
             guide: Guide::new(network.clone(), settings.guide),
@@ -106,6 +111,7 @@ impl Analysis {
             let segment = &mut batch.segments[verdict.segment.index()];
             (segment.doubt, segment.view_count) = (verdict.doubt, verdict.views);
         }
+        self.congestion.close_minute(&mut batch);
         let batch = Arc::new(batch);
         self.history.push(&batch);
         self.errors.observe(&self.history);
@@ -135,6 +141,16 @@ impl Analysis {
         Some(forecast)
     }
 
+    /// Levels, index of the regions and reports of days.
+    pub fn congestion(&self) -> &Congestion {
+        &self.congestion
+    }
+
+    /// The index of the minute closed last.
+    pub fn congestion_batch(&self) -> Option<&Arc<CongestionBatch>> {
+        self.congestion.latest()
+    }
+
     /// The judge of reports: trust in sources, and what was left out.
     pub fn vetting(&self) -> &Vetting {
         &self.vetting
@@ -162,6 +178,7 @@ impl Analysis {
         put_block(out, |out| self.errors.snapshot(out));
         put_block(out, |out| self.guide.snapshot(out));
         put_block(out, |out| self.vetting.snapshot(&self.network, out));
+        put_block(out, |out| self.congestion.snapshot(out));
     }
 
     /// Takes back what [`Analysis::snapshot`] wrote for the same network.
@@ -185,6 +202,10 @@ impl Analysis {
         self.vetting
             .restore(&self.network, block)
             .map_err(SnapshotError::of("vetting"))?;
+        let block = take_block(&mut bytes, "congestion")?;
+        self.congestion
+            .restore(block)
+            .map_err(SnapshotError::of("congestion"))?;
         Ok(())
     }
 }

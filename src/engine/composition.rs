@@ -11,6 +11,7 @@ use crate::forecast::{ForecastBatch, ForecastRequest};
 use crate::guide::Guidance;
 use crate::matching::{Matcher, Presence};
 use crate::observation::{DetectorReading, RawMessage, RejectCounts};
+use crate::state::congestion::CongestionBatch;
 use crate::state::{RoadsideView, StateBatch, Vetting};
 use crate::units::{Interval, Timestamp};
 use crate::wire::DecoderTable;
@@ -35,6 +36,8 @@ pub enum Input {
 pub enum Output {
     /// A minute has closed.
     State(Arc<StateBatch>),
+    /// The index of every region in the same minute.
+    Congestion(Arc<CongestionBatch>),
     /// Forecast from this and answer with [`Input::ForecastDone`].
     RunForecast(Arc<ForecastRequest>),
     /// A forecast was accepted.
@@ -137,6 +140,8 @@ impl Engine {
         let closed = &mut self.closed;
         let (state, request) = self.analysis.close_minute(minute, closed, detectors);
         self.outputs.push_back(Output::State(state));
+        let congestion = self.analysis.congestion_batch().cloned();
+        self.outputs.extend(congestion.map(Output::Congestion));
         self.outputs.push_back(Output::RunForecast(request));
     }
 

@@ -24,6 +24,8 @@ pub enum LabelValues {
     Reasons,
     /// The labels of [`Stage`].
     Stages,
+    /// The names of the configured regions, `city` without any, at most 64.
+    Regions,
     /// These words.
     Words(&'static [&'static str]),
 }
@@ -49,6 +51,7 @@ impl Definition {
             let values: Vec<&'static str> = match values {
                 LabelValues::Reasons => RejectReason::ALL.iter().map(|r| r.label()).collect(),
                 LabelValues::Stages => Stage::ALL.iter().map(|stage| stage.label()).collect(),
+                LabelValues::Regions => vec!["city"],
                 LabelValues::Words(words) => words.to_vec(),
             };
             combinations = combinations
@@ -341,6 +344,30 @@ pub const DEFINITIONS: &[Definition] = &[
         "Length-weighted harmonic mean speed over segments not known from the profile alone.",
     ),
     metric(
+        "roadcast_region_performance_index",
+        Kind::Gauge,
+        &[("region", LabelValues::Regions)],
+        "Traffic performance index (TPI) of a region, 0 to 10; absent where the standard has none.",
+    ),
+    metric(
+        "roadcast_region_travel_time_ratio",
+        Kind::Gauge,
+        &[("region", LabelValues::Regions)],
+        "Travel time index (TTI) of a region: travel time over that of free flow, at least 1.",
+    ),
+    metric(
+        "roadcast_region_observed_ratio",
+        Kind::Gauge,
+        &[("region", LabelValues::Regions)],
+        "Share of a region's length that was measured in the minute, 0 to 1.",
+    ),
+    metric(
+        "roadcast_region_congested_metres",
+        Kind::Gauge,
+        &[("region", LabelValues::Regions)],
+        "Length of a region at level 3 or worse, m.",
+    ),
+    metric(
         "roadcast_forecast_error_metres_per_second",
         Kind::Gauge,
         &[
@@ -424,6 +451,7 @@ pub fn documentation() -> String {
             .iter()
             .map(|(label, values)| match values {
                 LabelValues::Words(words) => format!("{label}: {}", words.join(", ")),
+                LabelValues::Regions => format!("{label}: names of state.regions, at most 64"),
                 LabelValues::Reasons => format!("{label}: see below"),
                 LabelValues::Stages => {
                     format!("{label}: {}", Stage::ALL.map(Stage::label).join(", "))

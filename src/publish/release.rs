@@ -13,6 +13,7 @@ use super::format::Privacy;
 use crate::forecast::{ForecastBatch, STEP_COUNT, SpeedQuantiles};
 use crate::guide::{Evidence, Guidance, GuidanceKind};
 use crate::matching::Zones;
+use crate::state::congestion::{CongestionBatch, DayReport, RegionIndex};
 use crate::state::{Level, Provenance, SegmentState, StateBatch};
 use crate::units::SegmentId;
 
@@ -104,6 +105,45 @@ impl Release {
         }))
     }
 
+    /// The index of regions as it may leave: speeds, times and levels as they are; what rests on
+    /// counts of road users only of a group.
+    ///
+    /// Zones take no part in regions (`service::congestion_settings`).
+    pub fn congestion(&self, batch: &Arc<CongestionBatch>) -> Released<CongestionBatch> {
+        if batch.regions.iter().all(|index| self.is_of_group(index)) {
+            return Released(Arc::clone(batch));
+        }
+        let mut released = CongestionBatch::clone(batch);
+        for index in &mut released.regions {
+            if !self.is_of_group(index) {
+                *index = without_counts(index);
+            }
+        }
+        Released(Arc::new(released))
+    }
+
+    /// Whether a region's counts are surely of a group: so many road users on one segment, or so
+    /// many stays that nobody can be behind them alone, or counts of detectors.
+    fn is_of_group(&self, index: &RegionIndex) -> bool {
+        let fewest = u64::from(self.privacy.min_subjects) * SEGMENTS_A_MINUTE;
+        index.is_counted || self.privacy.is_group(index.most_samples) || index.samples >= fewest
+    }
+
+    /// The report of a day as it may leave: delays only of regions that a group was seen in.
+    pub fn day(&self, report: &Arc<DayReport>) -> Released<DayReport> {
+        let mut released = DayReport::clone(report);
+        for region in &mut released.regions {
+            if !self.privacy.is_group(region.most_samples) {
+                region.delay_vehh = None;
+                region.by_delay.clear();
+                for one in &mut region.by_time {
+                    one.delay_vehh = 0.0;
+                }
+            }
+        }
+        Released(Arc::new(released))
+    }
+
     /// Whether a piece of advice may not leave: it tells of a segment in a zone.
     pub fn withholds(&self, guidance: &Guidance) -> bool {
         let touches = |segments: &[SegmentId]| segments.iter().any(|&id| self.zones.holds(id));
@@ -139,6 +179,27 @@ impl Release {
     }
 }
 
+/// Most segments that a road user is on in one minute (chosen: one a second).
+const SEGMENTS_A_MINUTE: u64 = 60;
+
+/// The index of a region without what rests on counts of too few: what was measured is called an
+/// estimate, as for segments.
+fn without_counts(index: &RegionIndex) -> RegionIndex {
+    RegionIndex {
+        observed_share: 0.0,
+        estimated_share: index.estimated_share + index.observed_share,
+        service_km: [0.0; 6],
+        flow_share: 0.0,
+        accumulation_veh: None,
+        production_vph: None,
+        delay_vehh_per_h: None,
+        critical_ratio: None,
+        most_samples: 0,
+        samples: 0,
+        ..index.clone()
+    }
+}
+
 /// What may be said of a segment in a zone.
 fn usual(state: &SegmentState) -> SegmentState {
     let ratio = state.usual_mps / state.free_flow_mps.max(0.1);
@@ -146,6 +207,7 @@ fn usual(state: &SegmentState) -> SegmentState {
         speed_mps: state.usual_mps,
         sigma_mps: state.usual_sigma_mps,
         free_flow_mps: state.free_flow_mps,
+        is_free_flow_learnt: state.is_free_flow_learnt,
         level: Level::from_speed_ratio(ratio),
         provenance: Provenance::Profile,
         usual_mps: state.usual_mps,

@@ -1,6 +1,6 @@
 //! The digest: one hash over all outputs in their defined order, to compare runs with.
 //!
-//! Order: minute by minute, first the states by segment, then the forecast by segment and step, then
+//! Order: minute by minute, first the states by segment, then the index by region, then the forecast by segment and step, then
 //! guidance as emitted. Numbers enter with their exact bits.
 
 use sha2::{Digest as _, Sha256};
@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 use crate::forecast::ForecastBatch;
 use crate::guide::{Guidance, GuidanceKind};
 use crate::state::StateBatch;
+use crate::state::congestion::{CongestionBatch, RegionIndex};
 use crate::units::SegmentId;
 
 /// A running hash over outputs.
@@ -38,6 +39,22 @@ impl Digest {
             self.buffer
                 .extend_from_slice(&state.age_s.unwrap_or(u32::MAX).to_le_bytes());
         }
+        self.absorb();
+    }
+
+    /// Adds the index of every region in one minute.
+    pub fn congestion(&mut self, batch: &CongestionBatch) {
+        self.tag(b'C', batch.interval.start.as_millis());
+        self.buffer.extend_from_slice(batch.standard.as_bytes());
+        for index in &batch.regions {
+            self.buffer.extend_from_slice(index.region.as_bytes());
+            for number in numbers(index) {
+                self.buffer
+                    .extend_from_slice(&number.to_bits().to_le_bytes());
+            }
+            self.buffer.extend_from_slice(&index.samples.to_le_bytes());
+        }
+        self.buffer.push(u8::from(batch.ended_day.is_some()));
         self.absorb();
     }
 
@@ -104,4 +121,30 @@ impl Digest {
     fn absorb(&mut self) {
         self.hash.update(&self.buffer);
     }
+}
+
+/// All figures of a region in a fixed order; -1 where there is none.
+fn numbers(index: &RegionIndex) -> impl Iterator<Item = f32> + '_ {
+    let always = [
+        index.observed_share,
+        index.estimated_share,
+        index.judged_share,
+        index.learnt_share,
+        index.speed_mps,
+        index.tti,
+        index.dtp,
+        index.jam_factor,
+        index.flow_share,
+    ];
+    let sometimes = [
+        index.tpi,
+        index.accumulation_veh,
+        index.production_vph,
+        index.delay_vehh_per_h,
+        index.critical_veh,
+        index.critical_ratio,
+    ];
+    let lengths = index.level_km.iter().chain(&index.service_km).copied();
+    let sometimes = sometimes.map(|value| value.unwrap_or(-1.0));
+    always.into_iter().chain(sometimes).chain(lengths)
 }

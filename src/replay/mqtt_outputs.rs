@@ -7,9 +7,10 @@ use crate::guide::Guidance;
 use crate::network::Network;
 use crate::publish::Released;
 use crate::publish::format::{
-    GuidanceTopics, JunctionTopics, TileTable, forecast_messages, state_messages,
+    GuidanceTopics, JunctionTopics, TileTable, forecast_messages, index_messages, state_messages,
 };
 use crate::publish::mqtt::Publisher;
+use crate::state::congestion::CongestionBatch;
 use crate::state::{RoadsideView, StateBatch};
 use crate::units::{Datum, Timestamp};
 
@@ -53,6 +54,13 @@ impl MqttOutputs {
     /// Publishes one minute of states.
     pub fn state(&self, batch: &Released<StateBatch>) {
         for message in state_messages(batch, &self.tiles) {
+            self.publisher.publish(message);
+        }
+    }
+
+    /// Publishes the index of every region.
+    pub fn congestion(&self, batch: &Released<CongestionBatch>) {
+        for message in index_messages(batch) {
             self.publisher.publish(message);
         }
     }

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -15,6 +15,7 @@ use crate::guide::Guidance;
 use crate::network::Network;
 use crate::publish::{Release, Released};
 use crate::state::StateBatch;
+use crate::state::congestion::CongestionBatch;
 use crate::units::SegmentId;
 
 /// How long the stages of one minute took, s.
@@ -35,6 +36,15 @@ pub trait OutputSink: Send {
     /// # Errors
     /// When the output cannot be written; the run ends with it.
     fn state(&mut self, batch: &Arc<StateBatch>) -> anyhow::Result<()>;
+
+    /// The index of every region in the minute, after its state.
+    ///
+    /// # Errors
+    /// When the output cannot be written; the run ends with it.
+    fn congestion(&mut self, batch: &Arc<CongestionBatch>) -> anyhow::Result<()> {
+        let _unused = batch;
+        Ok(())
+    }
 
     /// A forecast was accepted.
     ///
@@ -75,6 +85,8 @@ pub struct OutputFiles {
     pub forecasts: Option<PathBuf>,
     /// Guidance as one JSON object a line.
     pub guidance: Option<PathBuf>,
+    /// The index of each region and minute as one JSON object a line.
+    pub index: Option<PathBuf>,
 }
 
 /// Hashes all outputs and writes the files asked for: the engine's own values, or what the release
@@ -90,6 +102,7 @@ pub struct FileOutputs {
     states: Option<Writer>,
     forecasts: Option<Writer>,
     guidance: Option<BufWriter<File>>,
+    index: Option<BufWriter<File>>,
     release: Option<Release>,
     /// The newest released minute, where there is a rule.
     released: Option<Released<StateBatch>>,
@@ -130,10 +143,14 @@ impl FileOutputs {
                 .map(|path| Writer::create(path, columns))
                 .transpose()
         };
-        let guidance = files
-            .guidance
-            .as_deref()
-            .map(|path| File::create(path).with_context(|| format!("writing {}", path.display())));
+        let lines = |path: &Option<PathBuf>| {
+            let create = |path: &Path| {
+                let file = File::create(path);
+                file.with_context(|| format!("writing {}", path.display()))
+            };
+            let file = path.as_deref().map(create).transpose();
+            file.map(|file| file.map(BufWriter::new))
+        };
         Ok(Self {
             digest: Digest::default(),
             counts: [0; 3],
@@ -144,7 +161,8 @@ impl FileOutputs {
             network,
             states: create(&files.states, &STATE_COLUMNS)?,
             forecasts: create(&files.forecasts, &FORECAST_COLUMNS)?,
-            guidance: guidance.transpose()?.map(BufWriter::new),
+            guidance: lines(&files.guidance)?,
+            index: lines(&files.index)?,
             release: None,
             released: None,
         })
@@ -237,6 +255,15 @@ impl FileOutputs {
     }
 }
 
+/// Appends one JSON object a region.
+fn write_index(file: &mut impl Write, batch: &CongestionBatch) -> anyhow::Result<()> {
+    for message in crate::publish::format::index_entries(batch) {
+        serde_json::to_writer(&mut *file, &message)?;
+        file.write_all(b"\n")?;
+    }
+    Ok(())
+}
+
 impl OutputSink for FileOutputs {
     fn state(&mut self, batch: &Arc<StateBatch>) -> anyhow::Result<()> {
         self.digest.state(batch);
@@ -245,6 +272,17 @@ impl OutputSink for FileOutputs {
         match self.released.clone() {
             Some(released) => self.write_states(&released),
             None => self.write_states(batch),
+        }
+    }
+
+    fn congestion(&mut self, batch: &Arc<CongestionBatch>) -> anyhow::Result<()> {
+        self.digest.congestion(batch);
+        let Some(file) = &mut self.index else {
+            return Ok(());
+        };
+        match &self.release {
+            Some(rule) => write_index(file, &rule.congestion(batch)),
+            None => write_index(file, batch),
         }
     }
 
@@ -280,7 +318,10 @@ impl OutputSink for FileOutputs {
         {
             writer.close()?;
         }
-        if let Some(mut file) = self.guidance.take() {
+        for mut file in [self.guidance.take(), self.index.take()]
+            .into_iter()
+            .flatten()
+        {
             file.flush()?;
         }
         Ok(())

@@ -12,6 +12,7 @@ use crate::guide::Guidance;
 use crate::matching::Presence;
 use crate::network::Network;
 use crate::publish::Released;
+use crate::state::congestion::{CongestionBatch, DayReport};
 use crate::state::{RoadsideView, StateBatch};
 use crate::units::Timestamp;
 
@@ -30,6 +31,10 @@ pub struct LiveView {
     pub presence: Option<Arc<Presence>>,
     /// What roadside units told until the end of the newest closed minute.
     pub roadside: Option<Arc<RoadsideView>>,
+    /// The index of every region in the newest closed minute.
+    pub congestion: Option<Released<CongestionBatch>>,
+    /// Reports of finished days, oldest first, and of the day under way.
+    pub days: Vec<Released<DayReport>>,
     /// Event time when this view was made.
     pub event_time: Timestamp,
     /// Event seconds that pass in one second of wall clock; 1 in production.
@@ -150,6 +155,7 @@ pub(super) struct Snapshot {
     pub(super) signals: LazyBody,
     pub(super) events: LazyBody,
     pub(super) parking: LazyBody,
+    pub(super) index: LazyBody,
 }
 
 impl Snapshot {
@@ -168,6 +174,7 @@ impl Snapshot {
             signals: LazyBody::default(),
             events: LazyBody::default(),
             parking: LazyBody::default(),
+            index: LazyBody::default(),
         }
     }
 

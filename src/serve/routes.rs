@@ -18,7 +18,10 @@ use super::live::{LiveReceiver, Snapshot};
 use super::vehicles::{self, VehiclesQuery};
 use super::{MetricsText, ServeOptions, encode};
 use crate::network::Network;
-use crate::publish::format::{events_message, junctions_message, parking_message, signals_message};
+use crate::publish::format::{
+    IndexMessage, date_of, day_message, events_message, index_entries, junctions_message,
+    parking_message, signals_message,
+};
 use crate::state::RoadsideView;
 use crate::units::SegmentId;
 
@@ -64,6 +67,9 @@ pub(super) fn router(options: ServeOptions, live: LiveReceiver, metrics: Metrics
         .route("/api/v1/signals", get(signals))
         .route("/api/v1/events", get(events))
         .route("/api/v1/parking", get(parking))
+        .route("/api/v1/index", get(index))
+        .route("/api/v1/index/{region}", get(region_index))
+        .route("/api/v1/report/day", get(day_report))
         .route("/api/v1/segments/{id}", get(segment))
         .route("/api/v1/vehicles", get(vehicles_near))
         .route("/api/v1/status", get(status))
@@ -289,6 +295,51 @@ async fn parking(State(app): Shared, headers: HeaderMap) -> Response {
     respond_roadside(app, headers, |snapshot| &snapshot.parking, encode).await
 }
 
+async fn index(State(app): Shared, headers: HeaderMap) -> Response {
+    let snapshot = app.live.newest();
+    let etag = snapshot.etag();
+    let make = |snapshot: &Snapshot, _: &Network| {
+        let entries: Vec<IndexMessage> =
+            index_entries(snapshot.view.congestion.as_deref()?).collect();
+        serde_json::to_vec(&entries).ok().map(Bytes::from)
+    };
+    let cell: fn(&Snapshot) -> &LazyBody = |snapshot| &snapshot.index;
+    respond(snapshot, headers, JSON, cell, make, etag).await
+}
+
+async fn region_index(State(app): Shared, Path(region): Path<String>) -> Response {
+    let snapshot = app.live.newest();
+    let congestion = snapshot.view.congestion.as_deref();
+    let entry =
+        congestion.and_then(|batch| index_entries(batch).find(|entry| entry.region == region));
+    match entry {
+        Some(entry) => ([(header::CACHE_CONTROL, "no-store")], axum::Json(entry)).into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+/// Which day; the one under way where none is named.
+#[derive(Debug, Deserialize)]
+struct DayQuery {
+    date: Option<String>,
+}
+
+async fn day_report(State(app): Shared, Query(query): Query<DayQuery>) -> Response {
+    let snapshot = app.live.newest();
+    let view = &snapshot.view;
+    let day = view.days.iter().rev().find(|day| match &query.date {
+        Some(date) => date_of(day.day) == *date,
+        None => true,
+    });
+    match (day, view.network.as_deref()) {
+        (Some(day), Some(network)) => {
+            let body = axum::Json(day_message(network, day));
+            ([(header::CACHE_CONTROL, "no-store")], body).into_response()
+        }
+        _ => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
 async fn segment(State(app): Shared, Path(id): Path<u32>) -> Response {
     let snapshot = app.live.newest();
     match snapshot.view.network.as_deref() {
@@ -341,6 +392,8 @@ struct StatusBody<'a> {
     state_end_ms: Option<i64>,
     forecast_issued_at_ms: Option<i64>,
     guidance_count: usize,
+    /// The index of the first region.
+    index: Option<StatusIndex<'a>>,
     /// Wall clock since the view was handed over.
     age_ms: u64,
     /// Event seconds a second of wall clock.
@@ -350,6 +403,15 @@ struct StatusBody<'a> {
     city: Option<&'a str>,
     city_en: Option<&'a str>,
     missing: Vec<&'static str>,
+}
+
+/// The index of one region, for the head of the map.
+#[derive(Serialize)]
+struct StatusIndex<'a> {
+    region: &'a str,
+    standard: &'a str,
+    tpi: Option<f32>,
+    tti: f32,
 }
 
 async fn status(State(app): Shared) -> Response {
@@ -380,6 +442,15 @@ async fn status(State(app): Shared) -> Response {
             .as_ref()
             .map(|forecast| forecast.issued_at.as_millis()),
         guidance_count: view.guidance.len(),
+        index: view.congestion.as_ref().and_then(|batch| {
+            let first = batch.regions.first()?;
+            Some(StatusIndex {
+                region: &first.region,
+                standard: &batch.standard,
+                tpi: first.tpi,
+                tti: first.tti,
+            })
+        }),
         age_ms: u64::try_from(snapshot.handed_over.elapsed().as_millis()).unwrap_or(u64::MAX),
         speedup: view.speedup,
         utc_offset_s: app.options.utc_offset_s,

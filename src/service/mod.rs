@@ -10,6 +10,7 @@ pub mod broker;
 mod clock;
 pub mod demo;
 mod engine_loop;
+mod reports;
 mod secret;
 mod sink;
 mod snapshots;
@@ -41,6 +42,7 @@ use crate::replay::pipeline::Parts;
 use crate::screening::{Pseudonyms, Secret};
 use crate::serve::{self, LiveView, ServeOptions};
 use crate::state::StateSettings;
+use crate::state::congestion::{CongestionSettings, RegionDraft, regions};
 use crate::units::{Position, SourceId, Timestamp};
 use crate::wire::DecoderTable;
 use crate::wire::its0117::DeliverySettings;
@@ -150,6 +152,7 @@ impl Service {
             clock: clock.clone(),
             speedup,
             metrics: metrics.clone(),
+            reports: reports::DayReports::new(&config.raw.state.report_dir)?,
             active: Default::default(),
             latest: Default::default(),
             trust: Arc::default(),
@@ -300,12 +303,14 @@ fn parts(config: &Config, network: Arc<Network>) -> anyhow::Result<Parts> {
         Some(std::fs::read(profiles_file).with_context(place)?)
     };
     let presence = presence_settings(config, &network)?;
+    let congestion = congestion_settings(config, &network)?;
     Ok(Parts {
         matcher: Arc::new(matcher(config, network, secret(&config.raw)?)?),
         decoder: decoder(config)?,
         front: config.front.clone(),
         analysis: AnalysisSettings {
             state,
+            congestion,
             guide: GuideSettings::default(),
             vetting: config.vetting,
             presence,
@@ -358,6 +363,29 @@ fn privacy(config: &Config) -> Privacy {
 pub fn release(config: &Config, network: &Network) -> anyhow::Result<Release> {
     let zones = Zones::new(network, &config.zones).context("privacy.zones")?;
     Ok(Release::new(privacy(config), zones))
+}
+
+/// The congestion standard and the regions of a configuration; segments in sensitive zones take no
+/// part in regions.
+///
+/// # Errors
+/// When a zone or a region does not fit the network.
+pub fn congestion_settings(
+    config: &Config,
+    network: &Network,
+) -> anyhow::Result<CongestionSettings> {
+    let zones = Zones::new(network, &config.zones).context("privacy.zones")?;
+    let city = [RegionDraft::city()];
+    let drafts = match config.regions.as_slice() {
+        [] => &city,
+        drafts => drafts,
+    };
+    let is_left_out = |id| zones.holds(id);
+    Ok(CongestionSettings {
+        standard: config.level_standard.clone(),
+        regions: regions(network, drafts, is_left_out).context("state.regions")?,
+        utc_offset_s: config.calendar.utc_offset_s,
+    })
 }
 
 /// How many road users are remembered and who is not told of, as a configuration asks for.

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::clock::ServiceClock;
+use super::reports::DayReports;
 use crate::engine::Analysis;
 use crate::forecast::{ForecastBatch, Speaker};
 use crate::guide::{Guidance, GuidanceKind};
@@ -17,6 +18,7 @@ use crate::publish::{Release, Released};
 use crate::replay::mqtt_outputs::MqttOutputs;
 use crate::replay::outputs::{MinuteTimes, OutputSink};
 use crate::serve::{LiveSender, LiveView};
+use crate::state::congestion::{Congestion, CongestionBatch, DayReport};
 use crate::state::{Doubt, Level, Provenance, RoadsideView, SourceTrust, StateBatch, Vetting};
 use crate::units::SegmentId;
 
@@ -36,6 +38,8 @@ pub(super) struct ServiceSink {
     pub(super) clock: ServiceClock,
     pub(super) speedup: f64,
     pub(super) metrics: Metrics,
+    /// Where reports of finished days are written.
+    pub(super) reports: DayReports,
     /// Guidance in force that may leave, by id.
     pub(super) active: BTreeMap<u64, Released<Guidance>>,
     pub(super) latest: Latest,
@@ -48,7 +52,10 @@ pub(super) struct ServiceSink {
 pub(super) struct Latest {
     /// The engine's own values, for metrics of the whole network.
     own: Option<Arc<StateBatch>>,
+    /// Reports of finished days, oldest first.
+    days: Vec<Released<DayReport>>,
     state: Option<Released<StateBatch>>,
+    congestion: Option<Released<CongestionBatch>>,
     forecast: Option<Released<ForecastBatch>>,
     published_s: f64,
 }
@@ -91,6 +98,18 @@ impl ServiceSink {
         }
         let passages = roadside.passage_count as f64;
         metrics.gauge("roadcast_passages_per_minute", &[], passages);
+    }
+
+    /// Reports of all days there are, that of the day under way made anew.
+    fn days(&mut self, congestion: &Congestion) -> Vec<Released<DayReport>> {
+        let newest = congestion.days().back().map(|day| day.day);
+        if self.latest.days.last().map(|day| day.day) != newest {
+            let finished = congestion.days().iter();
+            self.latest.days = finished.map(|day| self.release.day(day)).collect();
+        }
+        let today = congestion.today().map(Arc::new);
+        let today = today.map(|day| self.release.day(&day));
+        self.latest.days.iter().cloned().chain(today).collect()
     }
 
     fn measure(&self, analysis: &Analysis, took: MinuteTimes) {
@@ -155,6 +174,25 @@ fn measure_vetting(metrics: &Metrics, vetting: &Vetting) {
     }
 }
 
+fn measure_congestion(metrics: &Metrics, batch: &CongestionBatch) {
+    for index in &batch.regions {
+        let labels = [&*index.region];
+        if let Some(tpi) = index.tpi {
+            metrics.gauge("roadcast_region_performance_index", &labels, f64::from(tpi));
+        }
+        for (name, value) in [
+            ("roadcast_region_travel_time_ratio", index.tti),
+            ("roadcast_region_observed_ratio", index.observed_share),
+            (
+                "roadcast_region_congested_metres",
+                index.congested_km() * 1000.0,
+            ),
+        ] {
+            metrics.gauge(name, &labels, f64::from(value));
+        }
+    }
+}
+
 /// What is shared is whole after every call, so a poisoned lock is as good as any.
 pub(super) fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
@@ -203,12 +241,25 @@ impl OutputSink for ServiceSink {
     fn state(&mut self, batch: &Arc<StateBatch>) -> anyhow::Result<()> {
         let released = self.release.states(batch);
         self.latest = Latest {
+            days: std::mem::take(&mut self.latest.days),
             own: Some(batch.clone()),
             state: Some(released.clone()),
+            congestion: None,
             forecast: None,
             published_s: 0.0,
         };
         self.publish(|mqtt, _| mqtt.state(&released));
+        Ok(())
+    }
+
+    fn congestion(&mut self, batch: &Arc<CongestionBatch>) -> anyhow::Result<()> {
+        let released = self.release.congestion(batch);
+        self.publish(|mqtt, _| mqtt.congestion(&released));
+        if let Some(day) = &batch.ended_day {
+            self.reports.write(&self.network, &self.release.day(day));
+        }
+        measure_congestion(&self.metrics, batch);
+        self.latest.congestion = Some(released);
         Ok(())
     }
 
@@ -264,6 +315,7 @@ impl OutputSink for ServiceSink {
             told.into_iter()
                 .for_each(|message| mqtt.publisher().publish(message));
         });
+        let days = self.days(analysis.congestion());
         self.live.publish(LiveView {
             network: Some(self.network.clone()),
             forecast: self.latest.forecast.clone(),
@@ -271,6 +323,8 @@ impl OutputSink for ServiceSink {
             guidance: self.active.values().cloned().collect(),
             presence: Some(analysis.presence().clone()),
             roadside: Some(analysis.roadside().clone()),
+            congestion: self.latest.congestion.clone(),
+            days,
             event_time: self.clock.now().max(now),
             speedup: self.speedup,
         });

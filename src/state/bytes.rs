@@ -91,6 +91,7 @@ number!(put_u32, put_u32_all, take_u32, take_u32_all, u32);
 number!(put_u64, put_u64_all, take_u64, take_u64_all, u64);
 number!(put_i64, put_i64_all, take_i64, take_i64_all, i64);
 number!(put_f32, put_f32_all, take_f32, take_f32_all, f32);
+number!(put_f64, put_f64_all, take_f64, take_f64_all, f64);
 
 /// Reads what the `put` functions wrote.
 pub(super) struct Reader<'a> {

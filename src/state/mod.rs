@@ -8,10 +8,10 @@
 mod accumulate;
 mod accumulate_snapshot;
 mod bytes;
+pub mod congestion;
 mod detector;
 mod detector_places;
 mod filter;
-mod level;
 mod picture;
 mod prior;
 mod profile;
@@ -26,7 +26,6 @@ mod vetting;
 pub use accumulate::Accumulator;
 pub use bytes::SnapshotError;
 pub use detector::{DETECTOR_COUNT_MAX, DetectorError, DetectorKind, DetectorPlace, DetectorTable};
-pub use level::{LevelMeasure, LevelMemory, LevelStandard};
 pub use profile::{Calendar, DayType, Profiles, SLOT_MS};
 pub use roadside::{
     EVENTS_MAX, PARKING_LOTS_MAX, PHASES_MAX, PhaseLight, PhaseSignal, Roadside, RoadsideView,
@@ -132,13 +131,17 @@ pub struct SegmentState {
     pub sigma_mps: f32,
     /// Speed of unhindered traffic here, m/s.
     pub free_flow_mps: f32,
+    /// Whether `free_flow_mps` was learnt as the standard asks, over at least
+    /// [`congestion::DAYS_MIN`] days; else it is the fallback, a quantile of this run's minutes or
+    /// the limit.
+    pub is_free_flow_learnt: bool,
     /// Flow in veh/h over all lanes; `None` where no count or penetration rate is known.
     pub flow_vph: Option<f32>,
     /// Density in veh/km over all lanes; `None` where flow is unknown.
     pub density_vpkm: Option<f32>,
     /// Queue from the stop line in metres; `None` where nothing was seen of it.
     pub queue_length_m: Option<f32>,
-    /// Congestion level, with hysteresis.
+    /// Congestion level, with hysteresis; written by [`congestion::Congestion`].
     pub level: Level,
     /// Where `speed_mps` comes from.
     pub provenance: Provenance,

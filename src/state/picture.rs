@@ -1,4 +1,6 @@
-//! The picture of a closed minute: neighbours, sigma, level, queue, flow, provenance.
+//! The picture of a closed minute: neighbours, sigma, queue, flow, provenance.
+//!
+//! Which level of congestion that is, `congestion` says.
 //!
 //! It reads what the filters came to and changes nothing they rest on but the level that unseen
 //! segments start from.
@@ -114,11 +116,9 @@ impl TrafficState {
             self.slot_count[index] += 1;
         }
         let free_flow_mps = self.profiles.free_flow_at(index);
-        let standard = &self.settings.levels;
         let flow_vph = reading
             .and_then(|reading| reading.flow_vph(segment))
             .or_else(|| self.probe_flow_vph(index));
-        let level = self.levels[index].step(standard, segment.class(), speed_mps, free_flow_mps);
         SegmentState {
             speed_mps,
             sigma_mps,
@@ -126,7 +126,6 @@ impl TrafficState {
             flow_vph,
             density_vpkm: flow_vph.map(|flow_vph| flow_vph / (speed_mps * 3.6)),
             queue_length_m: queue_of(measured, reading),
-            level,
             provenance: match last {
                 NEVER => Provenance::Profile,
                 _ if is_measured => Provenance::Observed,

@@ -7,11 +7,10 @@ use super::bytes::{
     Reader, SnapshotError, put_f32, put_f32_all, put_head, put_i64, put_u8_all, put_u32_all,
     put_u64,
 };
-use super::level::LevelMemory;
 use crate::units::Timestamp;
 
 const MAGIC: &[u8; 8] = b"RCSTATE\0";
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 const WHAT: &str = "state snapshot";
 
 /// Stands for "no minute yet" in the bytes.
@@ -29,12 +28,6 @@ impl TrafficState {
         }
         self.prior.put(out);
         put_f32_all(out, bytemuck::cast_slice(&self.filters));
-        let levels: Vec<u8> = self
-            .levels
-            .iter()
-            .flat_map(|level| level.to_bytes())
-            .collect();
-        put_u8_all(out, &levels);
         put_u32_all(out, &self.measured_minute);
         put_f32_all(out, &self.point_mean);
         put_f32_all(out, &self.slot_sum_mps);
@@ -65,12 +58,6 @@ impl TrafficState {
         restored.prior.take(&mut reader)?;
         let filters: &mut [f32] = bytemuck::cast_slice_mut(&mut restored.filters);
         reader.take_finite_all(filters)?;
-        let mut levels = vec![0u8; restored.levels.len() * 3];
-        reader.take_u8_all(&mut levels)?;
-        for (level, raw) in restored.levels.iter_mut().zip(levels.chunks_exact(3)) {
-            *level = LevelMemory::from_bytes([raw[0], raw[1], raw[2]])
-                .ok_or_else(|| reader.damaged())?;
-        }
         reader.take_u32_all(&mut restored.measured_minute)?;
         reader.take_finite_all(&mut restored.point_mean)?;
         reader.take_finite_all(&mut restored.slot_sum_mps)?;

@@ -7,7 +7,6 @@ use super::detector::DetectorTable;
 use super::filter::{
     Estimate, Filter, FilterParams, Kept, Measurement, ProbeSums, SIGNALISED, UNSIGNALISED,
 };
-use super::level::{LevelMemory, LevelStandard};
 use super::prior::{LevelPrior, LevelSums};
 use super::profile::{Calendar, Profiles, SLOT_MS};
 use super::readings::{SegmentReading, gather};
@@ -30,8 +29,6 @@ const COUNTED_MIN: f32 = 200.0;
 /// What can be set about the state room.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct StateSettings {
-    /// The congestion standard of published levels.
-    pub levels: LevelStandard,
     /// How event time maps to local days.
     pub calendar: Calendar,
     /// Where the detectors stand.
@@ -54,7 +51,6 @@ pub struct TrafficState {
     pub(super) profiles: Profiles,
     pub(super) prior: LevelPrior,
     pub(super) filters: Vec<Filter>,
-    pub(super) levels: Vec<LevelMemory>,
     /// Last measured minute, minutes since the epoch; [`NEVER`] if none.
     pub(super) measured_minute: Vec<u32>,
     /// Mean of each segment's point detectors over the limit; 0 without.
@@ -93,7 +89,6 @@ impl TrafficState {
             profiles: Profiles::new(&network, settings.calendar.clone(), levels),
             prior,
             filters,
-            levels: vec![LevelMemory::default(); count],
             measured_minute: vec![NEVER; count],
             point_mean: vec![0.0; count],
             slot_sum_mps: vec![0.0; count],

@@ -177,6 +177,7 @@ fn the_engine_without_threads_gives_the_same_outputs() {
             while let Some(output) = engine.poll_output() {
                 match output {
                     Output::State(batch) => digest.state(&batch),
+                    Output::Congestion(batch) => digest.congestion(&batch),
                     Output::Forecast(batch) => digest.forecast(&batch),
                     Output::Publish(guidance) => digest.guidance(&guidance),
                     Output::RunForecast(request) => {

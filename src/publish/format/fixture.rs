@@ -90,9 +90,14 @@ pub(crate) fn state(network: &Network) -> StateBatch {
     }
 }
 
+/// The rule of the default settings.
+pub(crate) fn release() -> Release {
+    Release::new(Privacy::default(), Zones::default())
+}
+
 /// The minute after the rule of the default settings.
 pub(crate) fn released(batch: &StateBatch) -> Released<StateBatch> {
-    Release::new(Privacy::default(), Zones::default()).states(batch)
+    release().states(batch)
 }
 
 pub(crate) fn forecast(network: &Network) -> ForecastBatch {

@@ -4,6 +4,7 @@
 //! into quadkey tiles. It sends nothing. `docs/topics.md` and `docs/schemas/` describe the same
 //! for readers outside; a test holds the schemas against the types here.
 
+mod congestion;
 mod device;
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -18,6 +19,10 @@ mod state;
 mod status;
 mod tiles;
 
+pub use congestion::{
+    CongestedSegmentEntry, DayReportMessage, IndexMessage, MostJammedEntry, PeakEntry,
+    RegionDayEntry, date_of, day_message, index_entries, index_messages,
+};
 pub use device::{DeviceAlert, DeviceMessage, device_message};
 pub use forecast::{ForecastTileMessage, SegmentForecastEntry, forecast_messages};
 pub use guidance::{

@@ -3,13 +3,18 @@
 use schemars::Schema;
 
 use super::{
-    DeviceMessage, EventsMessage, ForecastTileMessage, GuidanceMessage, JunctionsMessage,
-    ParkingMessage, SignalsMessage, StateTileMessage, StatusMessage,
+    DayReportMessage, DeviceMessage, EventsMessage, ForecastTileMessage, GuidanceMessage,
+    IndexMessage, JunctionsMessage, ParkingMessage, SignalsMessage, StateTileMessage,
+    StatusMessage,
 };
 
 /// File name and schema of every message, as kept in `docs/schemas/`.
-pub fn schemas() -> [(&'static str, Schema); 9] {
+pub fn schemas() -> [(&'static str, Schema); 11] {
     [
+        (
+            "day-report.schema.json",
+            schemars::schema_for!(DayReportMessage),
+        ),
         ("device.schema.json", schemars::schema_for!(DeviceMessage)),
         ("events.schema.json", schemars::schema_for!(EventsMessage)),
         (
@@ -20,6 +25,7 @@ pub fn schemas() -> [(&'static str, Schema); 9] {
             "guidance.schema.json",
             schemars::schema_for!(GuidanceMessage),
         ),
+        ("index.schema.json", schemars::schema_for!(IndexMessage)),
         (
             "junctions.schema.json",
             schemars::schema_for!(JunctionsMessage),

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::json::JsonBuffer;
 use super::{TOPIC_ROOT, TileTable};
 use crate::publish::{OutMessage, Released};
+use crate::state::congestion::jam_factor;
 use crate::state::{Doubt, SegmentState, StateBatch};
 
 /// The state of every segment of one tile in one closed minute.
@@ -40,9 +41,15 @@ pub struct SegmentStateEntry {
     pub sigma_mps: f32,
     /// Speed of unhindered traffic here, m/s.
     pub free_flow_mps: f32,
-    /// Congestion level after GB/T 33171-2016, 1 (畅通) to 5 (严重拥堵).
+    /// Whether `free_flow_mps` was learnt over 30 days; absent while it is the fallback (a quantile
+    /// of the run's minutes, or the limit).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub free_flow_learnt: bool,
+    /// Congestion level after the standard of `state.level_standard`, 1 (畅通) to 5 (严重拥堵).
     #[schemars(range(min = 1, max = 5))]
     pub level: u8,
+    /// Jam factor, 0 (free) to 10, by the curve of docs/congestion.md over the speed ratio.
+    pub jam_factor: f32,
     /// `observed`: measured in this minute by at least `min_subjects` road users; `estimated`:
     /// from fewer, from earlier minutes or neighbours; `profile`: only history speaks.
     pub provenance: ProvenanceLabel,
@@ -99,7 +106,7 @@ pub enum DoubtLabel {
 }
 
 /// JSON bytes one segment takes at most in practice, to size buffers.
-const ENTRY_BYTES: usize = 220;
+const ENTRY_BYTES: usize = 240;
 
 /// Encodes a closed minute, one message a tile in quadkey order.
 ///
@@ -150,6 +157,11 @@ pub(crate) fn write_segment_state(json: &mut JsonBuffer, state: &SegmentState) {
     json.fixed2(state.free_flow_mps);
     json.raw(",\"level\":");
     json.int(i64::from(state.level as u8));
+    json.raw(",\"jam_factor\":");
+    json.fixed2(jam_factor(state.speed_mps, state.free_flow_mps));
+    if state.is_free_flow_learnt {
+        json.raw(",\"free_flow_learnt\":true");
+    }
     json.raw(",\"provenance\":\"");
     json.raw(state.provenance.label());
     json.raw("\"");

@@ -12,6 +12,7 @@ use crate::engine::{Analysis, Closed};
 use crate::forecast::{ForecastBatch, ForecastRequest, Forecaster, ProfileResidual};
 use crate::observation::DetectorReading;
 use crate::replay::outputs::{MinuteTimes, OutputSink};
+use crate::state::congestion::DayReport;
 use crate::state::{RoadsideView, VettingCounts};
 use crate::units::Interval;
 
@@ -52,6 +53,8 @@ pub(super) struct AnalysisWorker<S> {
 pub(super) struct AnalysisEnd<S> {
     pub(super) sink: S,
     pub(super) profiles: Vec<u8>,
+    /// Reports of the days of the run, the last one as far as it came.
+    pub(super) days: Vec<Arc<DayReport>>,
     pub(super) vetting: VettingCounts,
     pub(super) state_us: Latency,
     pub(super) forecast_us: Latency,
@@ -90,8 +93,12 @@ impl<S: OutputSink> AnalysisWorker<S> {
         self.sink.finish()?;
         let mut profiles = Vec::new();
         self.stage2.save_profiles(&mut profiles);
+        let congestion = self.stage2.congestion();
+        let finished = congestion.days().iter().cloned();
+        let days = finished.chain(congestion.today().map(Arc::new)).collect();
         Ok(AnalysisEnd {
             profiles,
+            days,
             vetting: *self.stage2.vetting().counts(),
             sink: self.sink,
             state_us: self.state_us,
@@ -138,6 +145,9 @@ impl<S: OutputSink> AnalysisWorker<S> {
         let (state, request) = self.stage2.close_minute(minute, closed, detectors);
         let state_s = started.elapsed().as_secs_f64();
         self.sink.state(&state)?;
+        if let Some(congestion) = self.stage2.congestion_batch() {
+            self.sink.congestion(congestion)?;
+        }
         let started = Instant::now();
         let forecast = self.forecasts.answer(&request)?;
         let forecast_s = started.elapsed().as_secs_f64();

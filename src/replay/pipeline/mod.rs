@@ -22,6 +22,7 @@ use crate::matching::Matcher;
 use crate::network::NetworkVersion;
 use crate::observation::{DetectorReading, RawMessage, RejectCounts};
 use crate::state::VettingCounts;
+use crate::state::congestion::DayReport;
 use crate::units::Timestamp;
 use crate::wire::DecoderTable;
 
@@ -79,6 +80,8 @@ pub struct RunFigures {
     pub vetting: VettingCounts,
     /// The profiles learnt, as [`crate::state::Profiles::save`] writes them.
     pub profiles: Vec<u8>,
+    /// Reports of the days of the run, the last one as far as it came.
+    pub days: Vec<Arc<DayReport>>,
 }
 
 /// What the shards of a running pipeline have done so far.
@@ -380,6 +383,7 @@ impl<S: OutputSink + 'static> Pipeline<S> {
         figures.forecast_us = end.forecast_us;
         figures.guide_us = end.guide_us;
         figures.profiles = end.profiles;
+        figures.days = end.days;
         figures.vetting = end.vetting;
         Ok((figures, end.sink))
     }

@@ -112,6 +112,13 @@ function showStatus() {
   if (!status) return;
   const city = nameOf({ name: status.city, name_en: status.city_en });
   setText("city", status.city || status.city_en ? city : `v${status.version}`);
+  const { index } = status;
+  byId("index").hidden = !index;
+  if (index) {
+    const figure = index.tpi === null ? `TTI ${index.tti.toFixed(2)}` : `TPI ${index.tpi.toFixed(1)}`;
+    byId("index").title = `${say("index")}, ${index.region}: ${index.standard}`;
+    setText("index", figure);
+  }
   const model = byId("model");
   model.hidden = !status.model;
   model.dataset.fallback = String(status.fallback);
