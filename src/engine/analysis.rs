@@ -10,7 +10,8 @@ use crate::network::Network;
 use crate::observation::DetectorReading;
 use crate::screening::ViewTally;
 use crate::state::{
-    RoadsideView, StateBatch, StateSettings, TrafficState, Vetting, VettingSettings,
+    IncidentChange, IncidentMinute, IncidentOrder, IncidentSettings, Incidents, RoadsideView,
+    StateBatch, StateSettings, TrafficState, Vetting, VettingSettings,
 };
 use crate::units::Interval;
 
@@ -23,6 +24,8 @@ pub struct AnalysisSettings {
     pub guide: GuideSettings,
     /// Which reports are believed.
     pub vetting: VettingSettings,
+    /// When something is an incident.
+    pub incidents: IncidentSettings,
     /// How long and how many road users are present.
     pub presence: PresenceSettings,
     /// Profiles learnt in an earlier run of the same network, as
@@ -39,6 +42,9 @@ pub struct Analysis {
     errors: ErrorTracker,
     guide: Guide,
     vetting: Vetting,
+    incidents: Incidents,
+    incident_changes: Vec<IncidentChange>,
+    orders: Vec<IncidentOrder>,
     presence: Arc<Presence>,
     presence_settings: PresenceSettings,
     roadside: Arc<RoadsideView>,
@@ -63,6 +69,9 @@ impl Analysis {
             errors: ErrorTracker::new(),
             guide: Guide::new(network.clone(), settings.guide),
             vetting: Vetting::new(settings.vetting, network.segment_count()),
+            incidents: Incidents::new(network.clone(), settings.incidents),
+            incident_changes: Vec::new(),
+            orders: Vec::new(),
             presence: Arc::new(Presence::empty()),
             presence_settings: settings.presence,
             roadside: Arc::default(),
@@ -86,6 +95,21 @@ impl Analysis {
         &self.roadside
     }
 
+    /// Takes what operators said until the end of the minute that is closed next.
+    pub fn take_orders(&mut self, orders: Vec<IncidentOrder>) {
+        self.orders.extend(orders);
+    }
+
+    /// Incidents that are open.
+    pub fn incidents(&self) -> &Incidents {
+        &self.incidents
+    }
+
+    /// What the minute closed last has changed about incidents.
+    pub fn incident_changes(&self) -> &[IncidentChange] {
+        &self.incident_changes
+    }
+
     /// Closes one minute and says what is to be forecast from it. What is not believed is taken out
     /// of the sums; where road users were last is taken out whole.
     pub fn close_minute(
@@ -107,6 +131,17 @@ impl Analysis {
             (segment.doubt, segment.view_count) = (verdict.doubt, verdict.views);
         }
         let batch = Arc::new(batch);
+        let orders = std::mem::take(&mut self.orders);
+        let seen = IncidentMinute {
+            batch: &batch,
+            stays: &closed.stays,
+            readings: detectors,
+            detectors: self.state.detectors(),
+            orders: &orders,
+        };
+        self.incident_changes.clear();
+        self.incidents
+            .close_minute(&seen, &mut self.incident_changes);
         self.history.push(&batch);
         self.errors.observe(&self.history);
         let request = self
@@ -162,6 +197,7 @@ impl Analysis {
         put_block(out, |out| self.errors.snapshot(out));
         put_block(out, |out| self.guide.snapshot(out));
         put_block(out, |out| self.vetting.snapshot(&self.network, out));
+        put_block(out, |out| self.incidents.snapshot(out));
     }
 
     /// Takes back what [`Analysis::snapshot`] wrote for the same network.
@@ -185,6 +221,10 @@ impl Analysis {
         self.vetting
             .restore(&self.network, block)
             .map_err(SnapshotError::of("vetting"))?;
+        let block = take_block(&mut bytes, "incidents")?;
+        self.incidents
+            .restore(block)
+            .map_err(SnapshotError::of("incidents"))?;
         Ok(())
     }
 }

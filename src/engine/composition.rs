@@ -11,7 +11,7 @@ use crate::forecast::{ForecastBatch, ForecastRequest};
 use crate::guide::Guidance;
 use crate::matching::{Matcher, Presence};
 use crate::observation::{DetectorReading, RawMessage, RejectCounts};
-use crate::state::{RoadsideView, StateBatch, Vetting};
+use crate::state::{IncidentChange, RoadsideView, StateBatch, Vetting};
 use crate::units::{Interval, Timestamp};
 use crate::wire::DecoderTable;
 
@@ -35,6 +35,8 @@ pub enum Input {
 pub enum Output {
     /// A minute has closed.
     State(Arc<StateBatch>),
+    /// Incidents have begun, changed or ended in the minute.
+    Incidents(Vec<IncidentChange>),
     /// Forecast from this and answer with [`Input::ForecastDone`].
     RunForecast(Arc<ForecastRequest>),
     /// A forecast was accepted.
@@ -124,8 +126,10 @@ impl Engine {
                 minute,
                 detectors,
                 roadside,
+                orders,
             } => {
                 self.analysis.take_roadside(roadside);
+                self.analysis.take_orders(orders);
                 self.close(minute, &detectors);
             }
         }
@@ -137,6 +141,10 @@ impl Engine {
         let closed = &mut self.closed;
         let (state, request) = self.analysis.close_minute(minute, closed, detectors);
         self.outputs.push_back(Output::State(state));
+        let changes = self.analysis.incident_changes();
+        if !changes.is_empty() {
+            self.outputs.push_back(Output::Incidents(changes.to_vec()));
+        }
         self.outputs.push_back(Output::RunForecast(request));
     }
 

@@ -6,9 +6,11 @@ use crate::forecast::ForecastBatch;
 use crate::guide::Guidance;
 use crate::network::Network;
 use crate::publish::Released;
-use crate::publish::format::{GuidanceTopics, TileTable, forecast_messages, state_messages};
+use crate::publish::format::{
+    GuidanceTopics, IncidentTopics, TileTable, forecast_messages, state_messages,
+};
 use crate::publish::mqtt::Publisher;
-use crate::state::StateBatch;
+use crate::state::{IncidentChange, StateBatch};
 use crate::units::{Datum, Timestamp};
 
 /// Encodes outputs and hands them to a publisher.
@@ -18,6 +20,7 @@ pub struct MqttOutputs {
     network: Arc<Network>,
     tiles: TileTable,
     topics: GuidanceTopics,
+    incidents: IncidentTopics,
 }
 
 impl MqttOutputs {
@@ -29,6 +32,7 @@ impl MqttOutputs {
             network,
             tiles,
             topics: GuidanceTopics::default(),
+            incidents: IncidentTopics::default(),
         }
     }
 
@@ -37,6 +41,7 @@ impl MqttOutputs {
     pub fn in_datum(self, datum: Datum) -> Self {
         Self {
             topics: GuidanceTopics::in_datum(datum),
+            incidents: IncidentTopics::in_datum(datum),
             ..self
         }
     }
@@ -65,6 +70,16 @@ impl MqttOutputs {
         let message = self.topics.message(&self.network, &self.tiles, guidance);
         if let Some(message) = message {
             self.publisher.publish(message);
+        }
+    }
+
+    /// Publishes, renews or clears incidents.
+    pub fn incidents(&mut self, changes: &[IncidentChange]) {
+        for change in changes {
+            let message = self.incidents.message(&self.network, &self.tiles, change);
+            if let Some(message) = message {
+                self.publisher.publish(message);
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -14,7 +14,7 @@ use crate::forecast::{ForecastBatch, STEP_COUNT};
 use crate::guide::Guidance;
 use crate::network::Network;
 use crate::publish::{Release, Released};
-use crate::state::StateBatch;
+use crate::state::{IncidentChange, StateBatch};
 use crate::units::SegmentId;
 
 /// How long the stages of one minute took, s.
@@ -41,6 +41,15 @@ pub trait OutputSink: Send {
     /// # Errors
     /// When the output cannot be written; the run ends with it.
     fn forecast(&mut self, batch: &Arc<ForecastBatch>) -> anyhow::Result<()>;
+
+    /// Incidents have begun, changed or ended in the minute whose state came last.
+    ///
+    /// # Errors
+    /// When the output cannot be written; the run ends with it.
+    fn incidents(&mut self, changes: &[IncidentChange]) -> anyhow::Result<()> {
+        let _unused = changes;
+        Ok(())
+    }
 
     /// Guidance is new, changed or withdrawn.
     ///
@@ -75,6 +84,8 @@ pub struct OutputFiles {
     pub forecasts: Option<PathBuf>,
     /// Guidance as one JSON object a line.
     pub guidance: Option<PathBuf>,
+    /// Changes of incidents as one JSON object a line.
+    pub incidents: Option<PathBuf>,
 }
 
 /// Hashes all outputs and writes the files asked for: the engine's own values, or what the release
@@ -90,6 +101,7 @@ pub struct FileOutputs {
     states: Option<Writer>,
     forecasts: Option<Writer>,
     guidance: Option<BufWriter<File>>,
+    incidents: Option<BufWriter<File>>,
     release: Option<Release>,
     /// The newest released minute, where there is a rule.
     released: Option<Released<StateBatch>>,
@@ -130,10 +142,13 @@ impl FileOutputs {
                 .map(|path| Writer::create(path, columns))
                 .transpose()
         };
-        let guidance = files
-            .guidance
-            .as_deref()
-            .map(|path| File::create(path).with_context(|| format!("writing {}", path.display())));
+        let lines = |path: &Option<PathBuf>| {
+            let create = |path: &Path| {
+                File::create(path).with_context(|| format!("writing {}", path.display()))
+            };
+            let file = path.as_deref().map(create).transpose()?;
+            anyhow::Ok(file.map(BufWriter::new))
+        };
         Ok(Self {
             digest: Digest::default(),
             counts: [0; 3],
@@ -144,7 +159,8 @@ impl FileOutputs {
             network,
             states: create(&files.states, &STATE_COLUMNS)?,
             forecasts: create(&files.forecasts, &FORECAST_COLUMNS)?,
-            guidance: guidance.transpose()?.map(BufWriter::new),
+            guidance: lines(&files.guidance)?,
+            incidents: lines(&files.incidents)?,
             release: None,
             released: None,
         })
@@ -260,6 +276,22 @@ impl OutputSink for FileOutputs {
         }
     }
 
+    fn incidents(&mut self, changes: &[IncidentChange]) -> anyhow::Result<()> {
+        for change in changes {
+            self.digest.incident(change);
+            let told = match &self.release {
+                Some(rule) => rule.incident(change),
+                None => Some(change.clone()),
+            };
+            if let (Some(file), Some(told)) = (&mut self.incidents, told) {
+                let entry = crate::publish::format::incident_entry(&self.network, &told);
+                serde_json::to_writer(&mut *file, &entry)?;
+                file.write_all(b"\n")?;
+            }
+        }
+        Ok(())
+    }
+
     fn guidance(&mut self, guidance: &Guidance) -> anyhow::Result<()> {
         self.digest.guidance(guidance);
         self.counts[2] += 1;
@@ -280,7 +312,10 @@ impl OutputSink for FileOutputs {
         {
             writer.close()?;
         }
-        if let Some(mut file) = self.guidance.take() {
+        for mut file in [self.guidance.take(), self.incidents.take()]
+            .into_iter()
+            .flatten()
+        {
             file.flush()?;
         }
         Ok(())

@@ -11,6 +11,7 @@ mod bytes;
 mod detector;
 mod detector_places;
 mod filter;
+mod incident;
 mod level;
 mod picture;
 mod prior;
@@ -26,6 +27,10 @@ mod vetting;
 pub use accumulate::Accumulator;
 pub use bytes::SnapshotError;
 pub use detector::{DETECTOR_COUNT_MAX, DetectorError, DetectorKind, DetectorPlace, DetectorTable};
+pub use incident::{
+    INCIDENTS_MAX, IncidentChange, IncidentEvidence, IncidentKind, IncidentMinute, IncidentOrder,
+    IncidentSettings, IncidentState, Incidents,
+};
 pub use level::{LevelMeasure, LevelMemory, LevelStandard};
 pub use profile::{Calendar, DayType, Profiles, SLOT_MS};
 pub use roadside::{

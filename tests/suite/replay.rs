@@ -177,6 +177,9 @@ fn the_engine_without_threads_gives_the_same_outputs() {
             while let Some(output) = engine.poll_output() {
                 match output {
                     Output::State(batch) => digest.state(&batch),
+                    Output::Incidents(changes) => {
+                        changes.iter().for_each(|change| digest.incident(change));
+                    }
                     Output::Forecast(batch) => digest.forecast(&batch),
                     Output::Publish(guidance) => digest.guidance(&guidance),
                     Output::RunForecast(request) => {

@@ -3,12 +3,12 @@
 use schemars::Schema;
 
 use super::{
-    DeviceMessage, EventsMessage, ForecastTileMessage, GuidanceMessage, JunctionsMessage,
-    ParkingMessage, SignalsMessage, StateTileMessage, StatusMessage,
+    DeviceMessage, EventsMessage, ForecastTileMessage, GuidanceMessage, IncidentMessage,
+    JunctionsMessage, ParkingMessage, SignalsMessage, StateTileMessage, StatusMessage,
 };
 
 /// File name and schema of every message, as kept in `docs/schemas/`.
-pub fn schemas() -> [(&'static str, Schema); 9] {
+pub fn schemas() -> [(&'static str, Schema); 10] {
     [
         ("device.schema.json", schemars::schema_for!(DeviceMessage)),
         ("events.schema.json", schemars::schema_for!(EventsMessage)),
@@ -19,6 +19,10 @@ pub fn schemas() -> [(&'static str, Schema); 9] {
         (
             "guidance.schema.json",
             schemars::schema_for!(GuidanceMessage),
+        ),
+        (
+            "incident.schema.json",
+            schemars::schema_for!(IncidentMessage),
         ),
         (
             "junctions.schema.json",

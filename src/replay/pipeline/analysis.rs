@@ -12,7 +12,7 @@ use crate::engine::{Analysis, Closed};
 use crate::forecast::{ForecastBatch, ForecastRequest, Forecaster, ProfileResidual};
 use crate::observation::DetectorReading;
 use crate::replay::outputs::{MinuteTimes, OutputSink};
-use crate::state::{RoadsideView, VettingCounts};
+use crate::state::{IncidentOrder, RoadsideView, VettingCounts};
 use crate::units::Interval;
 
 pub(super) enum ToAnalysis {
@@ -20,6 +20,7 @@ pub(super) enum ToAnalysis {
         minute: Interval,
         detectors: Vec<DetectorReading>,
         roadside: Arc<RoadsideView>,
+        orders: Vec<IncidentOrder>,
     },
     Closed {
         minute: Interval,
@@ -33,6 +34,7 @@ pub(super) enum ToAnalysis {
 pub(super) struct PendingMinute {
     detectors: Vec<DetectorReading>,
     roadside: Arc<RoadsideView>,
+    orders: Vec<IncidentOrder>,
     closed: Option<Closed>,
     missing: usize,
 }
@@ -66,6 +68,7 @@ impl<S: OutputSink> AnalysisWorker<S> {
                     minute,
                     detectors,
                     roadside,
+                    orders,
                 } => {
                     let missing = self.shard_count;
                     self.pending.insert(
@@ -73,6 +76,7 @@ impl<S: OutputSink> AnalysisWorker<S> {
                         PendingMinute {
                             detectors,
                             roadside,
+                            orders,
                             closed: None,
                             missing,
                         },
@@ -122,6 +126,7 @@ impl<S: OutputSink> AnalysisWorker<S> {
         let pending = self.pending.remove(&minute).unwrap_or_default();
         let mut closed = pending.closed.context("a minute that no shard closed")?;
         self.stage2.take_roadside(pending.roadside);
+        self.stage2.take_orders(pending.orders);
         self.close(minute, &mut closed, &pending.detectors)?;
         closed.clear();
         drop(self.return_closed.try_send(closed));
@@ -138,6 +143,10 @@ impl<S: OutputSink> AnalysisWorker<S> {
         let (state, request) = self.stage2.close_minute(minute, closed, detectors);
         let state_s = started.elapsed().as_secs_f64();
         self.sink.state(&state)?;
+        let changes = self.stage2.incident_changes();
+        if !changes.is_empty() {
+            self.sink.incidents(changes)?;
+        }
         let started = Instant::now();
         let forecast = self.forecasts.answer(&request)?;
         let forecast_s = started.elapsed().as_secs_f64();
