@@ -41,7 +41,7 @@ use crate::replay::mqtt_outputs::MqttOutputs;
 use crate::replay::pipeline::Parts;
 use crate::screening::{Pseudonyms, Secret};
 use crate::serve::{self, LiveView, OrderSender, ServeOptions};
-use crate::state::StateSettings;
+use crate::state::{IncidentSettings, StateSettings};
 use crate::units::{Position, SourceId, Timestamp};
 use crate::wire::its0117::DeliverySettings;
 use crate::wire::records::LightCodes;
@@ -329,6 +329,7 @@ fn parts(config: &Config, network: Arc<Network>) -> anyhow::Result<Parts> {
         decoder: decoder(config)?,
         front: config.front.clone(),
         analysis: AnalysisSettings {
+            incidents: IncidentSettings::default(),
             state,
             guide: GuideSettings::default(),
             vetting: config.vetting,

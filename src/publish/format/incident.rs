@@ -2,6 +2,7 @@
 //! change in files.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -10,7 +11,7 @@ use super::guidance::{PlaceEntry, place};
 use super::{TOPIC_ROOT, TileTable, guidance_id};
 use crate::network::Network;
 use crate::publish::OutMessage;
-use crate::state::{IncidentChange, IncidentEvidence};
+use crate::state::{IncidentChange, IncidentEvidence, IncidentKind};
 use crate::units::Datum;
 
 /// An incident as it is since its last change.
@@ -34,6 +35,8 @@ pub struct IncidentMessage {
     pub state: String,
     /// `stopped_vehicle`, `blockage` or `sudden_jam`.
     pub kind: String,
+    /// Codes of its kind in the tables of standards (`config/event-codes.toml`): `gbt29100`, `etsi`.
+    pub codes: BTreeMap<String, u32>,
     /// Number of the blocked segment within the network version.
     pub segment: u32,
     /// What the source of the network calls the road.
@@ -123,6 +126,19 @@ impl From<IncidentEvidence> for IncidentEvidenceEntry {
     }
 }
 
+/// Codes by kind of incident and standard.
+type Codes = BTreeMap<String, BTreeMap<String, u32>>;
+
+/// The table of codes, as it stands in the repository.
+static CODES: LazyLock<Codes> = LazyLock::new(|| {
+    let text = include_str!("../../../config/event-codes.toml");
+    toml::from_str(text).expect("the table is held against its form by a test")
+});
+
+fn codes_of(kind: IncidentKind) -> BTreeMap<String, u32> {
+    CODES.get(kind.label()).cloned().unwrap_or_default()
+}
+
 /// The message of a change.
 pub fn incident_entry(network: &Network, change: &IncidentChange) -> IncidentMessage {
     let place_entry = place(network, change.segment, change.offset_m);
@@ -134,6 +150,7 @@ pub fn incident_entry(network: &Network, change: &IncidentChange) -> IncidentMes
         since: change.since.as_secs_f64(),
         state: change.state.label().to_owned(),
         kind: change.kind.label().to_owned(),
+        codes: codes_of(change.kind),
         segment: change.segment.0,
         source_id: place_entry.source_id.clone(),
         offset_m: place_entry.offset_m,
@@ -194,5 +211,64 @@ impl IncidentTopics {
             qos: 1,
             retain: true,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::publish::format::fixture;
+    use crate::state::IncidentState;
+    use crate::units::{SegmentId, Timestamp};
+
+    fn change(state: IncidentState) -> IncidentChange {
+        IncidentChange {
+            id: 17,
+            revision: 1,
+            at: Timestamp::from_secs(600),
+            since: Timestamp::from_secs(480),
+            state,
+            kind: IncidentKind::Blockage,
+            segment: SegmentId(0),
+            offset_m: 20.0,
+            lanes_blocked: 1,
+            lanes: 2,
+            severity: 2,
+            confidence: 0.93,
+            tail: SegmentId(0),
+            tail_offset_m: 5.0,
+            queue_m: 15.0,
+            evidence: vec![IncidentEvidence::Passers { count: 3 }, IncidentEvidence::Operator],
+        }
+    }
+
+    #[test]
+    fn an_incident_is_retained_where_it_is_and_cleared_when_it_is_over() {
+        let network = fixture::network();
+        let tiles = TileTable::new(&network, 14);
+        let mut topics = IncidentTopics::default();
+        let over = topics.message(&network, &tiles, &change(IncidentState::Closed));
+        assert_eq!(over, None);
+        let mut told = |state| topics.message(&network, &tiles, &change(state));
+        let open = told(IncidentState::Confirmed).expect("it is published");
+        assert!(open.retain && open.qos == 1);
+        assert!(open.topic.starts_with("roadcast/v1/incident/"), "{}", open.topic);
+        assert!(open.topic.ends_with("/0000000000000011"), "{}", open.topic);
+        let message: IncidentMessage = serde_json::from_slice(&open.payload).expect("its own form");
+        assert_eq!((message.at, message.number), (600.0, 17));
+        assert_eq!(message.codes["gbt29100"], 707);
+        let end = told(IncidentState::Dismissed).expect("its end is published");
+        assert_eq!((end.topic, end.payload.len()), (open.topic, 0));
+    }
+
+    #[test]
+    fn every_kind_is_in_the_table_of_codes_and_nothing_else() {
+        let known: Vec<&str> = IncidentKind::ALL.iter().map(|kind| kind.label()).collect();
+        assert!(CODES.keys().all(|kind| known.contains(&kind.as_str())));
+        for kind in IncidentKind::ALL {
+            let codes = codes_of(kind);
+            assert!(!codes.is_empty(), "{}", kind.label());
+            assert!(codes.keys().all(|name| ["gbt29100", "etsi"].contains(&name.as_str())));
+        }
     }
 }
