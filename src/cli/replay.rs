@@ -29,7 +29,7 @@ use crate::replay::source::{Inputs, Item};
 use crate::screening::Secret;
 use crate::service::{congestion_settings, decoder, matcher, presence_settings, release};
 use crate::state::congestion::CongestionBatch;
-use crate::state::{Doubt, StateBatch, VettingCounts};
+use crate::state::{Doubt, IncidentChange, StateBatch, VettingCounts};
 use crate::units::Timestamp;
 
 /// Options of `roadcast replay`.
@@ -107,12 +107,6 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         return Err(UsageError("--shards must be 1..=256 and --batch at least 1".into()).into());
     }
     let config = load_config(args.config.as_deref())?;
-    if args.incidents.is_some() {
-        return Err(UsageError(
-            "--incidents: incident detection is not part of this version".into(),
-        )
-        .into());
-    }
     let network = Arc::new(open_network(&args.network)?.0);
     let mut analysis = AnalysisSettings::default();
     analysis.state.calendar = config.calendar.clone();
@@ -135,6 +129,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         forecasts: args.forecasts.clone(),
         guidance: args.guidance.clone(),
         index: args.index.clone(),
+        incidents: args.incidents.clone(),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -284,6 +279,16 @@ impl OutputSink for ReplaySink {
             mqtt.forecast(&released, self.state.as_deref());
         }
         self.files.forecast(batch)
+    }
+
+    fn incidents(&mut self, changes: &[IncidentChange]) -> anyhow::Result<()> {
+        if let Some(mqtt) = &mut self.mqtt {
+            let told = changes
+                .iter()
+                .filter_map(|change| self.release.incident(change));
+            mqtt.incidents(&told.collect::<Vec<_>>());
+        }
+        self.files.incidents(changes)
     }
 
     fn guidance(&mut self, guidance: &Guidance) -> anyhow::Result<()> {

@@ -11,7 +11,8 @@ use crate::observation::DetectorReading;
 use crate::screening::ViewTally;
 use crate::state::congestion::{Congestion, CongestionBatch, CongestionSettings};
 use crate::state::{
-    RoadsideView, StateBatch, StateSettings, TrafficState, Vetting, VettingSettings,
+    IncidentChange, IncidentMinute, IncidentOrder, IncidentSettings, Incidents, RoadsideView,
+    StateBatch, StateSettings, TrafficState, Vetting, VettingSettings,
 };
 use crate::units::Interval;
 
@@ -26,6 +27,8 @@ pub struct AnalysisSettings {
     pub guide: GuideSettings,
     /// Which reports are believed.
     pub vetting: VettingSettings,
+    /// When something is an incident.
+    pub incidents: IncidentSettings,
     /// How long and how many road users are present.
     pub presence: PresenceSettings,
     /// Profiles learnt in an earlier run of the same network, as
@@ -43,6 +46,9 @@ pub struct Analysis {
     errors: ErrorTracker,
     guide: Guide,
     vetting: Vetting,
+    incidents: Incidents,
+    incident_changes: Vec<IncidentChange>,
+    orders: Vec<IncidentOrder>,
     presence: Arc<Presence>,
     presence_settings: PresenceSettings,
     roadside: Arc<RoadsideView>,
@@ -68,6 +74,9 @@ impl Analysis {
             errors: ErrorTracker::new(),
             guide: Guide::new(network.clone(), settings.guide),
             vetting: Vetting::new(settings.vetting, network.segment_count()),
+            incidents: Incidents::new(network.clone(), settings.incidents),
+            incident_changes: Vec::new(),
+            orders: Vec::new(),
             presence: Arc::new(Presence::empty()),
             presence_settings: settings.presence,
             roadside: Arc::default(),
@@ -89,6 +98,21 @@ impl Analysis {
     /// What roadside units told until the last [`Analysis::take_roadside`].
     pub fn roadside(&self) -> &Arc<RoadsideView> {
         &self.roadside
+    }
+
+    /// Takes what operators said until the end of the minute that is closed next.
+    pub fn take_orders(&mut self, orders: Vec<IncidentOrder>) {
+        self.orders.extend(orders);
+    }
+
+    /// Incidents that are open.
+    pub fn incidents(&self) -> &Incidents {
+        &self.incidents
+    }
+
+    /// What the minute closed last has changed about incidents.
+    pub fn incident_changes(&self) -> &[IncidentChange] {
+        &self.incident_changes
     }
 
     /// Closes one minute and says what is to be forecast from it. What is not believed is taken out
@@ -113,6 +137,17 @@ impl Analysis {
         }
         self.congestion.close_minute(&mut batch);
         let batch = Arc::new(batch);
+        let orders = std::mem::take(&mut self.orders);
+        let seen = IncidentMinute {
+            batch: &batch,
+            stays: &closed.stays,
+            readings: detectors,
+            detectors: self.state.detectors(),
+            orders: &orders,
+        };
+        self.incident_changes.clear();
+        self.incidents
+            .close_minute(&seen, &mut self.incident_changes);
         self.history.push(&batch);
         self.errors.observe(&self.history);
         let request = self
@@ -179,6 +214,7 @@ impl Analysis {
         put_block(out, |out| self.guide.snapshot(out));
         put_block(out, |out| self.vetting.snapshot(&self.network, out));
         put_block(out, |out| self.congestion.snapshot(out));
+        put_block(out, |out| self.incidents.snapshot(out));
     }
 
     /// Takes back what [`Analysis::snapshot`] wrote for the same network.
@@ -206,6 +242,10 @@ impl Analysis {
         self.congestion
             .restore(block)
             .map_err(SnapshotError::of("congestion"))?;
+        let block = take_block(&mut bytes, "incidents")?;
+        self.incidents
+            .restore(block)
+            .map_err(SnapshotError::of("incidents"))?;
         Ok(())
     }
 }

@@ -12,7 +12,7 @@ use crate::guide::Guidance;
 use crate::matching::{Matcher, Presence};
 use crate::observation::{DetectorReading, RawMessage, RejectCounts};
 use crate::state::congestion::CongestionBatch;
-use crate::state::{RoadsideView, StateBatch, Vetting};
+use crate::state::{IncidentChange, RoadsideView, StateBatch, Vetting};
 use crate::units::{Interval, Timestamp};
 use crate::wire::DecoderTable;
 
@@ -38,6 +38,8 @@ pub enum Output {
     State(Arc<StateBatch>),
     /// The index of every region in the same minute.
     Congestion(Arc<CongestionBatch>),
+    /// Incidents have begun, changed or ended in the minute.
+    Incidents(Vec<IncidentChange>),
     /// Forecast from this and answer with [`Input::ForecastDone`].
     RunForecast(Arc<ForecastRequest>),
     /// A forecast was accepted.
@@ -127,8 +129,10 @@ impl Engine {
                 minute,
                 detectors,
                 roadside,
+                orders,
             } => {
                 self.analysis.take_roadside(roadside);
+                self.analysis.take_orders(orders);
                 self.close(minute, &detectors);
             }
         }
@@ -142,6 +146,10 @@ impl Engine {
         self.outputs.push_back(Output::State(state));
         let congestion = self.analysis.congestion_batch().cloned();
         self.outputs.extend(congestion.map(Output::Congestion));
+        let changes = self.analysis.incident_changes();
+        if !changes.is_empty() {
+            self.outputs.push_back(Output::Incidents(changes.to_vec()));
+        }
         self.outputs.push_back(Output::RunForecast(request));
     }
 

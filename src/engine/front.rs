@@ -13,14 +13,20 @@ use crate::observation::{
 use crate::screening::{
     Fleet, FleetSettings, Gate, GateSettings, MessageLead, PseudonymKeys, Pseudonyms, Views,
 };
-use crate::state::{MINUTE_MS, RoadsideView};
+use crate::state::{IncidentOrder, MINUTE_MS, RoadsideView};
 use crate::units::{Interval, SourceId, SubjectId, Timestamp, UnitId};
-use crate::wire::{DecoderTable, Sender, filter_matches, unit_id};
+use crate::wire::{
+    DecoderTable, Sender, filter_matches, incident_order, is_incident_order, unit_id,
+};
 
 /// The topic that says what time it is: everything observed before has been sent. The payload is
 /// the event time in milliseconds as decimal digits. It is recorded like any message, so that a
 /// replay closes the same minutes.
 pub const CLOCK_TOPIC: &str = "roadcast/v1/clock";
+
+/// Most orders of operators that wait for the end of a minute; further ones are refused as
+/// `table_full`.
+pub const ORDERS_MAX: usize = 1_000;
 
 /// The time in a message of [`CLOCK_TOPIC`].
 pub fn clock_time(payload: &[u8]) -> Option<Timestamp> {
@@ -80,6 +86,8 @@ pub enum Routed {
         detectors: Vec<DetectorReading>,
         /// What roadside units told until its end.
         roadside: Arc<RoadsideView>,
+        /// What operators said of incidents before its end, in order of arrival.
+        orders: Vec<IncidentOrder>,
     },
 }
 
@@ -93,6 +101,8 @@ pub struct Front {
     open_from: Option<Timestamp>,
     newest: Timestamp,
     detectors: Vec<DetectorReading>,
+    /// What operators said since the last minute was closed.
+    orders: Vec<IncidentOrder>,
     received: u64,
     rejected: RejectCounts,
     /// Detector readings, reports of devices and other readings accepted.
@@ -131,6 +141,7 @@ impl Front {
             open_from: None,
             newest: Timestamp::MIN,
             detectors: Vec::new(),
+            orders: Vec::new(),
             received: 0,
             rejected: RejectCounts::default(),
             detector_count: 0,
@@ -178,6 +189,10 @@ impl Front {
                 self.received += 1;
                 self.rejected.add(RejectReason::Malformed, 1);
             }
+            return;
+        }
+        if is_incident_order(&message.topic) {
+            self.accept_order(message);
             return;
         }
         let address = self.decoder.address(message);
@@ -232,6 +247,24 @@ impl Front {
             self.accept_detector(now, reading, out);
         }
         self.decoded = decoded;
+    }
+
+    /// What an operator says counts with the minute that is closed next.
+    fn accept_order(&mut self, message: &RawMessage) {
+        self.received += 1;
+        match incident_order(&message.topic, &message.payload) {
+            None => self.rejected.add(RejectReason::Malformed, 1),
+            Some(_) if self.orders.len() >= ORDERS_MAX => {
+                self.rejected.add(RejectReason::TableFull, 1);
+            }
+            Some((incident, is_confirmed)) => {
+                self.orders.push(IncidentOrder {
+                    incident,
+                    is_confirmed,
+                });
+                self.detector_count += 1;
+            }
+        }
     }
 
     /// Devices' reports go to the fleet, before anything of the message is judged by its clock.
@@ -423,6 +456,7 @@ impl Front {
                 minute,
                 detectors: due,
                 roadside,
+                orders: std::mem::take(&mut self.orders),
             });
         }
     }
@@ -498,6 +532,11 @@ impl Front {
         for reading in &self.detectors {
             put_reading(reading, out);
         }
+        out.extend_from_slice(&(self.orders.len() as u32).to_le_bytes());
+        for order in &self.orders {
+            out.extend_from_slice(&order.incident.to_le_bytes());
+            out.push(u8::from(order.is_confirmed));
+        }
         self.fleet.snapshot(out);
         self.gate.snapshot(out);
         self.views.snapshot(out);
@@ -530,6 +569,16 @@ impl Front {
             let reading = cursor.reading()?;
             self.detectors.push(reading);
         }
+        let waiting = u32::from_le_bytes(cursor.take()?);
+        self.orders.clear();
+        for _ in 0..waiting {
+            let incident = u64::from_le_bytes(cursor.take()?);
+            let [is_confirmed] = cursor.take::<1>()?;
+            self.orders.push(IncidentOrder {
+                incident,
+                is_confirmed: is_confirmed != 0,
+            });
+        }
         let restored = self.fleet.restore(&mut cursor.bytes);
         restored.ok_or_else(|| cursor.broken("the devices are broken".into()))?;
         let restored = self.gate.restore(&mut cursor.bytes);
@@ -541,7 +590,7 @@ impl Front {
     }
 }
 
-const SNAPSHOT_VERSION: u8 = 3;
+const SNAPSHOT_VERSION: u8 = 4;
 
 fn put_reading(reading: &DetectorReading, out: &mut Vec<u8>) {
     out.extend_from_slice(&reading.start.as_millis().to_le_bytes());

@@ -15,7 +15,7 @@ mod snapshot;
 
 pub use analysis::{Analysis, AnalysisSettings};
 pub use composition::{Engine, Input, Output};
-pub use front::{CLOCK_TOPIC, Front, FrontSettings, Routed, clock_time};
+pub use front::{CLOCK_TOPIC, Front, FrontSettings, ORDERS_MAX, Routed, clock_time};
 pub use shard::{Closed, Shard, ShardCounts};
 pub use snapshot::SnapshotError;
 use snapshot::{put_block, take_block};

@@ -389,6 +389,36 @@ pub const DEFINITIONS: &[Definition] = &[
         "Forecasts in which the baseline spoke because the model was late.",
     ),
     metric(
+        "roadcast_incidents_active",
+        Kind::Gauge,
+        &[(
+            "state",
+            LabelValues::Words(&["suspected", "confirmed", "clearing"]),
+        )],
+        "Incidents that are open.",
+    ),
+    metric(
+        "roadcast_incident_changes_total",
+        Kind::Counter,
+        &[(
+            "state",
+            LabelValues::Words(&["suspected", "confirmed", "clearing", "closed", "dismissed"]),
+        )],
+        "Changes in the lives of incidents, by the state they led to.",
+    ),
+    metric(
+        "roadcast_incident_places_refused_total",
+        Kind::Counter,
+        &[],
+        "Places that showed something in a minute and were not watched, because 2000 were.",
+    ),
+    metric(
+        "roadcast_incident_orders_unknown_total",
+        Kind::Counter,
+        &[],
+        "Verdicts of operators on incidents that were not open.",
+    ),
+    metric(
         "roadcast_guidance_active",
         Kind::Gauge,
         &[("kind", LabelValues::Words(&["jam", "diversion"]))],

@@ -14,7 +14,7 @@ use crate::forecast::{ForecastBatch, STEP_COUNT, SpeedQuantiles};
 use crate::guide::{Evidence, Guidance, GuidanceKind};
 use crate::matching::Zones;
 use crate::state::congestion::{CongestionBatch, DayReport, RegionIndex};
-use crate::state::{Level, Provenance, SegmentState, StateBatch};
+use crate::state::{IncidentChange, IncidentEvidence, Level, Provenance, SegmentState, StateBatch};
 use crate::units::SegmentId;
 
 /// Standard normal quantile of 0.9: a tenth lies above the mean and this many sigma.
@@ -155,6 +155,27 @@ impl Release {
                     || touches(&diversion.alternative)
             }
         }
+    }
+
+    /// An incident as it may leave: none in a zone; a queue that ends in a zone is not told where,
+    /// and numbers of too few road users are 0.
+    pub fn incident(&self, change: &IncidentChange) -> Option<IncidentChange> {
+        if self.zones.holds(change.segment) {
+            return None;
+        }
+        let mut told = change.clone();
+        if self.zones.holds(told.tail) {
+            (told.tail, told.tail_offset_m) = (told.segment, told.offset_m);
+        }
+        for evidence in &mut told.evidence {
+            if let IncidentEvidence::Stuck { count, .. }
+            | IncidentEvidence::Passers { count }
+            | IncidentEvidence::Crawling { count, .. } = evidence
+            {
+                *count = self.privacy.sample_count(*count).unwrap_or(0);
+            }
+        }
+        Some(told)
     }
 
     /// A piece of advice as it may leave: numbers of too few road users are 0, which formats leave

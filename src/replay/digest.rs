@@ -1,14 +1,15 @@
 //! The digest: one hash over all outputs in their defined order, to compare runs with.
 //!
-//! Order: minute by minute, first the states by segment, then the index by region, then the forecast by segment and step, then
-//! guidance as emitted. Numbers enter with their exact bits.
+//! Order: minute by minute, first the states by segment, then the index by region, then changes of
+//! incidents, then the forecast by segment and step, then guidance as emitted. Numbers enter with
+//! their exact bits.
 
 use sha2::{Digest as _, Sha256};
 
 use crate::forecast::ForecastBatch;
 use crate::guide::{Guidance, GuidanceKind};
-use crate::state::StateBatch;
 use crate::state::congestion::{CongestionBatch, RegionIndex};
+use crate::state::{IncidentChange, StateBatch};
 use crate::units::SegmentId;
 
 /// A running hash over outputs.
@@ -68,6 +69,32 @@ impl Digest {
                 self.buffer
                     .extend_from_slice(&number.to_bits().to_le_bytes());
             }
+        }
+        self.absorb();
+    }
+
+    /// Adds one change of an incident.
+    pub fn incident(&mut self, change: &IncidentChange) {
+        self.tag(b'I', change.at.as_millis());
+        self.buffer.extend_from_slice(&change.id.to_le_bytes());
+        self.buffer
+            .extend_from_slice(&change.revision.to_le_bytes());
+        let codes = [
+            change.state as u8,
+            change.kind as u8,
+            change.severity,
+            change.lanes_blocked,
+        ];
+        self.buffer.extend_from_slice(&codes);
+        self.segments(&[change.segment, change.tail]);
+        for number in [
+            change.offset_m,
+            change.confidence,
+            change.tail_offset_m,
+            change.queue_m,
+        ] {
+            self.buffer
+                .extend_from_slice(&number.to_bits().to_le_bytes());
         }
         self.absorb();
     }

@@ -7,11 +7,12 @@ use crate::guide::Guidance;
 use crate::network::Network;
 use crate::publish::Released;
 use crate::publish::format::{
-    GuidanceTopics, JunctionTopics, TileTable, forecast_messages, index_messages, state_messages,
+    GuidanceTopics, IncidentTopics, JunctionTopics, TileTable, forecast_messages, index_messages,
+    state_messages,
 };
 use crate::publish::mqtt::Publisher;
 use crate::state::congestion::CongestionBatch;
-use crate::state::{RoadsideView, StateBatch};
+use crate::state::{IncidentChange, RoadsideView, StateBatch};
 use crate::units::{Datum, Timestamp};
 
 /// Encodes outputs and hands them to a publisher.
@@ -22,6 +23,7 @@ pub struct MqttOutputs {
     tiles: TileTable,
     topics: GuidanceTopics,
     junctions: JunctionTopics,
+    incidents: IncidentTopics,
 }
 
 impl MqttOutputs {
@@ -34,6 +36,7 @@ impl MqttOutputs {
             tiles,
             topics: GuidanceTopics::default(),
             junctions: JunctionTopics::default(),
+            incidents: IncidentTopics::default(),
         }
     }
 
@@ -42,6 +45,7 @@ impl MqttOutputs {
     pub fn in_datum(self, datum: Datum) -> Self {
         Self {
             topics: GuidanceTopics::in_datum(datum),
+            incidents: IncidentTopics::in_datum(datum),
             ..self
         }
     }
@@ -84,6 +88,16 @@ impl MqttOutputs {
     pub fn junctions(&mut self, roadside: &RoadsideView) {
         for message in self.junctions.messages(roadside, &self.network) {
             self.publisher.publish(message);
+        }
+    }
+
+    /// Publishes, renews or clears incidents.
+    pub fn incidents(&mut self, changes: &[IncidentChange]) {
+        for change in changes {
+            let message = self.incidents.message(&self.network, &self.tiles, change);
+            if let Some(message) = message {
+                self.publisher.publish(message);
+            }
         }
     }
 

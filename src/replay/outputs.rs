@@ -14,8 +14,8 @@ use crate::forecast::{ForecastBatch, STEP_COUNT};
 use crate::guide::Guidance;
 use crate::network::Network;
 use crate::publish::{Release, Released};
-use crate::state::StateBatch;
 use crate::state::congestion::CongestionBatch;
+use crate::state::{IncidentChange, StateBatch};
 use crate::units::SegmentId;
 
 /// How long the stages of one minute took, s.
@@ -52,6 +52,15 @@ pub trait OutputSink: Send {
     /// When the output cannot be written; the run ends with it.
     fn forecast(&mut self, batch: &Arc<ForecastBatch>) -> anyhow::Result<()>;
 
+    /// Incidents have begun, changed or ended in the minute whose state came last.
+    ///
+    /// # Errors
+    /// When the output cannot be written; the run ends with it.
+    fn incidents(&mut self, changes: &[IncidentChange]) -> anyhow::Result<()> {
+        let _unused = changes;
+        Ok(())
+    }
+
     /// Guidance is new, changed or withdrawn.
     ///
     /// # Errors
@@ -87,6 +96,8 @@ pub struct OutputFiles {
     pub guidance: Option<PathBuf>,
     /// The index of each region and minute as one JSON object a line.
     pub index: Option<PathBuf>,
+    /// Changes of incidents as one JSON object a line.
+    pub incidents: Option<PathBuf>,
 }
 
 /// Hashes all outputs and writes the files asked for: the engine's own values, or what the release
@@ -103,6 +114,7 @@ pub struct FileOutputs {
     forecasts: Option<Writer>,
     guidance: Option<BufWriter<File>>,
     index: Option<BufWriter<File>>,
+    incidents: Option<BufWriter<File>>,
     release: Option<Release>,
     /// The newest released minute, where there is a rule.
     released: Option<Released<StateBatch>>,
@@ -163,6 +175,7 @@ impl FileOutputs {
             forecasts: create(&files.forecasts, &FORECAST_COLUMNS)?,
             guidance: lines(&files.guidance)?,
             index: lines(&files.index)?,
+            incidents: lines(&files.incidents)?,
             release: None,
             released: None,
         })
@@ -298,6 +311,22 @@ impl OutputSink for FileOutputs {
         }
     }
 
+    fn incidents(&mut self, changes: &[IncidentChange]) -> anyhow::Result<()> {
+        for change in changes {
+            self.digest.incident(change);
+            let told = match &self.release {
+                Some(rule) => rule.incident(change),
+                None => Some(change.clone()),
+            };
+            if let (Some(file), Some(told)) = (&mut self.incidents, told) {
+                let entry = crate::publish::format::incident_entry(&self.network, &told);
+                serde_json::to_writer(&mut *file, &entry)?;
+                file.write_all(b"\n")?;
+            }
+        }
+        Ok(())
+    }
+
     fn guidance(&mut self, guidance: &Guidance) -> anyhow::Result<()> {
         self.digest.guidance(guidance);
         self.counts[2] += 1;
@@ -318,10 +347,12 @@ impl OutputSink for FileOutputs {
         {
             writer.close()?;
         }
-        for mut file in [self.guidance.take(), self.index.take()]
-            .into_iter()
-            .flatten()
-        {
+        let files = [
+            self.guidance.take(),
+            self.index.take(),
+            self.incidents.take(),
+        ];
+        for mut file in files.into_iter().flatten() {
             file.flush()?;
         }
         Ok(())

@@ -13,7 +13,7 @@ use crate::matching::Presence;
 use crate::network::Network;
 use crate::publish::Released;
 use crate::state::congestion::{CongestionBatch, DayReport};
-use crate::state::{RoadsideView, StateBatch};
+use crate::state::{IncidentChange, RoadsideView, StateBatch};
 use crate::units::Timestamp;
 
 /// Everything the API and the map show, as of one closed minute.
@@ -27,6 +27,8 @@ pub struct LiveView {
     pub forecast: Option<Released<ForecastBatch>>,
     /// The advice in force, withdrawn and expired ones left out.
     pub guidance: Vec<Released<Guidance>>,
+    /// Incidents that are open and may be shown.
+    pub incidents: Vec<IncidentChange>,
     /// Who was where at the end of the newest closed minute.
     pub presence: Option<Arc<Presence>>,
     /// What roadside units told until the end of the newest closed minute.
@@ -151,6 +153,7 @@ pub(super) struct Snapshot {
     pub(super) forecast: LazyBody,
     pub(super) forecast_compact: LazyBody,
     pub(super) guidance: LazyBody,
+    pub(super) incidents: LazyBody,
     pub(super) junctions: LazyBody,
     pub(super) signals: LazyBody,
     pub(super) events: LazyBody,
@@ -170,6 +173,7 @@ impl Snapshot {
             forecast: LazyBody::default(),
             forecast_compact: LazyBody::default(),
             guidance: LazyBody::default(),
+            incidents: LazyBody::default(),
             junctions: LazyBody::default(),
             signals: LazyBody::default(),
             events: LazyBody::default(),

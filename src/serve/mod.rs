@@ -1,13 +1,15 @@
-//! HTTP: the read-only API, the live map page, `/metrics`, `/livez` and `/readyz`.
+//! HTTP: the API, the live map page, `/metrics`, `/livez` and `/readyz`.
 //!
 //! It owns how live data are encoded for HTTP, the embedded page and the limits of the server. It
-//! computes nothing about traffic, takes no commands and writes nothing. The engine's thread hands
+//! computes nothing about traffic and writes nothing; the one thing it takes is an operator's verdict
+//! on an incident, which it hands on. The engine's thread hands
 //! over one [`LiveView`] a minute through a [`LiveSender`]; every body is encoded at most once a
 //! view, however many ask.
 
 mod assets;
 mod body;
 mod encode;
+mod incidents;
 mod listener;
 mod live;
 mod routes;
@@ -31,6 +33,16 @@ use crate::units::Position;
 /// Returns the metrics page in the Prometheus text format.
 pub type MetricsText = Arc<dyn Fn() -> String + Send + Sync>;
 
+/// Hands on what an operator says of an incident: its id and whether it is one.
+#[derive(Clone)]
+pub struct OrderSender(pub Arc<dyn Fn(u64, bool) + Send + Sync>);
+
+impl std::fmt::Debug for OrderSender {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("OrderSender")
+    }
+}
+
 /// Where and how to serve.
 #[derive(Clone, Debug)]
 pub struct ServeOptions {
@@ -52,6 +64,8 @@ pub struct ServeOptions {
     pub city: Option<(String, String)>,
     /// Outlines of rivers and lakes for the map, WGS-84, first position repeated last or not.
     pub water: Vec<Vec<Position>>,
+    /// Where verdicts on incidents go; `None` refuses them.
+    pub orders: Option<OrderSender>,
 }
 
 impl Default for ServeOptions {
@@ -68,6 +82,7 @@ impl Default for ServeOptions {
             utc_offset_s: 8 * 3_600,
             city: None,
             water: Vec::new(),
+            orders: None,
         }
     }
 }

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +16,7 @@ use super::assets::{self, Asset};
 use super::body::{Body, LazyBody};
 use super::live::{LiveReceiver, Snapshot};
 use super::vehicles::{self, VehiclesQuery};
-use super::{MetricsText, ServeOptions, encode};
+use super::{MetricsText, ServeOptions, encode, incidents};
 use crate::network::Network;
 use crate::publish::format::{
     IndexMessage, date_of, day_message, events_message, index_entries, junctions_message,
@@ -27,6 +27,8 @@ use crate::units::SegmentId;
 
 const JSON: &str = "application/json";
 const GEOJSON: &str = "application/geo+json";
+/// Longest body of a verdict, bytes; a longer one is answered with 413.
+const ORDER_BODY_BYTES_MAX: usize = 1_024;
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Nothing but our own files may load, run or be connected to; `data:` images are the icons inside
@@ -63,6 +65,11 @@ pub(super) fn router(options: ServeOptions, live: LiveReceiver, metrics: Metrics
         .route("/api/v1/state", get(state))
         .route("/api/v1/forecast", get(forecast))
         .route("/api/v1/guidance", get(guidance))
+        .route("/api/v1/incidents", get(open_incidents))
+        .route(
+            "/api/v1/incidents/{id}/order",
+            post(order).layer(DefaultBodyLimit::max(ORDER_BODY_BYTES_MAX)),
+        )
         .route("/api/v1/junctions", get(junctions))
         .route("/api/v1/signals", get(signals))
         .route("/api/v1/events", get(events))
@@ -254,6 +261,25 @@ async fn guidance(State(app): Shared, headers: HeaderMap) -> Response {
         etag,
     )
     .await
+}
+
+async fn open_incidents(State(app): Shared, headers: HeaderMap) -> Response {
+    let snapshot = app.live.newest();
+    let etag = snapshot.etag();
+    let make =
+        |snapshot: &Snapshot, network: &Network| Some(incidents::collection(snapshot, network));
+    let cell: fn(&Snapshot) -> &LazyBody = |snapshot| &snapshot.incidents;
+    respond(snapshot, headers, GEOJSON, cell, make, etag).await
+}
+
+async fn order(
+    State(app): Shared,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let orders = app.options.orders.as_ref();
+    incidents::order(&app.live.newest(), orders, &id, &headers, &body)
 }
 
 /// Answers with what roadside units told, as `encode` writes it.

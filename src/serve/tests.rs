@@ -49,6 +49,7 @@ fn view(network: Arc<Network>) -> LiveView {
             .iter()
             .map(|advice| release.guidance(advice))
             .collect(),
+        incidents: Vec::new(),
         presence: None,
         roadside: None,
         event_time: Timestamp::from_secs(28_880),

@@ -31,6 +31,7 @@ use crate::ingest::{
 use crate::matching::{Areas, MatchSettings, Matcher, PresenceSettings, Zones};
 use crate::metrics::Metrics;
 use crate::network::Network;
+use crate::publish::OutMessage;
 use crate::publish::Release;
 use crate::publish::downlink::Downlink;
 use crate::publish::format::{Privacy, RunInfo, status_message};
@@ -40,13 +41,13 @@ use crate::publish::rsi::RsiWriter;
 use crate::replay::mqtt_outputs::MqttOutputs;
 use crate::replay::pipeline::Parts;
 use crate::screening::{Pseudonyms, Secret};
-use crate::serve::{self, LiveView, ServeOptions};
-use crate::state::StateSettings;
+use crate::serve::{self, LiveView, OrderSender, ServeOptions};
 use crate::state::congestion::{CongestionSettings, RegionDraft, regions};
+use crate::state::{IncidentSettings, StateSettings};
 use crate::units::{Position, SourceId, Timestamp};
-use crate::wire::DecoderTable;
 use crate::wire::its0117::DeliverySettings;
 use crate::wire::records::LightCodes;
+use crate::wire::{DecoderTable, INCIDENT_ORDERS, incident_order_topic};
 
 pub use clock::ServiceClock;
 pub use secret::{SecretError, secret};
@@ -139,6 +140,7 @@ impl Service {
         let downlink = Arc::new(Mutex::new(downlink));
         let ingest_stats = ingest.stats.clone();
         let zoom = config.raw.publish.tile_zoom;
+        let orders = publisher.as_ref().map(orders_to);
         let mqtt = publisher.map(|publisher| {
             MqttOutputs::new(publisher, network.clone(), zoom).in_datum(config.publish_datum)
         });
@@ -182,6 +184,7 @@ impl Service {
             utc_offset_s: config.calendar.utc_offset_s,
             privacy: privacy(&config),
             water,
+            orders,
             ..ServeOptions::default()
         };
         let (http_stop, stopped) = tokio::sync::oneshot::channel();
@@ -223,6 +226,23 @@ impl Service {
         self.http_task.await?;
         ended.map_err(|_panic| anyhow::anyhow!("the engine thread panicked"))?
     }
+}
+
+/// Verdicts on incidents go to the broker and come back with the other messages, so that they stand
+/// in the recording at their place. The publisher is not kept alive by it.
+fn orders_to(publisher: &Arc<Publisher>) -> OrderSender {
+    let publisher = Arc::downgrade(publisher);
+    OrderSender(Arc::new(move |incident, is_confirmed| {
+        let verdict = if is_confirmed { "confirm" } else { "dismiss" };
+        if let Some(publisher) = publisher.upgrade() {
+            publisher.publish(OutMessage {
+                topic: incident_order_topic(incident),
+                payload: format!(r#"{{"verdict":"{verdict}"}}"#).into_bytes().into(),
+                qos: 1,
+                retain: false,
+            });
+        }
+    }))
 }
 
 fn publisher(
@@ -274,6 +294,11 @@ fn ingest_settings(config: &Config, clock: &ServiceClock, downlink: &Downlink) -
         qos: qos.unwrap_or(Qos::AtLeastOnce),
         source: SourceId(settings.subscriptions.len() as u32),
     });
+    settings.subscriptions.push(Subscription {
+        filter: INCIDENT_ORDERS.to_owned(),
+        qos: qos.unwrap_or(Qos::AtLeastOnce),
+        source: SourceId(settings.subscriptions.len() as u32),
+    });
     for filter in downlink.filters() {
         settings.subscriptions.push(Subscription {
             filter,
@@ -309,6 +334,7 @@ fn parts(config: &Config, network: Arc<Network>) -> anyhow::Result<Parts> {
         decoder: decoder(config)?,
         front: config.front.clone(),
         analysis: AnalysisSettings {
+            incidents: IncidentSettings::default(),
             state,
             congestion,
             guide: GuideSettings::default(),

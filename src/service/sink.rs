@@ -19,7 +19,10 @@ use crate::replay::mqtt_outputs::MqttOutputs;
 use crate::replay::outputs::{MinuteTimes, OutputSink};
 use crate::serve::{LiveSender, LiveView};
 use crate::state::congestion::{Congestion, CongestionBatch, DayReport};
-use crate::state::{Doubt, Level, Provenance, RoadsideView, SourceTrust, StateBatch, Vetting};
+use crate::state::{
+    Doubt, IncidentChange, IncidentState, Incidents, Level, Provenance, RoadsideView, SourceTrust,
+    StateBatch, Vetting,
+};
 use crate::units::SegmentId;
 
 /// Horizons whose rolling error is a metric: label and step.
@@ -67,6 +70,13 @@ impl ServiceSink {
         let started = Instant::now();
         publish(mqtt, &self.latest);
         self.latest.published_s += started.elapsed().as_secs_f64();
+    }
+
+    /// Incidents that are open and may be shown.
+    fn open_incidents(&self, analysis: &Analysis) -> Vec<IncidentChange> {
+        let open = analysis.incidents().active();
+        open.filter_map(|incident| self.release.incident(incident))
+            .collect()
     }
 
     /// The publisher, for the clock's acknowledgement and for metrics.
@@ -128,6 +138,7 @@ impl ServiceSink {
         );
         measure_vetting(metrics, analysis.vetting());
         self.measure_roadside(analysis.roadside());
+        measure_incidents(metrics, analysis.incidents());
         let (jams, diversions) = analysis.guide().active_counts();
         metrics.gauge("roadcast_guidance_active", &["jam"], jams as f64);
         metrics.gauge(
@@ -147,6 +158,22 @@ impl ServiceSink {
             measure_state(metrics, &self.network, state);
         }
     }
+}
+
+fn measure_incidents(metrics: &Metrics, incidents: &Incidents) {
+    for state in [
+        IncidentState::Suspected,
+        IncidentState::Confirmed,
+        IncidentState::Clearing,
+    ] {
+        let is_so = |incident: &&IncidentChange| incident.state == state;
+        let count = incidents.active().filter(is_so).count();
+        let name = "roadcast_incidents_active";
+        metrics.gauge(name, &[state.label()], count as f64);
+    }
+    let (refused, unknown) = (incidents.refused(), incidents.orders_unknown());
+    metrics.counter_to("roadcast_incident_places_refused_total", &[], refused);
+    metrics.counter_to("roadcast_incident_orders_unknown_total", &[], unknown);
 }
 
 fn measure_vetting(metrics: &Metrics, vetting: &Vetting) {
@@ -273,6 +300,20 @@ impl OutputSink for ServiceSink {
         Ok(())
     }
 
+    fn incidents(&mut self, changes: &[IncidentChange]) -> anyhow::Result<()> {
+        for change in changes {
+            let labels = [change.state.label()];
+            self.metrics
+                .count("roadcast_incident_changes_total", &labels);
+        }
+        let told = changes
+            .iter()
+            .filter_map(|change| self.release.incident(change));
+        let told: Vec<IncidentChange> = told.collect();
+        self.publish(|mqtt, _| mqtt.incidents(&told));
+        Ok(())
+    }
+
     fn guidance(&mut self, guidance: &Guidance) -> anyhow::Result<()> {
         let kind = match &guidance.kind {
             GuidanceKind::Jam(_) => "jam",
@@ -321,6 +362,7 @@ impl OutputSink for ServiceSink {
             forecast: self.latest.forecast.clone(),
             state: Some(state),
             guidance: self.active.values().cloned().collect(),
+            incidents: self.open_incidents(analysis),
             presence: Some(analysis.presence().clone()),
             roadside: Some(analysis.roadside().clone()),
             congestion: self.latest.congestion.clone(),

@@ -3,7 +3,7 @@
 //! The time of a step is spread over its route in proportion to length; what is driven inside
 //! junctions is left out. It knows tracks only by their slot and keeps no identity.
 
-use super::stay::{Line, NO_SEGMENT, Stay};
+use super::stay::{Line, NO_SEGMENT, Stay, decimetres};
 use super::sums::BinSums;
 use super::{MINUTE_MS, STANDING_MPS};
 use crate::matching::{Advance, RoutePiece};
@@ -31,6 +31,8 @@ pub(super) struct Track {
     pub(super) stay: Stay,
     /// Time on the segment since it was entered, ms.
     pub(super) stay_ms: u32,
+    /// Time without moving until now, ms.
+    pub(super) stand_ms: u32,
     /// Last reported speed, mm/s; [`NO_SPEED`] if none.
     pub(super) speed_mmps: u32,
     /// Whether the track saw the segment's start.
@@ -45,6 +47,7 @@ impl Track {
     const NEW: Self = Self {
         stay: Stay::NOWHERE,
         stay_ms: 0,
+        stand_ms: 0,
         speed_mmps: NO_SPEED,
         entered: false,
         driven_mm: 0,
@@ -97,6 +100,7 @@ impl Share {
             until_ms,
             from_m: at_m(from_ms),
             until_m: at_m(until_ms),
+            is_standing: self.standing_mm.is_some(),
         }
     }
 }
@@ -262,6 +266,13 @@ impl Accumulator {
             if let Some(standing_mm) = share.standing_mm {
                 track.stay.standing_ms = track.stay.standing_ms.saturating_add(span_ms);
                 track.stay.queue_mm = track.stay.queue_mm.max(standing_mm);
+                track.stand_ms = track.stand_ms.saturating_add(span_ms);
+                if track.stand_ms > track.stay.stand_ms {
+                    track.stay.stand_ms = track.stand_ms;
+                    track.stay.stand_dm = decimetres(share.to_m);
+                }
+            } else {
+                track.stand_ms = 0;
             }
             left_mm -= part_mm;
             start_ms = end_ms;

@@ -6,7 +6,7 @@ use super::stay::{NO_SEGMENT, STAY_BYTES, Stay};
 use crate::network::Network;
 
 const MAGIC: &[u8; 8] = b"RCACCUM\0";
-const VERSION: u16 = 2;
+const VERSION: u16 = 3;
 const WHAT: &str = "accumulator snapshot";
 
 impl Accumulator {
@@ -19,6 +19,7 @@ impl Accumulator {
         for track in &self.tracks {
             track.stay.put(out);
             put_u32(out, track.stay_ms);
+            put_u32(out, track.stand_ms);
             put_u32(out, track.speed_mmps);
             put_u8(out, u8::from(track.entered));
             put_u32(out, track.driven_mm);
@@ -40,11 +41,12 @@ impl Accumulator {
         let segment_count = network.segment_count() as u32;
         restored.closed_until_ms = reader.take_i64()?;
         restored.late_part_count = reader.take_u64()?;
-        for _ in 0..reader.take_count(STAY_BYTES + 14)? {
+        for _ in 0..reader.take_count(STAY_BYTES + 18)? {
             let stay = Stay::take(&mut reader, segment_count)?;
             restored.tracks.push(Track {
                 stay,
                 stay_ms: reader.take_u32()?,
+                stand_ms: reader.take_u32()?,
                 speed_mmps: reader.take_u32()?,
                 entered: reader.take_u8()? != 0,
                 driven_mm: reader.take_u32()?,

@@ -12,6 +12,7 @@ pub mod congestion;
 mod detector;
 mod detector_places;
 mod filter;
+mod incident;
 mod picture;
 mod prior;
 mod profile;
@@ -26,6 +27,10 @@ mod vetting;
 pub use accumulate::Accumulator;
 pub use bytes::SnapshotError;
 pub use detector::{DETECTOR_COUNT_MAX, DetectorError, DetectorKind, DetectorPlace, DetectorTable};
+pub use incident::{
+    INCIDENTS_MAX, IncidentChange, IncidentEvidence, IncidentKind, IncidentMinute, IncidentOrder,
+    IncidentSettings, IncidentState, Incidents,
+};
 pub use profile::{Calendar, DayType, Profiles, SLOT_MS};
 pub use roadside::{
     EVENTS_MAX, PARKING_LOTS_MAX, PHASES_MAX, PhaseLight, PhaseSignal, Roadside, RoadsideView,

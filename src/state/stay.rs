@@ -27,6 +27,8 @@ pub(super) struct Line {
     pub(super) until_ms: i64,
     pub(super) from_m: f32,
     pub(super) until_m: f32,
+    /// Whether the road user stands there.
+    pub(super) is_standing: bool,
 }
 
 /// Where a road user was on its segment during one minute; times in ms of the minute, places in
@@ -38,6 +40,8 @@ pub(super) struct Trace {
     last_ms: u16,
     last_dm: u16,
     samples_dm: [u16; SAMPLES],
+    /// Bit k: it stood at sample k, by the speed it reported.
+    standing: u16,
 }
 
 impl Trace {
@@ -47,6 +51,7 @@ impl Trace {
         last_ms: 0,
         last_dm: 0,
         samples_dm: [ABSENT; SAMPLES],
+        standing: 0,
     };
 
     /// Adds a piece that lies within the minute beginning at `minute_ms`.
@@ -61,7 +66,22 @@ impl Trace {
             let share = (index * SAMPLE_MS - from_ms) as f32 / (until_ms - from_ms).max(1) as f32;
             let place_m = line.from_m + share * (line.until_m - line.from_m);
             self.samples_dm[index as usize] = decimetres(place_m);
+            let bit = 1 << index;
+            self.standing = if line.is_standing {
+                self.standing | bit
+            } else {
+                self.standing & !bit
+            };
         }
+    }
+
+    /// Where it was at each multiple of [`SAMPLE_MS`] of the minute, decimetres, and whether it
+    /// stood; `None` where it was not on the segment.
+    pub(super) fn samples(&self) -> impl Iterator<Item = Option<(u16, bool)>> + '_ {
+        let places = self.samples_dm.iter().enumerate();
+        places.map(|(index, place_dm)| {
+            (*place_dm != ABSENT).then_some((*place_dm, self.standing >> index & 1 != 0))
+        })
     }
 
     /// From when to when it was there, ms of the minute; `None` if it never was.
@@ -123,7 +143,7 @@ impl Apart {
     }
 }
 
-fn decimetres(place_m: f32) -> u16 {
+pub(super) fn decimetres(place_m: f32) -> u16 {
     (place_m.max(0.0) * 10.0).round().min(f32::from(ABSENT - 1)) as u16
 }
 
@@ -141,6 +161,11 @@ pub struct Stay {
     pub(super) queue_mm: u32,
     /// Time of the pass this stay completes, ms; 0 for none.
     pub(super) pass_ms: u32,
+    /// Longest time without moving until some moment of the minute, ms; what stands since earlier
+    /// minutes counts from when it stopped.
+    pub(super) stand_ms: u32,
+    /// Where that was, decimetres from the segment's start.
+    pub(super) stand_dm: u16,
     /// Whether the road user reports itself.
     pub(super) is_own: bool,
     /// Whether its track has driven far enough, over a junction, to be believed.
@@ -160,6 +185,8 @@ impl Stay {
         standing_ms: 0,
         queue_mm: 0,
         pass_ms: 0,
+        stand_ms: 0,
+        stand_dm: 0,
         is_own: true,
         is_proven: false,
         has_left: false,
@@ -168,6 +195,24 @@ impl Stay {
     /// The segment.
     pub fn segment(&self) -> SegmentId {
         SegmentId(self.segment)
+    }
+
+    /// Where it was every five seconds of the minute, decimetres from the segment's start, and
+    /// whether it stood there; `None` where it was not on the segment.
+    pub fn samples(&self) -> impl Iterator<Item = Option<(u16, bool)>> + '_ {
+        self.trace.samples()
+    }
+
+    /// Its longest stand, s, with what it stood in earlier minutes, and where, metres from the
+    /// segment's start.
+    pub fn stand(&self) -> (f32, f32) {
+        (self.stand_ms as f32 / 1e3, f32::from(self.stand_dm) / 10.0)
+    }
+
+    /// Whether it left the segment or drove again after it last stood.
+    pub(super) fn has_moved_on(&self) -> bool {
+        let last = self.samples().flatten().last();
+        self.has_left || last.is_some_and(|(_, is_standing)| !is_standing)
     }
 
     /// In which view it was seen.
@@ -226,6 +271,7 @@ impl Stay {
             self.standing_ms,
             self.queue_mm,
             self.pass_ms,
+            self.stand_ms,
         ] {
             put_u32(out, value);
         }
@@ -234,6 +280,8 @@ impl Stay {
         for value in ends.iter().chain(&trace.samples_dm) {
             put_u16(out, *value);
         }
+        put_u16(out, trace.standing);
+        put_u16(out, self.stand_dm);
         put_u16(out, self.view.0);
         put_u8(
             out,
@@ -251,6 +299,7 @@ impl Stay {
             standing_ms: reader.take_u32()?,
             queue_mm: reader.take_u32()?,
             pass_ms: reader.take_u32()?,
+            stand_ms: reader.take_u32()?,
             ..Self::NOWHERE
         };
         let trace = &mut stay.trace;
@@ -263,6 +312,8 @@ impl Stay {
         for value in ends.into_iter().chain(&mut trace.samples_dm) {
             *value = reader.take_u16()?;
         }
+        trace.standing = reader.take_u16()?;
+        stay.stand_dm = reader.take_u16()?;
         stay.view = ViewId(reader.take_u16()?);
         let flags = reader.take_u8()?;
         (stay.is_own, stay.is_proven) = (flags & 1 != 0, flags & 2 != 0);
@@ -282,7 +333,7 @@ fn trace_is_sound(trace: &Trace) -> bool {
 }
 
 /// Bytes of one stay in a snapshot.
-pub(super) const STAY_BYTES: usize = 8 + 24 + 8 + 2 * SAMPLES + 3;
+pub(super) const STAY_BYTES: usize = 8 + 28 + 8 + 2 * SAMPLES + 7;
 
 #[cfg(test)]
 mod tests {
@@ -294,6 +345,7 @@ mod tests {
             until_ms,
             from_m,
             until_m,
+            is_standing: false,
         }
     }
 

@@ -21,6 +21,7 @@ mod context;
 mod csae_json;
 mod gather;
 mod iso_time;
+mod order;
 mod record;
 mod subject;
 mod table;
@@ -29,6 +30,7 @@ mod tree;
 
 pub use asn1::{Dialect, UnknownDialect};
 pub use context::Context;
+pub use order::{INCIDENT_ORDERS, incident_order, incident_order_topic, is_incident_order};
 pub use record::{ProbeRecord, SPEED_MPS_MAX, VehicleName};
 pub use subject::{SubjectHasher, observer_id, subject_id, unit_id};
 pub use table::{

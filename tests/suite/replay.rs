@@ -178,6 +178,9 @@ fn the_engine_without_threads_gives_the_same_outputs() {
                 match output {
                     Output::State(batch) => digest.state(&batch),
                     Output::Congestion(batch) => digest.congestion(&batch),
+                    Output::Incidents(changes) => {
+                        changes.iter().for_each(|change| digest.incident(change));
+                    }
                     Output::Forecast(batch) => digest.forecast(&batch),
                     Output::Publish(guidance) => digest.guidance(&guidance),
                     Output::RunForecast(request) => {

@@ -405,7 +405,7 @@ fn evidence_entry(evidence: &Evidence) -> EvidenceEntry {
 }
 
 impl PlaceEntry {
-    fn move_to(&mut self, datum: Datum) {
+    pub(super) fn move_to(&mut self, datum: Datum) {
         let there = datum.from_wgs84(Position::new(self.lon_deg, self.lat_deg));
         (self.lon_deg, self.lat_deg) = (micro(there.lon_deg), micro(there.lat_deg));
     }
@@ -416,7 +416,7 @@ fn micro(degrees: f64) -> f64 {
     (degrees * 1e6).round() / 1e6
 }
 
-fn place(network: &Network, segment: SegmentId, offset_m: f32) -> PlaceEntry {
+pub(super) fn place(network: &Network, segment: SegmentId, offset_m: f32) -> PlaceEntry {
     let position = network.position_at(segment, offset_m);
     PlaceEntry {
         segment: segment.0,

@@ -1,6 +1,6 @@
 //! The documented JSON of roadcast's outputs, shared by MQTT and HTTP.
 //!
-//! It owns topics, fields and units of state, forecast, guidance and status, and cuts a network
+//! It owns topics, fields and units of state, forecast, guidance, incidents and status, and cuts a network
 //! into quadkey tiles. It sends nothing. `docs/topics.md` and `docs/schemas/` describe the same
 //! for readers outside; a test holds the schemas against the types here.
 
@@ -10,6 +10,7 @@ mod device;
 pub(crate) mod fixture;
 mod forecast;
 mod guidance;
+mod incident;
 mod json;
 mod junctions;
 mod privacy;
@@ -28,6 +29,7 @@ pub use forecast::{ForecastTileMessage, SegmentForecastEntry, forecast_messages}
 pub use guidance::{
     DiversionEntry, EvidenceEntry, GuidanceMessage, GuidanceTopics, JamEntry, KindLabel, PlaceEntry,
 };
+pub use incident::{IncidentEvidenceEntry, IncidentMessage, IncidentTopics, incident_entry};
 pub use junctions::JunctionTopics;
 pub use privacy::Privacy;
 pub use roadside::{

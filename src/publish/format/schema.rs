@@ -4,12 +4,12 @@ use schemars::Schema;
 
 use super::{
     DayReportMessage, DeviceMessage, EventsMessage, ForecastTileMessage, GuidanceMessage,
-    IndexMessage, JunctionsMessage, ParkingMessage, SignalsMessage, StateTileMessage,
-    StatusMessage,
+    IncidentMessage, IndexMessage, JunctionsMessage, ParkingMessage, SignalsMessage,
+    StateTileMessage, StatusMessage,
 };
 
 /// File name and schema of every message, as kept in `docs/schemas/`.
-pub fn schemas() -> [(&'static str, Schema); 11] {
+pub fn schemas() -> [(&'static str, Schema); 12] {
     [
         (
             "day-report.schema.json",
@@ -26,6 +26,10 @@ pub fn schemas() -> [(&'static str, Schema); 11] {
             schemars::schema_for!(GuidanceMessage),
         ),
         ("index.schema.json", schemars::schema_for!(IndexMessage)),
+        (
+            "incident.schema.json",
+            schemars::schema_for!(IncidentMessage),
+        ),
         (
             "junctions.schema.json",
             schemars::schema_for!(JunctionsMessage),

@@ -13,7 +13,7 @@ use crate::forecast::{ForecastBatch, ForecastRequest, Forecaster, ProfileResidua
 use crate::observation::DetectorReading;
 use crate::replay::outputs::{MinuteTimes, OutputSink};
 use crate::state::congestion::DayReport;
-use crate::state::{RoadsideView, VettingCounts};
+use crate::state::{IncidentOrder, RoadsideView, VettingCounts};
 use crate::units::Interval;
 
 pub(super) enum ToAnalysis {
@@ -21,6 +21,7 @@ pub(super) enum ToAnalysis {
         minute: Interval,
         detectors: Vec<DetectorReading>,
         roadside: Arc<RoadsideView>,
+        orders: Vec<IncidentOrder>,
     },
     Closed {
         minute: Interval,
@@ -34,6 +35,7 @@ pub(super) enum ToAnalysis {
 pub(super) struct PendingMinute {
     detectors: Vec<DetectorReading>,
     roadside: Arc<RoadsideView>,
+    orders: Vec<IncidentOrder>,
     closed: Option<Closed>,
     missing: usize,
 }
@@ -69,6 +71,7 @@ impl<S: OutputSink> AnalysisWorker<S> {
                     minute,
                     detectors,
                     roadside,
+                    orders,
                 } => {
                     let missing = self.shard_count;
                     self.pending.insert(
@@ -76,6 +79,7 @@ impl<S: OutputSink> AnalysisWorker<S> {
                         PendingMinute {
                             detectors,
                             roadside,
+                            orders,
                             closed: None,
                             missing,
                         },
@@ -129,6 +133,7 @@ impl<S: OutputSink> AnalysisWorker<S> {
         let pending = self.pending.remove(&minute).unwrap_or_default();
         let mut closed = pending.closed.context("a minute that no shard closed")?;
         self.stage2.take_roadside(pending.roadside);
+        self.stage2.take_orders(pending.orders);
         self.close(minute, &mut closed, &pending.detectors)?;
         closed.clear();
         drop(self.return_closed.try_send(closed));
@@ -147,6 +152,10 @@ impl<S: OutputSink> AnalysisWorker<S> {
         self.sink.state(&state)?;
         if let Some(congestion) = self.stage2.congestion_batch() {
             self.sink.congestion(congestion)?;
+        }
+        let changes = self.stage2.incident_changes();
+        if !changes.is_empty() {
+            self.sink.incidents(changes)?;
         }
         let started = Instant::now();
         let forecast = self.forecasts.answer(&request)?;

@@ -448,12 +448,14 @@ fn dispatch(
             minute,
             detectors,
             roadside,
+            orders,
         } => {
             analysis
                 .send(ToAnalysis::Closing {
                     minute,
                     detectors,
                     roadside,
+                    orders,
                 })
                 .map_err(stage_ended)?;
             for shard in shards {

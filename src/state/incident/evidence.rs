@@ -1,0 +1,292 @@
+//! What one minute shows at one segment, and how much likelier that is with a lane blocked there
+//! than without.
+//!
+//! The weights are natural logarithms of likelihood ratios. They are chosen after simulated hours
+//! of towns and a motorway with and without blockages (`tests/long incidents`, development seeds).
+
+use super::IncidentEvidence;
+use super::detectors::Lanes;
+use crate::network::Segment;
+use crate::state::stay::Stay;
+
+/// A stand is long from here, s, where it is not known how long red lasts (rule of the project's
+/// methods for town streets), and at least so long where it is known.
+const LONG_STAND_S: f32 = 112.0;
+const LONG_STAND_MIN_S: f32 = 75.0;
+/// The same on roads without signals that are driven fast (rule of the methods: 30 s on freeways).
+const FAST_STAND_S: f32 = 45.0;
+/// Ended stands that must be known before they say how long red lasts, and by how much a long one
+/// exceeds the longest.
+const KNOWN_STANDS: u8 = 12;
+const RED_FACTOR: f32 = 1.25;
+/// From this limit on a road without signals is driven fast, m/s.
+const FAST_MPS: f32 = 19.0;
+/// A stand nearer to the end of the segment is a matter of the junction, m: at signals (rule of
+/// the methods 50 m, and a place that is 4 m off), and elsewhere.
+const SIGNAL_NEAR_M: f32 = 58.0;
+const JUNCTION_NEAR_M: f32 = 38.0;
+/// A neighbour that drives past is faster, m/s (rule of the methods).
+const PASSING_MPS: f32 = 5.0;
+/// How far before and behind a place a passer is seen, m.
+const BESIDE_M: f32 = 15.0;
+/// Crawling: below this share of the limit; free: above.
+const CRAWL_RATIO: f32 = 0.3;
+const FREE_RATIO: f32 = 0.6;
+
+/// A vehicle that stands too long for a red light, the first minute and each further one.
+const STUCK_FIRST: f32 = 4.0;
+const STUCK_MORE: f32 = 2.0;
+/// Others drive past it.
+const PASSED: f32 = 2.0;
+/// A lane is dead in its third minute and in each further one, and others beside it are not.
+const DEAD: f32 = 3.5;
+const DEAD_BESIDE: f32 = 1.0;
+const DEAD_MINUTES_MIN: u32 = 3;
+/// Missing passes say nothing up to here; each further one as much, up to a limit (a Poisson count
+/// of none has the probability `exp(-missing)`).
+const MISSING_FREE: f32 = 3.0;
+const MISSING_MAX: f32 = 5.0;
+/// A road user that crawls on a fast road that was free lately.
+const CRAWL: f32 = 2.0;
+/// Most that a kind of evidence weighs in one minute.
+const KIND_MAX: f32 = 6.0;
+
+/// What is learnt of one segment over hours.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Learnt {
+    /// Longest of the stands that have ended and were no incident's, s; it fades.
+    pub(super) red_s: f32,
+    /// How many such stands are known, at most 255.
+    pub(super) stands: u8,
+    /// Minutes since traffic was free on a fast road, at most 255; 255 is never.
+    pub(super) free_ago: u8,
+}
+
+impl Learnt {
+    pub(super) const NOTHING: Self = Self {
+        red_s: 0.0,
+        stands: 0,
+        free_ago: u8::MAX,
+    };
+
+    /// Whether nothing is known.
+    pub(super) fn is_nothing(&self) -> bool {
+        *self == Self::NOTHING
+    }
+
+    /// Takes the longest of the stands that ended in a minute, and how many did.
+    pub(super) fn learn_stands(&mut self, longest_s: f32, count: u8) {
+        self.red_s = longest_s.min(LONG_STAND_S).max(self.red_s * 0.99);
+        self.stands = self.stands.saturating_add(count);
+    }
+
+    /// From where on a stand is too long, s.
+    pub(super) fn long_stand_s(&self, segment: &Segment) -> f32 {
+        if is_fast(segment) {
+            FAST_STAND_S
+        } else if self.stands >= KNOWN_STANDS {
+            (self.red_s * RED_FACTOR).clamp(LONG_STAND_MIN_S, LONG_STAND_S)
+        } else {
+            LONG_STAND_S
+        }
+    }
+}
+
+/// Whether a segment is a fast road without a signal at its end.
+pub(super) fn is_fast(segment: &Segment) -> bool {
+    !segment.is_signalised() && segment.limit_mps >= FAST_MPS
+}
+
+/// What one minute shows at one segment.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Finding {
+    /// Log-likelihood ratio of the minute.
+    pub(super) weight: f32,
+    /// Where, metres from the start of the segment.
+    pub(super) place_m: f32,
+    /// Road users that stand too long, wherever on the segment.
+    pub(super) stuck: u32,
+    /// Whether the foremost of them stands too near to the end to tell it from the junction.
+    pub(super) is_at_end: bool,
+    /// Lanes known to be blocked.
+    pub(super) lanes: u32,
+    /// Road users that drove past the place.
+    pub(super) passers: u32,
+    /// Whether traffic crawls on a fast road.
+    pub(super) is_crawling: bool,
+    pub(super) evidence: Vec<IncidentEvidence>,
+}
+
+/// Weighs what the stays and detectors of one segment show.
+pub(super) fn weigh(
+    segment: &Segment,
+    learnt: &Learnt,
+    stays: &[Stay],
+    lanes: Option<&Lanes>,
+) -> Finding {
+    let mut finding = Finding::default();
+    weigh_stuck(segment, learnt, stays, &mut finding);
+    if let Some(lanes) = lanes {
+        weigh_lanes(segment, stays, lanes, &mut finding);
+    }
+    if is_fast(segment) {
+        weigh_crawl(segment, learnt, stays, lanes, &mut finding);
+    }
+    finding
+}
+
+fn weigh_stuck(segment: &Segment, learnt: &Learnt, stays: &[Stay], finding: &mut Finding) {
+    let long_s = learnt.long_stand_s(segment);
+    let near_m = match (segment.is_signalised(), is_fast(segment)) {
+        (true, _) => SIGNAL_NEAR_M,
+        (false, true) => 0.0,
+        (false, false) => JUNCTION_NEAR_M,
+    };
+    let stuck = || {
+        stays
+            .iter()
+            .map(Stay::stand)
+            .filter(|stand| stand.0 >= long_s)
+    };
+    let foremost_m = stuck()
+        .map(|stand| stand.1)
+        .fold(f32::NEG_INFINITY, f32::max);
+    finding.stuck = stuck().count() as u32;
+    if finding.stuck == 0 {
+        return;
+    }
+    let before_end_m = (segment.length_m - foremost_m).max(0.0);
+    finding.place_m = foremost_m;
+    finding.is_at_end = before_end_m < near_m;
+    let longest_s = stuck().map(|stand| stand.0).fold(0.0, f32::max);
+    finding.evidence.push(IncidentEvidence::Stuck {
+        count: finding.stuck,
+        longest_s,
+        before_end_m,
+    });
+    finding.passers = passers(stays, foremost_m);
+    if finding.is_at_end {
+        return;
+    }
+    let mut weight: f32 = stuck()
+        .map(|stand| {
+            if stand.0 < long_s + 60.0 {
+                STUCK_FIRST
+            } else {
+                STUCK_MORE
+            }
+        })
+        .sum();
+    if finding.passers > 0 {
+        weight += PASSED;
+        let count = finding.passers;
+        finding.evidence.push(IncidentEvidence::Passers { count });
+    }
+    finding.weight += weight.min(KIND_MAX);
+}
+
+/// Road users that drove over a place faster than [`PASSING_MPS`].
+fn passers(stays: &[Stay], place_m: f32) -> u32 {
+    let drives_past = |stay: &&Stay| {
+        let mut last: Option<f32> = None;
+        stay.samples().any(|sample| {
+            let at_m = sample.map(|(place_dm, _)| f32::from(place_dm) / 10.0);
+            let from_m = std::mem::replace(&mut last, at_m);
+            let (Some(from_m), Some(at_m)) = (from_m, at_m) else {
+                return false;
+            };
+            from_m <= place_m + BESIDE_M
+                && at_m >= place_m - BESIDE_M
+                && at_m - from_m >= PASSING_MPS * 5.0
+        })
+    };
+    stays.iter().filter(drives_past).count() as u32
+}
+
+fn weigh_lanes(segment: &Segment, stays: &[Stay], lanes: &Lanes, finding: &mut Finding) {
+    if lanes.dead > 0 && lanes.dead_minutes >= DEAD_MINUTES_MIN {
+        finding.lanes = lanes.dead;
+        let is_beside = lanes.passes >= 2.0;
+        finding.weight += DEAD + if is_beside { DEAD_BESIDE } else { 0.0 };
+        finding.evidence.push(IncidentEvidence::DeadLanes {
+            lanes: lanes.dead,
+            minutes: lanes.dead_minutes,
+        });
+        if finding.stuck == 0 {
+            finding.place_m = (lanes.from_m + segment.length_m) / 2.0;
+        }
+        // The queue of a dead lane stands before it, whatever else stands at the end.
+        finding.is_at_end = false;
+    }
+    let stands_before = |stay: &Stay| {
+        let (stand_s, place_m) = stay.stand();
+        stand_s >= 45.0 && place_m < lanes.from_m + 10.0
+    };
+    let is_waited = finding.stuck > 0 || stays.iter().any(stands_before);
+    let missing = lanes.missing();
+    if missing > MISSING_FREE && is_waited && !lanes.is_full {
+        finding.weight += (missing - MISSING_FREE).min(MISSING_MAX);
+        finding.evidence.push(IncidentEvidence::Starved { missing });
+        if finding.stuck == 0 {
+            let places = stays.iter().filter(|stay| stands_before(stay));
+            finding.place_m = places.map(|stay| stay.stand().1).fold(0.0, f32::max);
+        }
+    }
+}
+
+fn weigh_crawl(
+    segment: &Segment,
+    learnt: &Learnt,
+    stays: &[Stay],
+    lanes: Option<&Lanes>,
+    finding: &mut Finding,
+) {
+    let crawl_mps = CRAWL_RATIO * segment.limit_mps;
+    let speeds = || stays.iter().filter(|stay| stay.time_ms >= 15_000);
+    let crawling = |stay: &&Stay| {
+        stay.speed_mps()
+            .is_some_and(|speed_mps| speed_mps < crawl_mps)
+    };
+    let mut count = speeds().filter(crawling).count() as u32;
+    let mut speed_sum_mps: f32 = speeds().filter(crawling).filter_map(Stay::speed_mps).sum();
+    if let Some(lanes) = lanes
+        && lanes.point_count >= 2.0
+        && lanes.point_speed_mps < crawl_mps * lanes.point_count
+    {
+        count += 1;
+        speed_sum_mps += lanes.point_speed_mps / lanes.point_count;
+    }
+    if count == 0 {
+        return;
+    }
+    finding.is_crawling = true;
+    let was_free = learnt.free_ago <= 20;
+    if finding.place_m <= 0.0 {
+        let reached = speeds().filter(crawling).filter_map(Stay::stretch_dm);
+        let foremost_dm = reached.map(|(_, until_dm)| until_dm).max().unwrap_or(0);
+        finding.place_m = f32::from(foremost_dm) / 10.0;
+    }
+    if was_free {
+        finding.weight += (CRAWL * count as f32).min(KIND_MAX);
+        let ratio = speed_sum_mps / count as f32 / segment.limit_mps;
+        finding
+            .evidence
+            .push(IncidentEvidence::Crawling { count, ratio });
+    }
+}
+
+/// Whether road users or detectors drove freely on a segment: the mean of those who were there.
+pub(super) fn is_free(segment: &Segment, stays: &[Stay], lanes: Option<&Lanes>) -> bool {
+    let (distance, time) = stays.iter().fold((0u64, 0u64), |sum, stay| {
+        (
+            sum.0 + u64::from(stay.distance_mm),
+            sum.1 + u64::from(stay.time_ms),
+        )
+    });
+    let free_mps = FREE_RATIO * segment.limit_mps;
+    let is_driven = time > 0 && distance as f32 / time as f32 > free_mps;
+    let is_counted = lanes.is_some_and(|lanes| {
+        lanes.point_count >= 1.0 && lanes.point_speed_mps > free_mps * lanes.point_count
+    });
+    is_driven || (time == 0 && is_counted)
+}

@@ -1,0 +1,424 @@
+//! All that is watched on a network, minute by minute.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::detectors::{LaneWatch, Lanes};
+use super::evidence::{Finding, Learnt, is_fast, is_free, weigh};
+use super::life::{Watch, advance, blocked, kind_of};
+use super::{
+    INCIDENTS_MAX, IncidentChange, IncidentEvidence, IncidentOrder, IncidentSettings, IncidentState,
+};
+use crate::network::Network;
+use crate::observation::DetectorReading;
+use crate::state::stay::Stay;
+use crate::state::{DetectorTable, Doubt, MINUTE_MS, Provenance, StateBatch};
+use crate::units::{SegmentId, Timestamp};
+
+/// A segment is looked at where somebody stood so long, s.
+const LOOK_STAND_S: f32 = 45.0;
+/// How far downstream the head of a queue is searched, m, and over how many segments (chosen: a
+/// queue of a hundred vehicles a lane).
+const HEAD_REACH_M: f32 = 800.0;
+const HEAD_SEGMENTS_MAX: usize = 64;
+/// A segment of which nothing is known is looked through when it is shorter, m.
+const UNSEEN_MAX_M: f32 = 80.0;
+/// Minutes for which the queue of an incident that is over may still stand upstream.
+const AFTER_MINUTES: i64 = 10;
+/// Below this share of free-flow speed a segment may be part of a queue (the share below which a
+/// road counts as congested, GB/T 33171-2016).
+const QUEUED_RATIO: f32 = 0.5;
+/// What an operator's verdict adds to the prior log-odds of its segment.
+const VERDICT_BIAS: f32 = 3.0;
+
+/// What a closed minute brings.
+#[derive(Clone, Copy, Debug)]
+pub struct IncidentMinute<'a> {
+    /// The state of every segment.
+    pub batch: &'a StateBatch,
+    /// What each road user did, in any order.
+    pub stays: &'a [Stay],
+    /// What detectors counted.
+    pub readings: &'a [DetectorReading],
+    /// Where they stand.
+    pub detectors: &'a DetectorTable,
+    /// What operators said since the last minute.
+    pub orders: &'a [IncidentOrder],
+}
+
+/// The incidents of a network and all that may become one.
+#[derive(Debug)]
+pub struct Incidents {
+    pub(super) network: Arc<Network>,
+    pub(super) settings: IncidentSettings,
+    pub(super) learnt: Vec<Learnt>,
+    pub(super) lanes: LaneWatch,
+    pub(super) watches: BTreeMap<SegmentId, Watch>,
+    /// Segments of incidents that are over, and when they ended.
+    pub(super) ended: BTreeMap<SegmentId, Timestamp>,
+    /// What operators said of segments: the bias and until when it holds.
+    pub(super) verdicts: BTreeMap<SegmentId, (f32, Timestamp)>,
+    pub(super) next_id: u64,
+    pub(super) refused: u64,
+    pub(super) orders_unknown: u64,
+}
+
+/// What is known of the minute while it is judged.
+struct Scene<'a> {
+    batch: &'a StateBatch,
+    lanes: BTreeMap<SegmentId, Lanes>,
+    findings: BTreeMap<SegmentId, Finding>,
+}
+
+impl Incidents {
+    /// Starts with nothing learnt.
+    pub fn new(network: Arc<Network>, settings: IncidentSettings) -> Self {
+        Self {
+            learnt: vec![Learnt::NOTHING; network.segment_count()],
+            network,
+            settings,
+            lanes: LaneWatch::default(),
+            watches: BTreeMap::new(),
+            ended: BTreeMap::new(),
+            verdicts: BTreeMap::new(),
+            next_id: 1,
+            refused: 0,
+            orders_unknown: 0,
+        }
+    }
+
+    /// Incidents that are not over, as they changed last, by segment.
+    pub fn active(&self) -> impl Iterator<Item = &IncidentChange> {
+        self.watches
+            .values()
+            .filter_map(|watch| watch.incident.as_deref())
+    }
+
+    /// Places that were not watched because [`INCIDENTS_MAX`] were, since the start.
+    pub fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    /// Orders for incidents that were not open, since the start.
+    pub fn orders_unknown(&self) -> u64 {
+        self.orders_unknown
+    }
+
+    /// Closes one minute and appends what has changed, by segment.
+    ///
+    /// # Panics
+    /// When the batch is of another network.
+    pub fn close_minute(&mut self, minute: &IncidentMinute<'_>, out: &mut Vec<IncidentChange>) {
+        let at = minute.batch.interval.end;
+        assert_eq!(
+            minute.batch.segments.len(),
+            self.learnt.len(),
+            "batch of another network"
+        );
+        self.forget(at);
+        self.obey(at, minute.orders, out);
+        let scene = self.look(minute);
+        let heads = self.heads(&scene);
+        let mut segments: BTreeSet<SegmentId> = self.watches.keys().copied().collect();
+        segments.extend(heads.keys());
+        for segment in segments {
+            self.judge(at, segment, heads.get(&segment), &scene, out);
+        }
+    }
+
+    fn forget(&mut self, at: Timestamp) {
+        let oldest = at.plus_millis(-AFTER_MINUTES * MINUTE_MS);
+        self.ended.retain(|_, ended_at| *ended_at > oldest);
+        self.verdicts.retain(|_, (_, until)| *until > at);
+    }
+
+    fn obey(&mut self, at: Timestamp, orders: &[IncidentOrder], out: &mut Vec<IncidentChange>) {
+        for order in orders {
+            let is_it = |watch: &Watch| {
+                watch
+                    .incident
+                    .as_ref()
+                    .is_some_and(|incident| incident.id == order.incident)
+            };
+            let found = self.watches.iter_mut().find(|(_, watch)| is_it(watch));
+            let Some((segment, watch)) = found else {
+                self.orders_unknown += 1;
+                continue;
+            };
+            let segment = *segment;
+            watch.order(order.is_confirmed, &self.settings);
+            let log_odds = watch.log_odds;
+            if let Some(incident) = &mut watch.incident {
+                let state = match order.is_confirmed {
+                    true => IncidentState::Confirmed,
+                    false => IncidentState::Dismissed,
+                };
+                let about = self.network.segment(segment);
+                advance(incident, state, at, log_odds, None, about);
+                if !incident.evidence.contains(&IncidentEvidence::Operator) {
+                    incident.evidence.push(IncidentEvidence::Operator);
+                }
+                out.push((**incident).clone());
+            }
+            let bias = if order.is_confirmed {
+                VERDICT_BIAS
+            } else {
+                -VERDICT_BIAS
+            };
+            let minutes = i64::from(self.settings.verdict_minutes);
+            let until = at.plus_millis(minutes * MINUTE_MS);
+            self.verdicts.insert(segment, (bias, until));
+            if !order.is_confirmed {
+                self.watches.remove(&segment);
+            }
+        }
+    }
+
+    /// Weighs every segment that shows something.
+    fn look<'a>(&mut self, minute: &IncidentMinute<'a>) -> Scene<'a> {
+        let interval = minute.batch.interval;
+        let lanes = self.lanes.take(minute.detectors, interval, minute.readings);
+        let network = Arc::clone(&self.network);
+        let mut is_looked_at = vec![false; self.learnt.len()];
+        let mut ended_stands: BTreeMap<u32, (f32, u8)> = BTreeMap::new();
+        for stay in minute.stays {
+            let index = stay.segment().index();
+            let (stand_s, _) = stay.stand();
+            is_looked_at[index] |=
+                stand_s >= LOOK_STAND_S || is_fast(network.segment(stay.segment()));
+            if stand_s > 0.0 && stay.has_moved_on() {
+                let known = ended_stands.entry(index as u32).or_default();
+                known.0 = known.0.max(stand_s);
+                known.1 = known.1.saturating_add(1);
+            }
+        }
+        for segment in lanes.keys().chain(self.watches.keys()) {
+            is_looked_at[segment.index()] = true;
+        }
+        let looked_at = |stay: &&Stay| is_looked_at[stay.segment().index()];
+        let mut stays: Vec<Stay> = minute.stays.iter().filter(looked_at).copied().collect();
+        stays.sort_unstable();
+        let mut findings = BTreeMap::new();
+        for (index, _) in is_looked_at.iter().enumerate().filter(|(_, is)| **is) {
+            let id = SegmentId(index as u32);
+            let segment = network.segment(id);
+            let from = stays.partition_point(|stay| stay.segment() < id);
+            let until = stays.partition_point(|stay| stay.segment() <= id);
+            let is_doubted = minute.batch.segments[index].doubt != Doubt::None;
+            let here = if is_doubted {
+                &[][..]
+            } else {
+                &stays[from..until]
+            };
+            let counted = lanes.get(&id);
+            let finding = weigh(segment, &self.learnt[index], here, counted);
+            let learnt = &mut self.learnt[index];
+            if is_fast(segment) {
+                learnt.free_ago = match is_free(segment, here, counted) {
+                    true => 0,
+                    false => learnt.free_ago.saturating_add(1),
+                };
+            }
+            if finding.weight > 0.0 || finding.stuck > 0 || finding.is_crawling {
+                findings.insert(id, finding);
+            }
+        }
+        for (index, (stand_s, count)) in ended_stands {
+            let learnt = &mut self.learnt[index as usize];
+            let is_incident = self.watches.contains_key(&SegmentId(index));
+            if !is_incident {
+                learnt.learn_stands(stand_s, count);
+            }
+        }
+        Scene {
+            batch: minute.batch,
+            lanes,
+            findings,
+        }
+    }
+
+    /// The findings that stand at the head of their queue. What an incident further on explains is
+    /// left out; what begins behind an open incident belongs to that one.
+    fn heads(&self, scene: &Scene<'_>) -> BTreeMap<SegmentId, Finding> {
+        let mut heads: BTreeMap<SegmentId, Finding> = BTreeMap::new();
+        for (&segment, finding) in &scene.findings {
+            if finding.weight <= 0.0 || self.is_tail(segment, scene) {
+                continue;
+            }
+            let is_open = |id: &SegmentId| {
+                self.watches
+                    .get(id)
+                    .is_some_and(|watch| watch.incident.is_some())
+            };
+            let before = self.network.movements_into(segment).map(|way| way.from());
+            let owner = match is_open(&segment) {
+                true => segment,
+                false => before.filter(|id| is_open(id)).min().unwrap_or(segment),
+            };
+            let is_heavier = |known: &Finding| finding.weight > known.weight;
+            if heads.get(&owner).is_none_or(is_heavier) {
+                let mut finding = finding.clone();
+                if owner != segment {
+                    finding.place_m = self.network.segment(owner).length_m;
+                }
+                heads.insert(owner, finding);
+            }
+        }
+        heads
+    }
+
+    /// Whether what stands on a segment is explained by what is downstream of it.
+    fn is_tail(&self, start: SegmentId, scene: &Scene<'_>) -> bool {
+        let mut seen = BTreeSet::from([start]);
+        let mut waiting = vec![(start, 0.0f32, true)];
+        while let Some((id, walked_m, is_close)) = waiting.pop() {
+            for movement in self.network.movements_from(id) {
+                let next = movement.to();
+                let is_twin = self.network.segment(id).twin() == Some(next);
+                if is_twin || seen.len() >= HEAD_SEGMENTS_MAX || !seen.insert(next) {
+                    continue;
+                }
+                let is_held = scene.findings.contains_key(&next)
+                    || scene.lanes.get(&next).is_some_and(|lanes| lanes.is_full);
+                if (is_close && is_held) || self.is_known(next) {
+                    return true;
+                }
+                let state = &scene.batch.segments[next.index()];
+                let length_m = self.network.segment(next).length_m;
+                let is_seen = state.sample_count > 0 || state.is_counted;
+                let is_unseen = !is_seen && length_m < UNSEEN_MAX_M;
+                let is_slow = state.speed_mps < QUEUED_RATIO * state.free_flow_mps;
+                let reach_m = walked_m + length_m;
+                if (is_slow || is_unseen) && reach_m < HEAD_REACH_M {
+                    waiting.push((next, reach_m, is_close && is_unseen));
+                }
+            }
+        }
+        false
+    }
+
+    /// Whether an incident is open here, or was lately.
+    fn is_known(&self, segment: SegmentId) -> bool {
+        let is_open = |watch: &Watch| watch.incident.is_some();
+        self.watches.get(&segment).is_some_and(is_open) || self.ended.contains_key(&segment)
+    }
+
+    fn judge(
+        &mut self,
+        at: Timestamp,
+        segment: SegmentId,
+        finding: Option<&Finding>,
+        scene: &Scene<'_>,
+        out: &mut Vec<IncidentChange>,
+    ) {
+        let about = *self.network.segment(segment);
+        let bias = self.verdicts.get(&segment).map_or(0.0, |verdict| verdict.0);
+        let floor = self.settings.prior + bias;
+        if !self.watches.contains_key(&segment) {
+            if self.watches.len() >= INCIDENTS_MAX {
+                self.refused += 1;
+                return;
+            }
+            self.watches
+                .insert(segment, Watch::new(&self.settings, bias));
+        }
+        let (queue_m, tail, tail_offset_m) = self.queue(segment, finding, scene);
+        let state = &scene.batch.segments[segment.index()];
+        let is_passed = state.provenance == Provenance::Observed
+            && state.speed_mps > QUEUED_RATIO * state.free_flow_mps
+            && !scene.findings.contains_key(&segment);
+        let Some(watch) = self.watches.get_mut(&segment) else {
+            return;
+        };
+        watch.weigh(finding, is_passed, floor);
+        if let Some(next) = watch.next_state(&self.settings) {
+            let log_odds = watch.log_odds;
+            let incident = watch.incident.get_or_insert_with(|| {
+                let id = self.next_id;
+                self.next_id += 1;
+                Box::new(IncidentChange {
+                    id,
+                    revision: 0,
+                    at,
+                    since: at,
+                    state: next,
+                    kind: finding.map_or(super::IncidentKind::Blockage, kind_of),
+                    segment,
+                    offset_m: 0.0,
+                    lanes_blocked: finding.map_or(0, |finding| blocked(finding, &about)),
+                    lanes: about.lanes,
+                    severity: 1,
+                    confidence: 0.0,
+                    tail,
+                    tail_offset_m,
+                    queue_m,
+                    evidence: Vec::new(),
+                })
+            });
+            (incident.queue_m, incident.tail) = (queue_m, tail);
+            incident.tail_offset_m = tail_offset_m;
+            advance(incident, next, at, log_odds, finding, &about);
+            out.push((**incident).clone());
+            if next.is_over() {
+                self.ended.insert(segment, at);
+            }
+        }
+        if watch.is_over(floor) {
+            self.watches.remove(&segment);
+        }
+    }
+
+    /// Length of the queue upstream of an incident, and where it ends.
+    fn queue(
+        &self,
+        segment: SegmentId,
+        finding: Option<&Finding>,
+        scene: &Scene<'_>,
+    ) -> (f32, SegmentId, f32) {
+        let known = self
+            .watches
+            .get(&segment)
+            .and_then(|watch| watch.incident.as_ref());
+        let place_m = match (finding, known) {
+            (Some(finding), _) => finding.place_m,
+            (None, Some(incident)) => incident.offset_m,
+            (None, None) => 0.0,
+        };
+        let mut best = (0.0f32, segment, place_m);
+        let mut seen = BTreeSet::from([segment]);
+        let mut waiting = vec![(segment, place_m)];
+        while let Some((id, reach_m)) = waiting.pop() {
+            for movement in self.network.movements_into(id) {
+                let from = movement.from();
+                let state = &scene.batch.segments[from.index()];
+                let is_queued = scene.findings.contains_key(&from)
+                    || (state.provenance == Provenance::Observed
+                        && state.speed_mps < QUEUED_RATIO * state.free_flow_mps);
+                let is_twin = self.network.segment(id).twin() == Some(from);
+                if is_twin || !is_queued || seen.len() >= HEAD_SEGMENTS_MAX || !seen.insert(from) {
+                    continue;
+                }
+                let length_m = self.network.segment(from).length_m;
+                let queued_m = state
+                    .queue_length_m
+                    .map_or(length_m, |queue_m| queue_m.min(length_m));
+                let end_m = reach_m + queued_m;
+                if end_m > best.0 {
+                    best = (end_m, from, length_m - queued_m);
+                }
+                if queued_m > 0.8 * length_m {
+                    waiting.push((from, reach_m + length_m));
+                }
+            }
+        }
+        if best.1 == segment {
+            let standing_m = scene.batch.segments[segment.index()]
+                .queue_length_m
+                .unwrap_or(0.0);
+            let length_m = self.network.segment(segment).length_m;
+            let from_m = (length_m - standing_m).clamp(0.0, place_m.max(0.0));
+            best = (place_m - from_m, segment, from_m);
+        }
+        best
+    }
+}

@@ -1,0 +1,249 @@
+//! Snapshot and restore of incidents: a restart in the middle of one is as if nothing had happened.
+
+use std::sync::Arc;
+
+use super::detectors::LaneWatch;
+use super::life::Watch;
+use super::room::Incidents;
+use super::{IncidentChange, IncidentEvidence, IncidentKind, IncidentState};
+use crate::state::bytes::{
+    Reader, SnapshotError, put_f32, put_head, put_i64, put_u8, put_u32, put_u64,
+};
+use crate::units::{SegmentId, Timestamp};
+
+const MAGIC: &[u8; 8] = b"RCINCID\0";
+const VERSION: u16 = 1;
+const WHAT: &str = "incident snapshot";
+
+impl Incidents {
+    /// Appends everything needed to go on later.
+    pub fn snapshot(&self, out: &mut Vec<u8>) {
+        put_head(out, MAGIC, VERSION, self.network.version());
+        for number in [self.next_id, self.refused, self.orders_unknown] {
+            put_u64(out, number);
+        }
+        let known = self.learnt.iter().enumerate();
+        let known: Vec<_> = known.filter(|(_, learnt)| !learnt.is_nothing()).collect();
+        put_u64(out, known.len() as u64);
+        for (index, learnt) in known {
+            put_u32(out, index as u32);
+            put_f32(out, learnt.red_s);
+            put_u8(out, learnt.stands);
+            put_u8(out, learnt.free_ago);
+        }
+        self.lanes.put(out);
+        put_u64(out, self.watches.len() as u64);
+        for (segment, watch) in &self.watches {
+            put_u32(out, segment.0);
+            put_f32(out, watch.log_odds);
+            put_u32(out, watch.quiet);
+            put_u8(out, u8::from(watch.incident.is_some()));
+            if let Some(incident) = &watch.incident {
+                put_incident(incident, out);
+            }
+        }
+        put_u64(out, self.ended.len() as u64);
+        for (segment, at) in &self.ended {
+            put_u32(out, segment.0);
+            put_i64(out, at.as_millis());
+        }
+        put_u64(out, self.verdicts.len() as u64);
+        for (segment, (bias, until)) in &self.verdicts {
+            put_u32(out, segment.0);
+            put_f32(out, *bias);
+            put_i64(out, until.as_millis());
+        }
+    }
+
+    /// Goes on where a snapshot stood; settings stay as they are.
+    ///
+    /// # Errors
+    /// When the bytes are not an intact snapshot of incidents of this network.
+    pub fn restore(&mut self, bytes: &[u8]) -> Result<(), SnapshotError> {
+        let mut reader = Reader::open(bytes, WHAT, MAGIC, VERSION, self.network.version())?;
+        let mut restored = Self::new(Arc::clone(&self.network), self.settings);
+        let count = restored.learnt.len();
+        restored.next_id = reader.take_u64()?;
+        restored.refused = reader.take_u64()?;
+        restored.orders_unknown = reader.take_u64()?;
+        for _ in 0..reader.take_count(10)? {
+            let segment = take_segment(&mut reader, count)?;
+            let learnt = &mut restored.learnt[segment.index()];
+            learnt.red_s = reader.take_finite()?;
+            learnt.stands = reader.take_u8()?;
+            learnt.free_ago = reader.take_u8()?;
+        }
+        restored.lanes = LaneWatch::get(&mut reader)?;
+        for _ in 0..reader.take_count(13)? {
+            let segment = take_segment(&mut reader, count)?;
+            let mut watch = Watch {
+                log_odds: reader.take_finite()?,
+                quiet: reader.take_u32()?,
+                incident: None,
+            };
+            if reader.take_u8()? != 0 {
+                let incident = take_incident(&mut reader, segment, count)?;
+                watch.incident = Some(Box::new(incident));
+            }
+            restored.watches.insert(segment, watch);
+        }
+        for _ in 0..reader.take_count(12)? {
+            let segment = take_segment(&mut reader, count)?;
+            let at = Timestamp::from_millis(reader.take_i64()?);
+            restored.ended.insert(segment, at);
+        }
+        for _ in 0..reader.take_count(16)? {
+            let segment = take_segment(&mut reader, count)?;
+            let bias = reader.take_finite()?;
+            let until = Timestamp::from_millis(reader.take_i64()?);
+            restored.verdicts.insert(segment, (bias, until));
+        }
+        reader.finish()?;
+        *self = restored;
+        Ok(())
+    }
+}
+
+fn take_segment(reader: &mut Reader<'_>, count: usize) -> Result<SegmentId, SnapshotError> {
+    let segment = SegmentId(reader.take_u32()?);
+    if segment.index() < count {
+        Ok(segment)
+    } else {
+        Err(reader.damaged())
+    }
+}
+
+fn put_incident(incident: &IncidentChange, out: &mut Vec<u8>) {
+    put_u64(out, incident.id);
+    put_u32(out, incident.revision);
+    put_i64(out, incident.at.as_millis());
+    put_i64(out, incident.since.as_millis());
+    for code in [
+        incident.state as u8,
+        incident.kind as u8,
+        incident.lanes_blocked,
+        incident.lanes,
+        incident.severity,
+    ] {
+        put_u8(out, code);
+    }
+    put_u32(out, incident.tail.0);
+    for number in [
+        incident.offset_m,
+        incident.confidence,
+        incident.tail_offset_m,
+        incident.queue_m,
+    ] {
+        put_f32(out, number);
+    }
+    put_u64(out, incident.evidence.len() as u64);
+    for evidence in &incident.evidence {
+        put_evidence(evidence, out);
+    }
+}
+
+fn take_incident(
+    reader: &mut Reader<'_>,
+    segment: SegmentId,
+    count: usize,
+) -> Result<IncidentChange, SnapshotError> {
+    let (id, revision) = (reader.take_u64()?, reader.take_u32()?);
+    let at = Timestamp::from_millis(reader.take_i64()?);
+    let since = Timestamp::from_millis(reader.take_i64()?);
+    let state = usize::from(reader.take_u8()?);
+    let kind = usize::from(reader.take_u8()?);
+    let (lanes_blocked, lanes) = (reader.take_u8()?, reader.take_u8()?);
+    let severity = reader.take_u8()?;
+    let (state, kind) = (IncidentState::ALL.get(state), IncidentKind::ALL.get(kind));
+    let (Some(&state), Some(&kind)) = (state, kind) else {
+        return Err(reader.damaged());
+    };
+    let tail = take_segment(reader, count)?;
+    let offset_m = reader.take_finite()?;
+    let confidence = reader.take_finite()?;
+    let tail_offset_m = reader.take_finite()?;
+    let queue_m = reader.take_finite()?;
+    let mut evidence = Vec::new();
+    for _ in 0..reader.take_count(1)? {
+        evidence.push(take_evidence(reader)?);
+    }
+    Ok(IncidentChange {
+        id,
+        revision,
+        at,
+        since,
+        state,
+        kind,
+        segment,
+        offset_m,
+        lanes_blocked,
+        lanes,
+        severity,
+        confidence,
+        tail,
+        tail_offset_m,
+        queue_m,
+        evidence,
+    })
+}
+
+fn put_evidence(evidence: &IncidentEvidence, out: &mut Vec<u8>) {
+    match *evidence {
+        IncidentEvidence::Stuck {
+            count,
+            longest_s,
+            before_end_m,
+        } => {
+            put_u8(out, 0);
+            put_u32(out, count);
+            put_f32(out, longest_s);
+            put_f32(out, before_end_m);
+        }
+        IncidentEvidence::Passers { count } => {
+            put_u8(out, 1);
+            put_u32(out, count);
+        }
+        IncidentEvidence::DeadLanes { lanes, minutes } => {
+            put_u8(out, 2);
+            put_u32(out, lanes);
+            put_u32(out, minutes);
+        }
+        IncidentEvidence::Starved { missing } => {
+            put_u8(out, 3);
+            put_f32(out, missing);
+        }
+        IncidentEvidence::Crawling { count, ratio } => {
+            put_u8(out, 4);
+            put_u32(out, count);
+            put_f32(out, ratio);
+        }
+        IncidentEvidence::Operator => put_u8(out, 5),
+    }
+}
+
+fn take_evidence(reader: &mut Reader<'_>) -> Result<IncidentEvidence, SnapshotError> {
+    let evidence = match reader.take_u8()? {
+        0 => IncidentEvidence::Stuck {
+            count: reader.take_u32()?,
+            longest_s: reader.take_finite()?,
+            before_end_m: reader.take_finite()?,
+        },
+        1 => IncidentEvidence::Passers {
+            count: reader.take_u32()?,
+        },
+        2 => IncidentEvidence::DeadLanes {
+            lanes: reader.take_u32()?,
+            minutes: reader.take_u32()?,
+        },
+        3 => IncidentEvidence::Starved {
+            missing: reader.take_finite()?,
+        },
+        4 => IncidentEvidence::Crawling {
+            count: reader.take_u32()?,
+            ratio: reader.take_finite()?,
+        },
+        5 => IncidentEvidence::Operator,
+        _ => return Err(reader.damaged()),
+    };
+    Ok(evidence)
+}
