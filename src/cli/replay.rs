@@ -27,7 +27,7 @@ use crate::replay::round_trip::RoundTrip;
 use crate::replay::source::{Inputs, Item};
 use crate::screening::Secret;
 use crate::service::{decoder, matcher, presence_settings, release};
-use crate::state::{Doubt, StateBatch, VettingCounts};
+use crate::state::{CorridorDraft, Doubt, PerformanceBatch, StateBatch, VettingCounts};
 use crate::units::Timestamp;
 
 /// Options of `roadcast replay`.
@@ -83,6 +83,9 @@ pub(crate) struct Args {
     /// Write guidance here (one JSON object a line).
     #[arg(long)]
     guidance: Option<PathBuf>,
+    /// Write travel times of the configured corridors here (one JSON object a line and minute).
+    #[arg(long)]
+    corridors: Option<PathBuf>,
     /// Write what may leave (the release rule of `[privacy]`) to these files, not the engine's own
     /// values.
     #[arg(long)]
@@ -115,6 +118,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         let name = path.to_string_lossy();
         analysis.state.detectors.read(&network, &name, &bytes)?;
     }
+    analysis.corridors = CorridorDraft::resolve_all(&network, &config.corridors)?;
     if let Some(path) = &args.profiles {
         let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
         analysis.profiles = Some(bytes);
@@ -125,6 +129,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         states: args.states.clone(),
         forecasts: args.forecasts.clone(),
         guidance: args.guidance.clone(),
+        corridors: args.corridors.clone(),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -241,6 +246,13 @@ impl OutputSink for ReplaySink {
             mqtt.expire(batch.interval.end);
         }
         self.files.state(batch)
+    }
+
+    fn performance(&mut self, batch: &Arc<PerformanceBatch>) -> anyhow::Result<()> {
+        if let Some(mqtt) = &self.mqtt {
+            mqtt.corridors(&self.release.performance(mqtt.network(), batch));
+        }
+        self.files.performance(batch)
     }
 
     fn forecast(&mut self, batch: &Arc<ForecastBatch>) -> anyhow::Result<()> {

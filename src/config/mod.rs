@@ -5,6 +5,7 @@
 //! reported together. After start nobody sees raw configuration.
 
 mod area;
+mod corridor;
 mod privacy;
 mod raw;
 mod rsu;
@@ -24,7 +25,7 @@ use crate::engine::FrontSettings;
 use crate::matching::{AreaDraft, ZoneDraft};
 use crate::observation::UplinkKind;
 use crate::screening::{FleetSettings, GateSettings};
-use crate::state::{Calendar, VettingSettings};
+use crate::state::{Calendar, CorridorDraft, VettingSettings};
 use crate::units::{Datum, Metres, Position};
 use crate::wire::its0117::{Delimiter, Kind, UplinkLimits};
 use crate::wire::{DecodeLimits, DecoderTable, Dialect, Format, Route};
@@ -120,6 +121,8 @@ pub struct Config {
     pub front: FrontSettings,
     /// How event time maps to local days.
     pub calendar: Calendar,
+    /// Corridors whose travel times are told.
+    pub corridors: Vec<CorridorDraft>,
     /// Areas of roadside units.
     pub areas: Vec<AreaDraft>,
     /// Which reports are believed.
@@ -296,6 +299,10 @@ pub fn resolve(raw: RawConfig) -> Result<Config, ConfigError> {
         holidays.extend(problems.take("state.holidays", day_number(date)));
     }
     holidays.sort_unstable();
+    let entries = raw.state.corridors.iter();
+    let corridors = entries
+        .map(|entry| corridor::resolve(entry, &mut problems))
+        .collect();
     let areas = raw
         .matching
         .areas
@@ -346,6 +353,7 @@ pub fn resolve(raw: RawConfig) -> Result<Config, ConfigError> {
             utc_offset_s: raw.state.utc_offset_s,
             holidays,
         },
+        corridors,
         areas,
         zones,
         rsus,

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::area::RawArea;
+use super::corridor::RawCorridor;
 use super::privacy::RawPrivacy;
 use super::rsu::{RawRsu, RawUpLimits};
 use crate::state::VettingSettings;
@@ -298,6 +299,8 @@ pub struct RawState {
     pub detectors: Vec<PathBuf>,
     /// File of learnt profiles, read at start and written at every snapshot; empty for none.
     pub profiles_file: PathBuf,
+    /// Corridors whose travel times are told.
+    pub corridors: Vec<RawCorridor>,
 }
 
 impl Default for RawState {
@@ -307,6 +310,7 @@ impl Default for RawState {
             holidays: Vec::new(),
             detectors: Vec::new(),
             profiles_file: PathBuf::new(),
+            corridors: Vec::new(),
         }
     }
 }

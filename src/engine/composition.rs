@@ -11,7 +11,7 @@ use crate::forecast::{ForecastBatch, ForecastRequest};
 use crate::guide::Guidance;
 use crate::matching::{Matcher, Presence};
 use crate::observation::{DetectorReading, RawMessage, RejectCounts};
-use crate::state::{RoadsideView, StateBatch, Vetting};
+use crate::state::{PerformanceBatch, RoadsideView, StateBatch, Vetting};
 use crate::units::{Interval, Timestamp};
 use crate::wire::DecoderTable;
 
@@ -162,6 +162,11 @@ impl Engine {
     /// Who was where at the end of the minute closed last.
     pub fn presence(&self) -> &Arc<Presence> {
         self.analysis.presence()
+    }
+
+    /// What was derived of the minute closed last; `None` before the first.
+    pub fn derived(&self) -> Option<&Arc<PerformanceBatch>> {
+        self.analysis.derived()
     }
 
     /// The judge of reports: trust in sources, and what was left out.

@@ -1,13 +1,14 @@
 //! The digest: one hash over all outputs in their defined order, to compare runs with.
 //!
-//! Order: minute by minute, first the states by segment, then the forecast by segment and step, then
+//! Order: minute by minute, first the states by segment, then corridors and
+//! bottlenecks, then the forecast by segment and step, then
 //! guidance as emitted. Numbers enter with their exact bits.
 
 use sha2::{Digest as _, Sha256};
 
 use crate::forecast::ForecastBatch;
 use crate::guide::{Guidance, GuidanceKind};
-use crate::state::StateBatch;
+use crate::state::{PerformanceBatch, StateBatch};
 use crate::units::SegmentId;
 
 /// A running hash over outputs.
@@ -37,6 +38,34 @@ impl Digest {
                 .extend_from_slice(&state.sample_count.to_le_bytes());
             self.buffer
                 .extend_from_slice(&state.age_s.unwrap_or(u32::MAX).to_le_bytes());
+        }
+        self.absorb();
+    }
+
+    /// Adds what was derived of one minute: travel times of corridors and bottlenecks.
+    pub fn performance(&mut self, batch: &PerformanceBatch) {
+        self.tag(b'P', batch.interval.start.as_millis());
+        for state in &batch.travel_times {
+            let experienced_s = state.experienced_s.unwrap_or(-1.0);
+            let numbers = [
+                state.time_s,
+                state.sigma_s,
+                state.low_s,
+                state.high_s,
+                experienced_s,
+            ];
+            for number in numbers {
+                self.buffer
+                    .extend_from_slice(&number.to_bits().to_le_bytes());
+            }
+        }
+        for known in &batch.bottlenecks.ranked {
+            self.buffer
+                .extend_from_slice(&known.segment.0.to_le_bytes());
+            self.buffer
+                .extend_from_slice(&known.active_minutes.to_le_bytes());
+            self.buffer
+                .extend_from_slice(&known.delay_veh_h.to_bits().to_le_bytes());
         }
         self.absorb();
     }

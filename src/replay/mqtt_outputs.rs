@@ -6,9 +6,11 @@ use crate::forecast::ForecastBatch;
 use crate::guide::Guidance;
 use crate::network::Network;
 use crate::publish::Released;
-use crate::publish::format::{GuidanceTopics, TileTable, forecast_messages, state_messages};
+use crate::publish::format::{
+    GuidanceTopics, TileTable, corridor_messages, forecast_messages, state_messages,
+};
 use crate::publish::mqtt::Publisher;
-use crate::state::StateBatch;
+use crate::state::{PerformanceBatch, StateBatch};
 use crate::units::{Datum, Timestamp};
 
 /// Encodes outputs and hands them to a publisher.
@@ -49,6 +51,18 @@ impl MqttOutputs {
     /// Publishes one minute of states.
     pub fn state(&self, batch: &Released<StateBatch>) {
         for message in state_messages(batch, &self.tiles) {
+            self.publisher.publish(message);
+        }
+    }
+
+    /// The network whose segments are named.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// Publishes the travel times of corridors.
+    pub fn corridors(&self, batch: &Released<PerformanceBatch>) {
+        for message in corridor_messages(&self.network, batch) {
             self.publisher.publish(message);
         }
     }

@@ -14,7 +14,7 @@ use crate::forecast::{ForecastBatch, STEP_COUNT};
 use crate::guide::Guidance;
 use crate::network::Network;
 use crate::publish::{Release, Released};
-use crate::state::StateBatch;
+use crate::state::{PerformanceBatch, StateBatch};
 use crate::units::SegmentId;
 
 /// How long the stages of one minute took, s.
@@ -35,6 +35,15 @@ pub trait OutputSink: Send {
     /// # Errors
     /// When the output cannot be written; the run ends with it.
     fn state(&mut self, batch: &Arc<StateBatch>) -> anyhow::Result<()>;
+
+    /// What was derived of the minute: corridors, bottlenecks, turning flows, diagrams.
+    ///
+    /// # Errors
+    /// When the output cannot be written; the run ends with it.
+    fn performance(&mut self, batch: &Arc<PerformanceBatch>) -> anyhow::Result<()> {
+        let _unused = batch;
+        Ok(())
+    }
 
     /// A forecast was accepted.
     ///
@@ -75,6 +84,8 @@ pub struct OutputFiles {
     pub forecasts: Option<PathBuf>,
     /// Guidance as one JSON object a line.
     pub guidance: Option<PathBuf>,
+    /// Travel times of corridors as one JSON object a line.
+    pub corridors: Option<PathBuf>,
 }
 
 /// Hashes all outputs and writes the files asked for: the engine's own values, or what the release
@@ -90,6 +101,7 @@ pub struct FileOutputs {
     states: Option<Writer>,
     forecasts: Option<Writer>,
     guidance: Option<BufWriter<File>>,
+    corridors: Option<BufWriter<File>>,
     release: Option<Release>,
     /// The newest released minute, where there is a rule.
     released: Option<Released<StateBatch>>,
@@ -130,10 +142,14 @@ impl FileOutputs {
                 .map(|path| Writer::create(path, columns))
                 .transpose()
         };
-        let guidance = files
-            .guidance
-            .as_deref()
-            .map(|path| File::create(path).with_context(|| format!("writing {}", path.display())));
+        let lines = |path: &Option<PathBuf>| {
+            let create = |path: &PathBuf| {
+                let file = File::create(path);
+                file.with_context(|| format!("writing {}", path.display()))
+            };
+            path.as_ref().map(create).transpose()
+        };
+        let (guidance, corridors) = (lines(&files.guidance)?, lines(&files.corridors)?);
         Ok(Self {
             digest: Digest::default(),
             counts: [0; 3],
@@ -144,7 +160,8 @@ impl FileOutputs {
             network,
             states: create(&files.states, &STATE_COLUMNS)?,
             forecasts: create(&files.forecasts, &FORECAST_COLUMNS)?,
-            guidance: guidance.transpose()?.map(BufWriter::new),
+            guidance: guidance.map(BufWriter::new),
+            corridors: corridors.map(BufWriter::new),
             release: None,
             released: None,
         })
@@ -227,6 +244,17 @@ impl FileOutputs {
         ])
     }
 
+    fn write_corridors(&mut self, batch: &PerformanceBatch) -> anyhow::Result<()> {
+        if let Some(file) = &mut self.corridors {
+            for state in &batch.travel_times {
+                let message = crate::publish::format::corridor_message(&self.network, batch, state);
+                serde_json::to_writer(&mut *file, &message)?;
+                file.write_all(b"\n")?;
+            }
+        }
+        Ok(())
+    }
+
     fn write_guidance(&mut self, guidance: &Guidance) -> anyhow::Result<()> {
         if let Some(file) = &mut self.guidance {
             let entry = crate::publish::format::guidance_entry(&self.network, guidance);
@@ -245,6 +273,17 @@ impl OutputSink for FileOutputs {
         match self.released.clone() {
             Some(released) => self.write_states(&released),
             None => self.write_states(batch),
+        }
+    }
+
+    fn performance(&mut self, batch: &Arc<PerformanceBatch>) -> anyhow::Result<()> {
+        self.digest.performance(batch);
+        match &self.release {
+            Some(rule) => {
+                let released = rule.performance(&self.network, batch);
+                self.write_corridors(&released)
+            }
+            None => self.write_corridors(batch),
         }
     }
 
@@ -280,7 +319,8 @@ impl OutputSink for FileOutputs {
         {
             writer.close()?;
         }
-        if let Some(mut file) = self.guidance.take() {
+        let files = [self.guidance.take(), self.corridors.take()];
+        for mut file in files.into_iter().flatten() {
             file.flush()?;
         }
         Ok(())

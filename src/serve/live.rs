@@ -12,7 +12,7 @@ use crate::guide::Guidance;
 use crate::matching::Presence;
 use crate::network::Network;
 use crate::publish::Released;
-use crate::state::{RoadsideView, StateBatch};
+use crate::state::{PerformanceBatch, RoadsideView, StateBatch};
 use crate::units::Timestamp;
 
 /// Everything the API and the map show, as of one closed minute.
@@ -30,6 +30,8 @@ pub struct LiveView {
     pub presence: Option<Arc<Presence>>,
     /// What roadside units told until the end of the newest closed minute.
     pub roadside: Option<Arc<RoadsideView>>,
+    /// Corridors, bottlenecks, turning flows and diagrams of the newest closed minute.
+    pub performance: Option<Released<PerformanceBatch>>,
     /// Event time when this view was made.
     pub event_time: Timestamp,
     /// Event seconds that pass in one second of wall clock; 1 in production.
@@ -150,6 +152,9 @@ pub(super) struct Snapshot {
     pub(super) signals: LazyBody,
     pub(super) events: LazyBody,
     pub(super) parking: LazyBody,
+    pub(super) corridors: LazyBody,
+    pub(super) bottlenecks: LazyBody,
+    pub(super) emissions: LazyBody,
 }
 
 impl Snapshot {
@@ -168,6 +173,9 @@ impl Snapshot {
             signals: LazyBody::default(),
             events: LazyBody::default(),
             parking: LazyBody::default(),
+            corridors: LazyBody::default(),
+            bottlenecks: LazyBody::default(),
+            emissions: LazyBody::default(),
         }
     }
 

@@ -18,7 +18,10 @@ use super::live::{LiveReceiver, Snapshot};
 use super::vehicles::{self, VehiclesQuery};
 use super::{MetricsText, ServeOptions, encode};
 use crate::network::Network;
-use crate::publish::format::{events_message, junctions_message, parking_message, signals_message};
+use crate::publish::format::{
+    bottlenecks_message, corridors_message, emissions_message, events_message, junctions_message,
+    parking_message, signals_message,
+};
 use crate::state::RoadsideView;
 use crate::units::SegmentId;
 
@@ -64,6 +67,9 @@ pub(super) fn router(options: ServeOptions, live: LiveReceiver, metrics: Metrics
         .route("/api/v1/signals", get(signals))
         .route("/api/v1/events", get(events))
         .route("/api/v1/parking", get(parking))
+        .route("/api/v1/corridors", get(corridors))
+        .route("/api/v1/bottlenecks", get(bottlenecks))
+        .route("/api/v1/emissions", get(emissions))
         .route("/api/v1/segments/{id}", get(segment))
         .route("/api/v1/vehicles", get(vehicles_near))
         .route("/api/v1/status", get(status))
@@ -287,6 +293,39 @@ async fn events(State(app): Shared, headers: HeaderMap) -> Response {
 async fn parking(State(app): Shared, headers: HeaderMap) -> Response {
     let encode = |view: &RoadsideView, _: &Network| parking_message(view);
     respond_roadside(app, headers, |snapshot| &snapshot.parking, encode).await
+}
+
+async fn corridors(State(app): Shared, headers: HeaderMap) -> Response {
+    let snapshot = app.live.newest();
+    let etag = snapshot.etag();
+    let cell: fn(&Snapshot) -> &LazyBody = |snapshot| &snapshot.corridors;
+    let make = |snapshot: &Snapshot, network: &Network| {
+        let message = corridors_message(network, snapshot.view.performance.as_ref()?);
+        serde_json::to_vec(&message).ok().map(Bytes::from)
+    };
+    respond(snapshot, headers, JSON, cell, make, etag).await
+}
+
+async fn bottlenecks(State(app): Shared, headers: HeaderMap) -> Response {
+    let snapshot = app.live.newest();
+    let etag = snapshot.etag();
+    let cell: fn(&Snapshot) -> &LazyBody = |snapshot| &snapshot.bottlenecks;
+    let make = |snapshot: &Snapshot, network: &Network| {
+        let message = bottlenecks_message(network, snapshot.view.performance.as_ref()?);
+        serde_json::to_vec(&message).ok().map(Bytes::from)
+    };
+    respond(snapshot, headers, JSON, cell, make, etag).await
+}
+
+async fn emissions(State(app): Shared, headers: HeaderMap) -> Response {
+    let snapshot = app.live.newest();
+    let etag = snapshot.etag();
+    let cell: fn(&Snapshot) -> &LazyBody = |snapshot| &snapshot.emissions;
+    let make = |snapshot: &Snapshot, network: &Network| {
+        let message = emissions_message(network, snapshot.view.state.as_ref()?);
+        serde_json::to_vec(&message).ok().map(Bytes::from)
+    };
+    respond(snapshot, headers, JSON, cell, make, etag).await
 }
 
 async fn segment(State(app): Shared, Path(id): Path<u32>) -> Response {

@@ -40,7 +40,7 @@ use crate::replay::mqtt_outputs::MqttOutputs;
 use crate::replay::pipeline::Parts;
 use crate::screening::{Pseudonyms, Secret};
 use crate::serve::{self, LiveView, ServeOptions};
-use crate::state::StateSettings;
+use crate::state::{CorridorDraft, StateSettings};
 use crate::units::{Position, SourceId, Timestamp};
 use crate::wire::DecoderTable;
 use crate::wire::its0117::DeliverySettings;
@@ -299,6 +299,7 @@ fn parts(config: &Config, network: Arc<Network>) -> anyhow::Result<Parts> {
         Some(std::fs::read(profiles_file).with_context(place)?)
     };
     let presence = presence_settings(config, &network)?;
+    let corridors = CorridorDraft::resolve_all(&network, &config.corridors)?;
     Ok(Parts {
         matcher: Arc::new(matcher(config, network, secret(&config.raw)?)?),
         decoder: decoder(config)?,
@@ -308,6 +309,7 @@ fn parts(config: &Config, network: Arc<Network>) -> anyhow::Result<Parts> {
             guide: GuideSettings::default(),
             vetting: config.vetting,
             presence,
+            corridors,
             profiles,
         },
     })

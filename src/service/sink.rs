@@ -17,7 +17,9 @@ use crate::publish::{Release, Released};
 use crate::replay::mqtt_outputs::MqttOutputs;
 use crate::replay::outputs::{MinuteTimes, OutputSink};
 use crate::serve::{LiveSender, LiveView};
-use crate::state::{Doubt, Level, Provenance, RoadsideView, StateBatch, Vetting};
+use crate::state::{
+    Doubt, Level, Performance, PerformanceBatch, Provenance, RoadsideView, StateBatch, Vetting,
+};
 use crate::units::SegmentId;
 
 /// Horizons whose rolling error is a metric: label and step.
@@ -48,6 +50,7 @@ pub(super) struct Latest {
     own: Option<Arc<StateBatch>>,
     state: Option<Released<StateBatch>>,
     forecast: Option<Released<ForecastBatch>>,
+    performance: Option<Released<PerformanceBatch>>,
     published_s: f64,
 }
 
@@ -106,6 +109,7 @@ impl ServiceSink {
             presence.left_out_count() as f64,
         );
         measure_vetting(metrics, analysis.vetting());
+        measure_performance(metrics, analysis.performance());
         self.measure_roadside(analysis.roadside());
         let (jams, diversions) = analysis.guide().active_counts();
         metrics.gauge("roadcast_guidance_active", &["jam"], jams as f64);
@@ -126,6 +130,24 @@ impl ServiceSink {
             measure_state(metrics, &self.network, state);
         }
     }
+}
+
+fn measure_performance(metrics: &Metrics, performance: &Performance) {
+    let diagrams = performance.diagrams();
+    let (fitted, classes) = diagrams.fits().counts();
+    for (state, count) in [
+        ("counted", diagrams.counted_count() as f64),
+        ("fitted", fitted as f64),
+        ("classes", classes as f64),
+        ("left_out", diagrams.left_out_count() as f64),
+    ] {
+        metrics.gauge("roadcast_diagrams", &[state], count);
+    }
+    let bottlenecks = performance.bottlenecks();
+    let active = bottlenecks.active_count() as f64;
+    metrics.gauge("roadcast_bottlenecks_active", &[], active);
+    let left_out = bottlenecks.left_out_count();
+    metrics.counter_to("roadcast_bottleneck_minutes_left_out_total", &[], left_out);
 }
 
 fn measure_vetting(metrics: &Metrics, vetting: &Vetting) {
@@ -204,9 +226,17 @@ impl OutputSink for ServiceSink {
             own: Some(batch.clone()),
             state: Some(released.clone()),
             forecast: None,
+            performance: None,
             published_s: 0.0,
         };
         self.publish(|mqtt, _| mqtt.state(&released));
+        Ok(())
+    }
+
+    fn performance(&mut self, batch: &Arc<PerformanceBatch>) -> anyhow::Result<()> {
+        let released = self.release.performance(&self.network, batch);
+        self.latest.performance = Some(released.clone());
+        self.publish(|mqtt, _| mqtt.corridors(&released));
         Ok(())
     }
 
@@ -267,6 +297,7 @@ impl OutputSink for ServiceSink {
             guidance: self.active.values().cloned().collect(),
             presence: Some(analysis.presence().clone()),
             roadside: Some(analysis.roadside().clone()),
+            performance: self.latest.performance.clone(),
             event_time: self.clock.now().max(now),
             speedup: self.speedup,
         });

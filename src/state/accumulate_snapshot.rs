@@ -6,7 +6,7 @@ use super::stay::{NO_SEGMENT, STAY_BYTES, Stay};
 use crate::network::Network;
 
 const MAGIC: &[u8; 8] = b"RCACCUM\0";
-const VERSION: u16 = 2;
+const VERSION: u16 = 3;
 const WHAT: &str = "accumulator snapshot";
 
 impl Accumulator {
@@ -37,11 +37,10 @@ impl Accumulator {
     pub fn restore(&mut self, network: &Network, bytes: &[u8]) -> Result<(), SnapshotError> {
         let mut reader = Reader::open(bytes, WHAT, MAGIC, VERSION, network.version())?;
         let mut restored = Self::new();
-        let segment_count = network.segment_count() as u32;
         restored.closed_until_ms = reader.take_i64()?;
         restored.late_part_count = reader.take_u64()?;
         for _ in 0..reader.take_count(STAY_BYTES + 14)? {
-            let stay = Stay::take(&mut reader, segment_count)?;
+            let stay = Stay::take(&mut reader, network)?;
             restored.tracks.push(Track {
                 stay,
                 stay_ms: reader.take_u32()?,
@@ -52,7 +51,7 @@ impl Accumulator {
             });
         }
         for _ in 0..reader.take_count(STAY_BYTES)? {
-            let stay = Stay::take(&mut reader, segment_count)?;
+            let stay = Stay::take(&mut reader, network)?;
             if stay.segment == NO_SEGMENT {
                 return Err(reader.damaged());
             }

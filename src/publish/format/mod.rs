@@ -10,6 +10,7 @@ pub(crate) mod fixture;
 mod forecast;
 mod guidance;
 mod json;
+mod performance;
 mod privacy;
 mod roadside;
 mod schema;
@@ -21,6 +22,10 @@ pub use device::{DeviceAlert, DeviceMessage, device_message};
 pub use forecast::{ForecastTileMessage, SegmentForecastEntry, forecast_messages};
 pub use guidance::{
     DiversionEntry, EvidenceEntry, GuidanceMessage, GuidanceTopics, JamEntry, KindLabel, PlaceEntry,
+};
+pub use performance::{
+    BottlenecksMessage, CorridorMessage, CorridorsMessage, EmissionsMessage, bottlenecks_message,
+    corridor_message, corridor_messages, corridors_message, emissions_message,
 };
 pub use privacy::Privacy;
 pub use roadside::{
@@ -35,6 +40,7 @@ pub use tiles::{DEFAULT_TILE_ZOOM, TILE_SEGMENTS_MAX, Tile, TileTable};
 pub(crate) use forecast::{step_levels, write_issue, write_quantiles};
 pub(crate) use guidance::guidance_entry;
 pub(crate) use json::JsonBuffer;
+pub(crate) use performance::derived_entry;
 pub(crate) use state::write_segment_state;
 
 /// Where every topic of this version begins.

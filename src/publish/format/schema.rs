@@ -3,13 +3,30 @@
 use schemars::Schema;
 
 use super::{
-    DeviceMessage, EventsMessage, ForecastTileMessage, GuidanceMessage, JunctionsMessage,
-    ParkingMessage, SignalsMessage, StateTileMessage, StatusMessage,
+    BottlenecksMessage, CorridorMessage, CorridorsMessage, DeviceMessage, EmissionsMessage,
+    EventsMessage, ForecastTileMessage, GuidanceMessage, JunctionsMessage, ParkingMessage,
+    SignalsMessage, StateTileMessage, StatusMessage,
 };
 
 /// File name and schema of every message, as kept in `docs/schemas/`.
-pub fn schemas() -> [(&'static str, Schema); 9] {
+pub fn schemas() -> [(&'static str, Schema); 13] {
     [
+        (
+            "bottlenecks.schema.json",
+            schemars::schema_for!(BottlenecksMessage),
+        ),
+        (
+            "corridor.schema.json",
+            schemars::schema_for!(CorridorMessage),
+        ),
+        (
+            "corridors.schema.json",
+            schemars::schema_for!(CorridorsMessage),
+        ),
+        (
+            "emissions.schema.json",
+            schemars::schema_for!(EmissionsMessage),
+        ),
         ("device.schema.json", schemars::schema_for!(DeviceMessage)),
         ("events.schema.json", schemars::schema_for!(EventsMessage)),
         (

@@ -138,6 +138,9 @@ impl<S: OutputSink> AnalysisWorker<S> {
         let (state, request) = self.stage2.close_minute(minute, closed, detectors);
         let state_s = started.elapsed().as_secs_f64();
         self.sink.state(&state)?;
+        if let Some(derived) = self.stage2.derived() {
+            self.sink.performance(derived)?;
+        }
         let started = Instant::now();
         let forecast = self.forecasts.answer(&request)?;
         let forecast_s = started.elapsed().as_secs_f64();
