@@ -35,6 +35,8 @@ pub enum Input {
 pub enum Output {
     /// A minute has closed.
     State(Arc<StateBatch>),
+    /// What was derived of the minute: corridors, bottlenecks, turning flows, diagrams.
+    Derived(Arc<PerformanceBatch>),
     /// Forecast from this and answer with [`Input::ForecastDone`].
     RunForecast(Arc<ForecastRequest>),
     /// A forecast was accepted.
@@ -137,6 +139,8 @@ impl Engine {
         let closed = &mut self.closed;
         let (state, request) = self.analysis.close_minute(minute, closed, detectors);
         self.outputs.push_back(Output::State(state));
+        let derived = self.analysis.derived().cloned();
+        self.outputs.extend(derived.map(Output::Derived));
         self.outputs.push_back(Output::RunForecast(request));
     }
 
@@ -162,11 +166,6 @@ impl Engine {
     /// Who was where at the end of the minute closed last.
     pub fn presence(&self) -> &Arc<Presence> {
         self.analysis.presence()
-    }
-
-    /// What was derived of the minute closed last; `None` before the first.
-    pub fn derived(&self) -> Option<&Arc<PerformanceBatch>> {
-        self.analysis.derived()
     }
 
     /// The judge of reports: trust in sources, and what was left out.
