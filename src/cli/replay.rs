@@ -29,7 +29,7 @@ use crate::replay::source::{Inputs, Item};
 use crate::screening::Secret;
 use crate::service::{congestion_settings, decoder, matcher, presence_settings, release};
 use crate::state::congestion::CongestionBatch;
-use crate::state::{Doubt, IncidentChange, StateBatch, VettingCounts};
+use crate::state::{CorridorDraft, Doubt, IncidentChange, PerformanceBatch, StateBatch, VettingCounts};
 use crate::units::Timestamp;
 
 /// Options of `roadcast replay`.
@@ -91,6 +91,9 @@ pub(crate) struct Args {
     /// Write the report of each local day of the run here (JSON), the last one as far as it came.
     #[arg(long)]
     day_report: Option<PathBuf>,
+    /// Write travel times of the configured corridors here (one JSON object a line and minute).
+    #[arg(long)]
+    corridors: Option<PathBuf>,
     /// Write what may leave (the release rule of `[privacy]`) to these files, not the engine's own
     /// values.
     #[arg(long)]
@@ -118,6 +121,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         let name = path.to_string_lossy();
         analysis.state.detectors.read(&network, &name, &bytes)?;
     }
+    analysis.corridors = CorridorDraft::resolve_all(&network, &config.corridors)?;
     if let Some(path) = &args.profiles {
         let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
         analysis.profiles = Some(bytes);
@@ -130,6 +134,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         guidance: args.guidance.clone(),
         index: args.index.clone(),
         incidents: args.incidents.clone(),
+        corridors: args.corridors.clone(),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -271,6 +276,13 @@ impl OutputSink for ReplaySink {
             mqtt.congestion(&self.release.congestion(batch));
         }
         self.files.congestion(batch)
+    }
+
+    fn performance(&mut self, batch: &Arc<PerformanceBatch>) -> anyhow::Result<()> {
+        if let Some(mqtt) = &self.mqtt {
+            mqtt.corridors(&self.release.performance(mqtt.network(), batch));
+        }
+        self.files.performance(batch)
     }
 
     fn forecast(&mut self, batch: &Arc<ForecastBatch>) -> anyhow::Result<()> {

@@ -6,6 +6,7 @@
 
 mod area;
 mod levels;
+mod corridor;
 mod privacy;
 mod raw;
 mod region;
@@ -29,7 +30,7 @@ use crate::matching::{AreaDraft, ZoneDraft};
 use crate::observation::UplinkKind;
 use crate::screening::{FleetSettings, GateSettings};
 use crate::state::congestion::{RegionDraft, Standard, check_regions};
-use crate::state::{Calendar, VettingSettings};
+use crate::state::{Calendar, CorridorDraft, VettingSettings};
 use crate::units::{Datum, Metres, Position};
 use crate::wire::its0117::{Delimiter, Kind, UplinkLimits};
 use crate::wire::{DecodeLimits, DecoderTable, Dialect, Format, Route};
@@ -141,6 +142,8 @@ pub struct Config {
     pub level_standard: Standard,
     /// Regions that have an index.
     pub regions: Vec<RegionDraft>,
+    /// Corridors whose travel times are told.
+    pub corridors: Vec<CorridorDraft>,
     /// Areas of roadside units.
     pub areas: Vec<AreaDraft>,
     /// Which reports are believed.
@@ -326,6 +329,10 @@ pub fn resolve(raw: RawConfig) -> Result<Config, ConfigError> {
         "state.regions",
         check_regions(&regions).map_err(|error| error.to_string()),
     );
+    let entries = raw.state.corridors.iter();
+    let corridors = entries
+        .map(|entry| corridor::resolve(entry, &mut problems))
+        .collect();
     let areas = raw
         .matching
         .areas
@@ -388,6 +395,7 @@ pub fn resolve(raw: RawConfig) -> Result<Config, ConfigError> {
         },
         level_standard,
         regions,
+        corridors,
         areas,
         zones,
         rsus,

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::area::RawArea;
+use super::corridor::RawCorridor;
 use super::privacy::RawPrivacy;
 use super::region::RawRegion;
 use super::rsu::{RawRsu, RawUpLimits};
@@ -307,6 +308,8 @@ pub struct RawState {
     pub report_dir: PathBuf,
     /// File of learnt profiles, read at start and written at every snapshot; empty for none.
     pub profiles_file: PathBuf,
+    /// Corridors whose travel times are told.
+    pub corridors: Vec<RawCorridor>,
 }
 
 impl Default for RawState {
@@ -319,6 +322,7 @@ impl Default for RawState {
             regions: Vec::new(),
             report_dir: PathBuf::new(),
             profiles_file: PathBuf::new(),
+            corridors: Vec::new(),
         }
     }
 }

@@ -11,8 +11,9 @@ use crate::observation::DetectorReading;
 use crate::screening::ViewTally;
 use crate::state::congestion::{Congestion, CongestionBatch, CongestionSettings};
 use crate::state::{
-    IncidentChange, IncidentMinute, IncidentOrder, IncidentSettings, Incidents, RoadsideView,
-    StateBatch, StateSettings, TrafficState, Vetting, VettingSettings,
+    Corridor, IncidentChange, IncidentMinute, IncidentOrder, IncidentSettings, Incidents,
+    Performance, PerformanceBatch, RoadsideView, StateBatch, StateSettings, TrafficState, Vetting,
+    VettingSettings,
 };
 use crate::units::Interval;
 
@@ -31,6 +32,8 @@ pub struct AnalysisSettings {
     pub incidents: IncidentSettings,
     /// How long and how many road users are present.
     pub presence: PresenceSettings,
+    /// Corridors whose travel times are told, each on the same network.
+    pub corridors: Vec<Corridor>,
     /// Profiles learnt in an earlier run of the same network, as
     /// [`crate::state::Profiles::save`] wrote them.
     pub profiles: Option<Vec<u8>>,
@@ -49,6 +52,8 @@ pub struct Analysis {
     incidents: Incidents,
     incident_changes: Vec<IncidentChange>,
     orders: Vec<IncidentOrder>,
+    performance: Performance,
+    derived: Option<Arc<PerformanceBatch>>,
     presence: Arc<Presence>,
     presence_settings: PresenceSettings,
     roadside: Arc<RoadsideView>,
@@ -62,6 +67,12 @@ impl Analysis {
     /// # Errors
     /// When the profiles are broken or of another network.
     pub fn new(network: &Arc<Network>, settings: AnalysisSettings) -> Result<Self, SnapshotError> {
+        let performance = Performance::new(
+            network,
+            settings.state.calendar.clone(),
+            settings.corridors,
+            &settings.state.detectors,
+        );
         let mut state = TrafficState::new(network.clone(), settings.state);
         if let Some(profiles) = &settings.profiles {
             let broken = SnapshotError::of("profiles");
@@ -70,6 +81,8 @@ impl Analysis {
         Ok(Self {
             state,
             congestion: Congestion::new(network.clone(), settings.congestion),
+            performance,
+            derived: None,
             history: History::new(),
             errors: ErrorTracker::new(),
             guide: Guide::new(network.clone(), settings.guide),
@@ -135,6 +148,14 @@ impl Analysis {
             let segment = &mut batch.segments[verdict.segment.index()];
             (segment.doubt, segment.view_count) = (verdict.doubt, verdict.views);
         }
+        let derived = self.performance.close_minute(
+            &self.network,
+            &mut batch,
+            &closed.sums,
+            detectors,
+            self.state.detectors(),
+        );
+        self.derived = Some(Arc::new(derived));
         self.congestion.close_minute(&mut batch);
         let batch = Arc::new(batch);
         let orders = std::mem::take(&mut self.orders);
@@ -191,6 +212,17 @@ impl Analysis {
         &self.vetting
     }
 
+    /// What was derived of the minute closed last: corridors, bottlenecks, turning flows, diagrams;
+    /// `None` before the first.
+    pub fn derived(&self) -> Option<&Arc<PerformanceBatch>> {
+        self.derived.as_ref()
+    }
+
+    /// The memory behind [`Analysis::derived`].
+    pub fn performance(&self) -> &Performance {
+        &self.performance
+    }
+
     /// Appends the profiles learnt so far, for a later run of the same network.
     pub fn save_profiles(&self, out: &mut Vec<u8>) {
         self.state.profiles().save(&self.network, out);
@@ -215,6 +247,7 @@ impl Analysis {
         put_block(out, |out| self.vetting.snapshot(&self.network, out));
         put_block(out, |out| self.congestion.snapshot(out));
         put_block(out, |out| self.incidents.snapshot(out));
+        put_block(out, |out| self.performance.snapshot(&self.network, out));
     }
 
     /// Takes back what [`Analysis::snapshot`] wrote for the same network.
@@ -246,6 +279,10 @@ impl Analysis {
         self.incidents
             .restore(block)
             .map_err(SnapshotError::of("incidents"))?;
+        let block = take_block(&mut bytes, "performance")?;
+        self.performance
+            .restore(&self.network, block)
+            .map_err(SnapshotError::of("performance"))?;
         Ok(())
     }
 }

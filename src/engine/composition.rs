@@ -12,7 +12,7 @@ use crate::guide::Guidance;
 use crate::matching::{Matcher, Presence};
 use crate::observation::{DetectorReading, RawMessage, RejectCounts};
 use crate::state::congestion::CongestionBatch;
-use crate::state::{IncidentChange, RoadsideView, StateBatch, Vetting};
+use crate::state::{IncidentChange, PerformanceBatch, RoadsideView, StateBatch, Vetting};
 use crate::units::{Interval, Timestamp};
 use crate::wire::DecoderTable;
 
@@ -40,6 +40,8 @@ pub enum Output {
     Congestion(Arc<CongestionBatch>),
     /// Incidents have begun, changed or ended in the minute.
     Incidents(Vec<IncidentChange>),
+    /// What was derived of the minute: corridors, bottlenecks, turning flows, diagrams.
+    Derived(Arc<PerformanceBatch>),
     /// Forecast from this and answer with [`Input::ForecastDone`].
     RunForecast(Arc<ForecastRequest>),
     /// A forecast was accepted.
@@ -150,6 +152,8 @@ impl Engine {
         if !changes.is_empty() {
             self.outputs.push_back(Output::Incidents(changes.to_vec()));
         }
+        let derived = self.analysis.derived().cloned();
+        self.outputs.extend(derived.map(Output::Derived));
         self.outputs.push_back(Output::RunForecast(request));
     }
 

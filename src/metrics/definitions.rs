@@ -419,6 +419,27 @@ pub const DEFINITIONS: &[Definition] = &[
         "Verdicts of operators on incidents that were not open.",
     ),
     metric(
+        "roadcast_diagrams",
+        Kind::Gauge,
+        &[(
+            "state",
+            LabelValues::Words(&["counted", "fitted", "classes", "left_out"]),
+        )],
+        "Fundamental diagrams: segments with counts, those with a fit of their own, classes with a fit, and counted segments of the newest minute that found no room.",
+    ),
+    metric(
+        "roadcast_bottlenecks_active",
+        Kind::Gauge,
+        &[],
+        "Bottlenecks that are active.",
+    ),
+    metric(
+        "roadcast_bottleneck_minutes_left_out_total",
+        Kind::Counter,
+        &[],
+        "Active minutes of bottlenecks beyond the most that are remembered of a day.",
+    ),
+    metric(
         "roadcast_guidance_active",
         Kind::Gauge,
         &[("kind", LabelValues::Words(&["jam", "diversion"]))],

@@ -14,7 +14,8 @@ use crate::forecast::{ForecastBatch, STEP_COUNT, SpeedQuantiles};
 use crate::guide::{Evidence, Guidance, GuidanceKind};
 use crate::matching::Zones;
 use crate::state::congestion::{CongestionBatch, DayReport, RegionIndex};
-use crate::state::{IncidentChange, IncidentEvidence, Level, Provenance, SegmentState, StateBatch};
+use crate::state::{IncidentChange, IncidentEvidence, Level, PerformanceBatch, Provenance, SegmentState, StateBatch};
+use crate::network::Network;
 use crate::units::SegmentId;
 
 /// Standard normal quantile of 0.9: a tenth lies above the mean and this many sigma.
@@ -69,6 +70,27 @@ impl Release {
             network: batch.network,
             segments: segments.collect(),
         }))
+    }
+
+    /// What was derived of a minute as it may leave: no corridor or bottleneck that touches a zone,
+    /// and no turning share of fewer road users than a group, or in a zone.
+    pub fn performance(
+        &self,
+        network: &Network,
+        batch: &PerformanceBatch,
+    ) -> Released<PerformanceBatch> {
+        let mut released = batch.clone();
+        released.travel_times.retain(|state| {
+            let segments = &batch.corridors[state.corridor].segments;
+            !segments.iter().any(|&id| self.zones.holds(id))
+        });
+        for day in [&mut released.bottlenecks, &mut released.yesterday] {
+            day.ranked.retain(|known| !self.zones.holds(known.segment));
+        }
+        released.turning.withhold(network, |segment, seen| {
+            self.zones.holds(segment) || !self.privacy.is_group(seen as u32)
+        });
+        Released(Arc::new(released))
     }
 
     /// The forecast as it may leave: in zones it says what is usual, as `states` does.
@@ -241,7 +263,6 @@ fn usual(state: &SegmentState) -> SegmentState {
 mod tests {
     use super::*;
     use crate::matching::{Outline, ZoneDraft};
-    use crate::network::Network;
     use crate::publish::format::fixture;
     use crate::units::{Metres, Timestamp};
 
@@ -323,6 +344,38 @@ mod tests {
         assert!(release.withholds(&fixture::diversion(&network)));
         let open = Release::new(Privacy::default(), Zones::default());
         assert!(!open.withholds(&jam) && !open.guidance(&jam).withdrawn);
+    }
+
+    #[test]
+    fn corridors_through_zones_and_turns_of_few_stay_inside() {
+        let network = fixture::network();
+        let mut batch = fixture::performance(&network);
+        assert_eq!(batch.travel_times.len(), 1);
+        let told = |zone, batch: &PerformanceBatch| {
+            release(&network, zone)
+                .performance(&network, batch)
+                .travel_times
+                .len()
+        };
+        assert_eq!(
+            (told(None, &batch), told(Some(SegmentId(1)), &batch)),
+            (1, 0)
+        );
+        let from = SegmentId(0);
+        let movement = network.movement_range_from(from).start;
+        let mut sums = crate::state::BinSums::new(network.segment_count());
+        let table = crate::state::DetectorTable::default();
+        for (count, is_told) in [(4, false), (3, true)] {
+            (0..count).for_each(|_| sums.leave(movement));
+            let minute = batch.interval;
+            batch
+                .turning
+                .close_minute(&network, minute, &sums, &[], &table);
+            sums.clear();
+            let told = release(&network, None).performance(&network, &batch);
+            let seen = told.turning.of(&network, from, &SegmentState::default())[0].seen;
+            assert_eq!(seen > 0.0, is_told, "{count}: {seen}");
+        }
     }
 
     #[test]

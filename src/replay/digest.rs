@@ -1,15 +1,15 @@
 //! The digest: one hash over all outputs in their defined order, to compare runs with.
 //!
 //! Order: minute by minute, first the states by segment, then the index by region, then changes of
-//! incidents, then the forecast by segment and step, then guidance as emitted. Numbers enter with
-//! their exact bits.
+//! incidents, then corridors and bottlenecks, then the forecast by segment and step, then guidance
+//! as emitted. Numbers enter with their exact bits.
 
 use sha2::{Digest as _, Sha256};
 
 use crate::forecast::ForecastBatch;
 use crate::guide::{Guidance, GuidanceKind};
 use crate::state::congestion::{CongestionBatch, RegionIndex};
-use crate::state::{IncidentChange, StateBatch};
+use crate::state::{IncidentChange, PerformanceBatch, StateBatch};
 use crate::units::SegmentId;
 
 /// A running hash over outputs.
@@ -56,6 +56,34 @@ impl Digest {
             self.buffer.extend_from_slice(&index.samples.to_le_bytes());
         }
         self.buffer.push(u8::from(batch.ended_day.is_some()));
+        self.absorb();
+    }
+
+    /// Adds what was derived of one minute: travel times of corridors and bottlenecks.
+    pub fn performance(&mut self, batch: &PerformanceBatch) {
+        self.tag(b'P', batch.interval.start.as_millis());
+        for state in &batch.travel_times {
+            let experienced_s = state.experienced_s.unwrap_or(-1.0);
+            let numbers = [
+                state.time_s,
+                state.sigma_s,
+                state.low_s,
+                state.high_s,
+                experienced_s,
+            ];
+            for number in numbers {
+                self.buffer
+                    .extend_from_slice(&number.to_bits().to_le_bytes());
+            }
+        }
+        for known in &batch.bottlenecks.ranked {
+            self.buffer
+                .extend_from_slice(&known.segment.0.to_le_bytes());
+            self.buffer
+                .extend_from_slice(&known.active_minutes.to_le_bytes());
+            self.buffer
+                .extend_from_slice(&known.delay_veh_h.to_bits().to_le_bytes());
+        }
         self.absorb();
     }
 

@@ -7,12 +7,12 @@ use crate::guide::Guidance;
 use crate::network::Network;
 use crate::publish::Released;
 use crate::publish::format::{
-    GuidanceTopics, IncidentTopics, JunctionTopics, TileTable, forecast_messages, index_messages,
-    state_messages,
+    GuidanceTopics, IncidentTopics, JunctionTopics, TileTable, corridor_messages,
+    forecast_messages, index_messages, state_messages,
 };
 use crate::publish::mqtt::Publisher;
 use crate::state::congestion::CongestionBatch;
-use crate::state::{IncidentChange, RoadsideView, StateBatch};
+use crate::state::{IncidentChange, PerformanceBatch, RoadsideView, StateBatch};
 use crate::units::{Datum, Timestamp};
 
 /// Encodes outputs and hands them to a publisher.
@@ -65,6 +65,18 @@ impl MqttOutputs {
     /// Publishes the index of every region.
     pub fn congestion(&self, batch: &Released<CongestionBatch>) {
         for message in index_messages(batch) {
+            self.publisher.publish(message);
+        }
+    }
+
+    /// The network whose segments are named.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// Publishes the travel times of corridors.
+    pub fn corridors(&self, batch: &Released<PerformanceBatch>) {
+        for message in corridor_messages(&self.network, batch) {
             self.publisher.publish(message);
         }
     }

@@ -15,7 +15,7 @@ use crate::guide::Guidance;
 use crate::network::Network;
 use crate::publish::{Release, Released};
 use crate::state::congestion::CongestionBatch;
-use crate::state::{IncidentChange, StateBatch};
+use crate::state::{IncidentChange, PerformanceBatch, StateBatch};
 use crate::units::SegmentId;
 
 /// How long the stages of one minute took, s.
@@ -42,6 +42,15 @@ pub trait OutputSink: Send {
     /// # Errors
     /// When the output cannot be written; the run ends with it.
     fn congestion(&mut self, batch: &Arc<CongestionBatch>) -> anyhow::Result<()> {
+        let _unused = batch;
+        Ok(())
+    }
+
+    /// What was derived of the minute: corridors, bottlenecks, turning flows, diagrams.
+    ///
+    /// # Errors
+    /// When the output cannot be written; the run ends with it.
+    fn performance(&mut self, batch: &Arc<PerformanceBatch>) -> anyhow::Result<()> {
         let _unused = batch;
         Ok(())
     }
@@ -98,6 +107,8 @@ pub struct OutputFiles {
     pub index: Option<PathBuf>,
     /// Changes of incidents as one JSON object a line.
     pub incidents: Option<PathBuf>,
+    /// Travel times of corridors as one JSON object a line.
+    pub corridors: Option<PathBuf>,
 }
 
 /// Hashes all outputs and writes the files asked for: the engine's own values, or what the release
@@ -115,6 +126,7 @@ pub struct FileOutputs {
     guidance: Option<BufWriter<File>>,
     index: Option<BufWriter<File>>,
     incidents: Option<BufWriter<File>>,
+    corridors: Option<BufWriter<File>>,
     release: Option<Release>,
     /// The newest released minute, where there is a rule.
     released: Option<Released<StateBatch>>,
@@ -176,6 +188,7 @@ impl FileOutputs {
             guidance: lines(&files.guidance)?,
             index: lines(&files.index)?,
             incidents: lines(&files.incidents)?,
+            corridors: lines(&files.corridors)?,
             release: None,
             released: None,
         })
@@ -258,6 +271,17 @@ impl FileOutputs {
         ])
     }
 
+    fn write_corridors(&mut self, batch: &PerformanceBatch) -> anyhow::Result<()> {
+        if let Some(file) = &mut self.corridors {
+            for state in &batch.travel_times {
+                let message = crate::publish::format::corridor_message(&self.network, batch, state);
+                serde_json::to_writer(&mut *file, &message)?;
+                file.write_all(b"\n")?;
+            }
+        }
+        Ok(())
+    }
+
     fn write_guidance(&mut self, guidance: &Guidance) -> anyhow::Result<()> {
         if let Some(file) = &mut self.guidance {
             let entry = crate::publish::format::guidance_entry(&self.network, guidance);
@@ -296,6 +320,17 @@ impl OutputSink for FileOutputs {
         match &self.release {
             Some(rule) => write_index(file, &rule.congestion(batch)),
             None => write_index(file, batch),
+        }
+    }
+
+    fn performance(&mut self, batch: &Arc<PerformanceBatch>) -> anyhow::Result<()> {
+        self.digest.performance(batch);
+        match &self.release {
+            Some(rule) => {
+                let released = rule.performance(&self.network, batch);
+                self.write_corridors(&released)
+            }
+            None => self.write_corridors(batch),
         }
     }
 
@@ -351,6 +386,7 @@ impl OutputSink for FileOutputs {
             self.guidance.take(),
             self.index.take(),
             self.incidents.take(),
+            self.corridors.take(),
         ];
         for mut file in files.into_iter().flatten() {
             file.flush()?;

@@ -9,7 +9,8 @@ use crate::guide::{Guidance, GuidanceKind};
 use crate::network::{Network, SegmentFlags};
 use crate::publish::Released;
 use crate::publish::format::{
-    JsonBuffer, guidance_entry, step_levels, write_issue, write_quantiles, write_segment_state,
+    JsonBuffer, derived_entry, guidance_entry, step_levels, write_issue, write_quantiles,
+    write_segment_state,
 };
 use crate::state::StateBatch;
 use crate::units::{Position, SegmentId};
@@ -247,6 +248,15 @@ pub(super) fn segment(snapshot: &Snapshot, network: &Network, id: SegmentId) -> 
         json.raw(",\"end_ms\":");
         json.int(state.interval.end.as_millis());
         write_segment_state(&mut json, segment);
+    }
+    if let Some(performance) = &view.performance
+        && let Some(state) = &view.state
+        && performance.network == network.version()
+        && let Some(segment) = state.segments.get(id.index())
+    {
+        let derived = derived_entry(network, performance, id, segment);
+        json.raw(",\"derived\":");
+        json.raw(&serde_json::to_string(&derived).expect("strings and finite numbers"));
     }
     if let Some(forecast) = &view.forecast
         && forecast.quantiles.len() >= (id.index() + 1) * STEP_COUNT

@@ -13,7 +13,7 @@ use crate::matching::Presence;
 use crate::network::Network;
 use crate::publish::Released;
 use crate::state::congestion::{CongestionBatch, DayReport};
-use crate::state::{IncidentChange, RoadsideView, StateBatch};
+use crate::state::{IncidentChange, PerformanceBatch, RoadsideView, StateBatch};
 use crate::units::Timestamp;
 
 /// Everything the API and the map show, as of one closed minute.
@@ -37,6 +37,8 @@ pub struct LiveView {
     pub congestion: Option<Released<CongestionBatch>>,
     /// Reports of finished days, oldest first, and of the day under way.
     pub days: Vec<Released<DayReport>>,
+    /// Corridors, bottlenecks, turning flows and diagrams of the newest closed minute.
+    pub performance: Option<Released<PerformanceBatch>>,
     /// Event time when this view was made.
     pub event_time: Timestamp,
     /// Event seconds that pass in one second of wall clock; 1 in production.
@@ -159,6 +161,9 @@ pub(super) struct Snapshot {
     pub(super) events: LazyBody,
     pub(super) parking: LazyBody,
     pub(super) index: LazyBody,
+    pub(super) corridors: LazyBody,
+    pub(super) bottlenecks: LazyBody,
+    pub(super) emissions: LazyBody,
 }
 
 impl Snapshot {
@@ -179,6 +184,9 @@ impl Snapshot {
             events: LazyBody::default(),
             parking: LazyBody::default(),
             index: LazyBody::default(),
+            corridors: LazyBody::default(),
+            bottlenecks: LazyBody::default(),
+            emissions: LazyBody::default(),
         }
     }
 

@@ -19,7 +19,8 @@ use super::vehicles::{self, VehiclesQuery};
 use super::{MetricsText, ServeOptions, encode, incidents};
 use crate::network::Network;
 use crate::publish::format::{
-    IndexMessage, date_of, day_message, events_message, index_entries, junctions_message,
+    IndexMessage, bottlenecks_message, corridors_message, date_of, day_message, emissions_message,
+    events_message, index_entries, junctions_message,
     parking_message, signals_message,
 };
 use crate::state::RoadsideView;
@@ -77,6 +78,9 @@ pub(super) fn router(options: ServeOptions, live: LiveReceiver, metrics: Metrics
         .route("/api/v1/index", get(index))
         .route("/api/v1/index/{region}", get(region_index))
         .route("/api/v1/report/day", get(day_report))
+        .route("/api/v1/corridors", get(corridors))
+        .route("/api/v1/bottlenecks", get(bottlenecks))
+        .route("/api/v1/emissions", get(emissions))
         .route("/api/v1/segments/{id}", get(segment))
         .route("/api/v1/vehicles", get(vehicles_near))
         .route("/api/v1/status", get(status))
@@ -364,6 +368,39 @@ async fn day_report(State(app): Shared, Query(query): Query<DayQuery>) -> Respon
         }
         _ => StatusCode::NOT_FOUND.into_response(),
     }
+}
+
+async fn corridors(State(app): Shared, headers: HeaderMap) -> Response {
+    let snapshot = app.live.newest();
+    let etag = snapshot.etag();
+    let cell: fn(&Snapshot) -> &LazyBody = |snapshot| &snapshot.corridors;
+    let make = |snapshot: &Snapshot, network: &Network| {
+        let message = corridors_message(network, snapshot.view.performance.as_ref()?);
+        serde_json::to_vec(&message).ok().map(Bytes::from)
+    };
+    respond(snapshot, headers, JSON, cell, make, etag).await
+}
+
+async fn bottlenecks(State(app): Shared, headers: HeaderMap) -> Response {
+    let snapshot = app.live.newest();
+    let etag = snapshot.etag();
+    let cell: fn(&Snapshot) -> &LazyBody = |snapshot| &snapshot.bottlenecks;
+    let make = |snapshot: &Snapshot, network: &Network| {
+        let message = bottlenecks_message(network, snapshot.view.performance.as_ref()?);
+        serde_json::to_vec(&message).ok().map(Bytes::from)
+    };
+    respond(snapshot, headers, JSON, cell, make, etag).await
+}
+
+async fn emissions(State(app): Shared, headers: HeaderMap) -> Response {
+    let snapshot = app.live.newest();
+    let etag = snapshot.etag();
+    let cell: fn(&Snapshot) -> &LazyBody = |snapshot| &snapshot.emissions;
+    let make = |snapshot: &Snapshot, network: &Network| {
+        let message = emissions_message(network, snapshot.view.state.as_ref()?);
+        serde_json::to_vec(&message).ok().map(Bytes::from)
+    };
+    respond(snapshot, headers, JSON, cell, make, etag).await
 }
 
 async fn segment(State(app): Shared, Path(id): Path<u32>) -> Response {

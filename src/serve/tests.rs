@@ -52,6 +52,7 @@ fn view(network: Arc<Network>) -> LiveView {
         incidents: Vec::new(),
         presence: None,
         roadside: None,
+        performance: Some(release.performance(&network, &fixture::performance(&network))),
         event_time: Timestamp::from_secs(28_880),
         speedup: 20.0,
         network: Some(network),
@@ -169,6 +170,25 @@ async fn the_api_shows_the_view() {
         Some(12)
     );
     assert_eq!(get(addr, "/api/v1/segments/4").await.0, 404);
+
+    assert_eq!(body["derived"]["diagram"]["basis"], "default");
+    assert!(body["derived"]["emission"]["co2_gpkm"].as_f64() > Some(100.0));
+    let corridors = get_json(addr, "/api/v1/corridors").await;
+    let corridor = &corridors["corridors"][0];
+    assert_eq!(
+        (&corridor["id"], &corridor["name"]),
+        (&"north".into(), &"北街".into())
+    );
+    assert_eq!(corridor["legs"].as_array().map(Vec::len), Some(2));
+    assert!(corridor["low_s"].as_f64() < corridor["time_s"].as_f64());
+    let bottlenecks = get_json(addr, "/api/v1/bottlenecks").await;
+    assert_eq!(
+        bottlenecks["today"],
+        serde_json::json!([]),
+        "one minute makes none"
+    );
+    let emissions = get_json(addr, "/api/v1/emissions").await;
+    assert_eq!(emissions["segments"].as_array().map(Vec::len), Some(4));
 
     let body = get_json(addr, "/api/v1/status").await;
     assert_eq!(

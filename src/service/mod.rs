@@ -41,9 +41,9 @@ use crate::publish::rsi::RsiWriter;
 use crate::replay::mqtt_outputs::MqttOutputs;
 use crate::replay::pipeline::Parts;
 use crate::screening::{Pseudonyms, Secret};
-use crate::serve::{self, LiveView, OrderSender, ServeOptions};
+use crate::serve::{LiveView, OrderSender, ServeOptions, self};
 use crate::state::congestion::{CongestionSettings, RegionDraft, regions};
-use crate::state::{IncidentSettings, StateSettings};
+use crate::state::{CorridorDraft, IncidentSettings, StateSettings};
 use crate::units::{Position, SourceId, Timestamp};
 use crate::wire::its0117::DeliverySettings;
 use crate::wire::records::LightCodes;
@@ -329,6 +329,7 @@ fn parts(config: &Config, network: Arc<Network>) -> anyhow::Result<Parts> {
     };
     let presence = presence_settings(config, &network)?;
     let congestion = congestion_settings(config, &network)?;
+    let corridors = CorridorDraft::resolve_all(&network, &config.corridors)?;
     Ok(Parts {
         matcher: Arc::new(matcher(config, network, secret(&config.raw)?)?),
         decoder: decoder(config)?,
@@ -340,6 +341,7 @@ fn parts(config: &Config, network: Arc<Network>) -> anyhow::Result<Parts> {
             guide: GuideSettings::default(),
             vetting: config.vetting,
             presence,
+            corridors,
             profiles,
         },
     })

@@ -19,9 +19,7 @@ use crate::replay::mqtt_outputs::MqttOutputs;
 use crate::replay::outputs::{MinuteTimes, OutputSink};
 use crate::serve::{LiveSender, LiveView};
 use crate::state::congestion::{Congestion, CongestionBatch, DayReport};
-use crate::state::{
-    Doubt, IncidentChange, IncidentState, Incidents, Level, Provenance, RoadsideView, SourceTrust,
-    StateBatch, Vetting,
+use crate::state::{{ Doubt, IncidentChange, IncidentState, Incidents, Level, Provenance, RoadsideView, SourceTrust, StateBatch, Vetting,, { Doubt, Level, Performance, PerformanceBatch, Provenance, RoadsideView, StateBatch, Vetting,};
 };
 use crate::units::SegmentId;
 
@@ -60,6 +58,7 @@ pub(super) struct Latest {
     state: Option<Released<StateBatch>>,
     congestion: Option<Released<CongestionBatch>>,
     forecast: Option<Released<ForecastBatch>>,
+    performance: Option<Released<PerformanceBatch>>,
     published_s: f64,
 }
 
@@ -137,6 +136,7 @@ impl ServiceSink {
             presence.left_out_count() as f64,
         );
         measure_vetting(metrics, analysis.vetting());
+        measure_performance(metrics, analysis.performance());
         self.measure_roadside(analysis.roadside());
         measure_incidents(metrics, analysis.incidents());
         let (jams, diversions) = analysis.guide().active_counts();
@@ -174,6 +174,24 @@ fn measure_incidents(metrics: &Metrics, incidents: &Incidents) {
     let (refused, unknown) = (incidents.refused(), incidents.orders_unknown());
     metrics.counter_to("roadcast_incident_places_refused_total", &[], refused);
     metrics.counter_to("roadcast_incident_orders_unknown_total", &[], unknown);
+}
+
+fn measure_performance(metrics: &Metrics, performance: &Performance) {
+    let diagrams = performance.diagrams();
+    let (fitted, classes) = diagrams.fits().counts();
+    for (state, count) in [
+        ("counted", diagrams.counted_count() as f64),
+        ("fitted", fitted as f64),
+        ("classes", classes as f64),
+        ("left_out", diagrams.left_out_count() as f64),
+    ] {
+        metrics.gauge("roadcast_diagrams", &[state], count);
+    }
+    let bottlenecks = performance.bottlenecks();
+    let active = bottlenecks.active_count() as f64;
+    metrics.gauge("roadcast_bottlenecks_active", &[], active);
+    let left_out = bottlenecks.left_out_count();
+    metrics.counter_to("roadcast_bottleneck_minutes_left_out_total", &[], left_out);
 }
 
 fn measure_vetting(metrics: &Metrics, vetting: &Vetting) {
@@ -273,6 +291,7 @@ impl OutputSink for ServiceSink {
             state: Some(released.clone()),
             congestion: None,
             forecast: None,
+            performance: None,
             published_s: 0.0,
         };
         self.publish(|mqtt, _| mqtt.state(&released));
@@ -287,6 +306,13 @@ impl OutputSink for ServiceSink {
         }
         measure_congestion(&self.metrics, batch);
         self.latest.congestion = Some(released);
+        Ok(())
+    }
+
+    fn performance(&mut self, batch: &Arc<PerformanceBatch>) -> anyhow::Result<()> {
+        let released = self.release.performance(&self.network, batch);
+        self.latest.performance = Some(released.clone());
+        self.publish(|mqtt, _| mqtt.corridors(&released));
         Ok(())
     }
 
@@ -367,6 +393,7 @@ impl OutputSink for ServiceSink {
             roadside: Some(analysis.roadside().clone()),
             congestion: self.latest.congestion.clone(),
             days,
+            performance: self.latest.performance.clone(),
             event_time: self.clock.now().max(now),
             speedup: self.speedup,
         });

@@ -3,7 +3,7 @@
 //! The time of a step is spread over its route in proportion to length; what is driven inside
 //! junctions is left out. It knows tracks only by their slot and keeps no identity.
 
-use super::stay::{Line, NO_SEGMENT, Stay, decimetres};
+use super::stay::{Line, NO_MOVEMENT, NO_SEGMENT, Stay, decimetres};
 use super::sums::BinSums;
 use super::{MINUTE_MS, STANDING_MPS};
 use crate::matching::{Advance, RoutePiece};
@@ -197,7 +197,10 @@ impl Accumulator {
                 } else {
                     at_ms(walked_m)
                 };
-                self.leave(slot);
+                self.leave(
+                    slot,
+                    movement_of(network, route[index - 1].segment, piece.segment),
+                );
             }
             walked_m += piece_m(piece);
             let until_ms = match (index == last, stands_still) {
@@ -283,9 +286,10 @@ impl Accumulator {
     }
 
     /// The track leaves its segment at the end: a pass is complete if its start was seen.
-    fn leave(&mut self, slot: usize) {
+    fn leave(&mut self, slot: usize, movement: u32) {
         let track = &mut self.tracks[slot];
         track.stay.has_left = true;
+        track.stay.movement = movement;
         if track.entered && track.stay.segment != NO_SEGMENT {
             track.stay.pass_ms = track.stay_ms.max(1);
         }
@@ -325,6 +329,9 @@ impl Accumulator {
             let is_open = stay.minute_ms >= end_ms;
             if !is_open {
                 into.add(SegmentId(stay.segment), &stay.sums());
+                if stay.movement != NO_MOVEMENT {
+                    into.leave(stay.movement as usize);
+                }
                 stays.push(*stay);
             }
             is_open
@@ -338,6 +345,16 @@ impl Accumulator {
     pub fn is_empty(&self) -> bool {
         self.stays.is_empty() && !self.tracks.iter().any(Track::has_open_stay)
     }
+}
+
+/// The index of the movement between two segments; [`NO_MOVEMENT`] where the network has none.
+fn movement_of(network: &Network, from: SegmentId, to: SegmentId) -> u32 {
+    let first = network.movement_range_from(from).start;
+    let found = network
+        .movements_from(from)
+        .iter()
+        .position(|movement| movement.to() == to);
+    found.map_or(NO_MOVEMENT, |place| (first + place) as u32)
 }
 
 fn piece_m(piece: &RoutePiece) -> f32 {

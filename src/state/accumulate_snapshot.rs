@@ -38,11 +38,10 @@ impl Accumulator {
     pub fn restore(&mut self, network: &Network, bytes: &[u8]) -> Result<(), SnapshotError> {
         let mut reader = Reader::open(bytes, WHAT, MAGIC, VERSION, network.version())?;
         let mut restored = Self::new();
-        let segment_count = network.segment_count() as u32;
         restored.closed_until_ms = reader.take_i64()?;
         restored.late_part_count = reader.take_u64()?;
         for _ in 0..reader.take_count(STAY_BYTES + 18)? {
-            let stay = Stay::take(&mut reader, segment_count)?;
+            let stay = Stay::take(&mut reader, network)?;
             restored.tracks.push(Track {
                 stay,
                 stay_ms: reader.take_u32()?,
@@ -54,7 +53,7 @@ impl Accumulator {
             });
         }
         for _ in 0..reader.take_count(STAY_BYTES)? {
-            let stay = Stay::take(&mut reader, segment_count)?;
+            let stay = Stay::take(&mut reader, network)?;
             if stay.segment == NO_SEGMENT {
                 return Err(reader.damaged());
             }

@@ -7,12 +7,18 @@
 
 mod accumulate;
 mod accumulate_snapshot;
+mod bottleneck;
 mod bytes;
 pub mod congestion;
+mod corridor;
 mod detector;
 mod detector_places;
+mod diagram;
+mod emission;
 mod filter;
 mod incident;
+mod flow;
+mod performance;
 mod picture;
 mod prior;
 mod profile;
@@ -21,16 +27,25 @@ mod roadside;
 mod snapshot;
 mod stay;
 mod sums;
+#[cfg(test)]
+mod testing;
 mod traffic;
+mod turning;
 mod vetting;
 
 pub use accumulate::Accumulator;
+pub use bottleneck::{BOTTLENECKS_MAX, Bottleneck, BottleneckDay, Bottlenecks};
 pub use bytes::SnapshotError;
-pub use detector::{DETECTOR_COUNT_MAX, DetectorError, DetectorKind, DetectorPlace, DetectorTable};
-pub use incident::{
-    INCIDENTS_MAX, IncidentChange, IncidentEvidence, IncidentKind, IncidentMinute, IncidentOrder,
-    IncidentSettings, IncidentState, Incidents,
+pub use corridor::{
+    CORRIDOR_SEGMENTS_MAX, CORRIDORS_MAX, Corridor, CorridorDraft, CorridorError, CorridorState,
+    Corridors, Leg,
 };
+pub use detector::{DETECTOR_COUNT_MAX, DetectorError, DetectorKind, DetectorPlace, DetectorTable};
+pub use incident::{INCIDENTS_MAX, IncidentChange, IncidentEvidence, IncidentKind, IncidentMinute, IncidentOrder, IncidentSettings, IncidentState, Incidents};
+pub use diagram::{Basis, DIAGRAM_SEGMENTS_MAX, Diagram, DiagramFits, Diagrams, Estimated, Goodness, SegmentDiagram};
+pub use emission::{Emission, EmissionSums, co2_gpkm};
+pub use flow::ProbeFlow;
+pub use performance::{Performance, PerformanceBatch};
 pub use profile::{Calendar, DayType, Profiles, SLOT_MS};
 pub use roadside::{
     EVENTS_MAX, PARKING_LOTS_MAX, PHASES_MAX, PhaseLight, PhaseSignal, Roadside, RoadsideView,
@@ -38,6 +53,7 @@ pub use roadside::{
 pub use stay::Stay;
 pub use sums::{BinSums, SegmentSums};
 pub use traffic::{StateSettings, TrafficState};
+pub use turning::{TurnBasis, TurnFlow, Turning};
 pub use vetting::{
     DatumVerdict, Doubt, SegmentVerdict, SourceTrust, Vetting, VettingCounts, VettingSettings,
 };

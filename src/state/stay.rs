@@ -6,9 +6,13 @@
 use super::SnapshotError;
 use super::bytes::{Reader, put_i64, put_u8, put_u16, put_u32};
 use super::sums::SegmentSums;
+use crate::network::Network;
 use crate::units::{SegmentId, ViewId};
 
 pub(super) const NO_SEGMENT: u32 = u32::MAX;
+
+/// Stands for "has not left over a movement of the network".
+pub(super) const NO_MOVEMENT: u32 = u32::MAX;
 
 /// Time between two places that are kept of a stay, ms (chosen: cars a few seconds apart on one
 /// lane are never at one place at the same time, and three fit on a short street).
@@ -166,6 +170,8 @@ pub struct Stay {
     pub(super) stand_ms: u32,
     /// Where that was, decimetres from the segment's start.
     pub(super) stand_dm: u16,
+    /// The movement over which it left, by its index in the network; [`NO_MOVEMENT`] if it has not.
+    pub(super) movement: u32,
     /// Whether the road user reports itself.
     pub(super) is_own: bool,
     /// Whether its track has driven far enough, over a junction, to be believed.
@@ -187,6 +193,7 @@ impl Stay {
         pass_ms: 0,
         stand_ms: 0,
         stand_dm: 0,
+        movement: NO_MOVEMENT,
         is_own: true,
         is_proven: false,
         has_left: false,
@@ -256,6 +263,7 @@ impl Stay {
             standing_ms: u64::from(self.standing_ms),
             squared_time_ms2: u64::from(self.time_ms) * u64::from(self.time_ms),
             pass_ms: u64::from(self.pass_ms),
+            squared_pass_ms2: u64::from(self.pass_ms) * u64::from(self.pass_ms),
             pass_count: u32::from(self.pass_ms > 0),
             vehicle_count: u32::from(self.is_on_road()),
             queue_mm: self.queue_mm,
@@ -272,6 +280,7 @@ impl Stay {
             self.queue_mm,
             self.pass_ms,
             self.stand_ms,
+            self.movement,
         ] {
             put_u32(out, value);
         }
@@ -289,7 +298,7 @@ impl Stay {
         );
     }
 
-    pub(super) fn take(reader: &mut Reader<'_>, segment_count: u32) -> Result<Self, SnapshotError> {
+    pub(super) fn take(reader: &mut Reader<'_>, network: &Network) -> Result<Self, SnapshotError> {
         let minute_ms = reader.take_i64()?;
         let mut stay = Self {
             minute_ms,
@@ -300,6 +309,7 @@ impl Stay {
             queue_mm: reader.take_u32()?,
             pass_ms: reader.take_u32()?,
             stand_ms: reader.take_u32()?,
+            movement: reader.take_u32()?,
             ..Self::NOWHERE
         };
         let trace = &mut stay.trace;
@@ -318,9 +328,12 @@ impl Stay {
         let flags = reader.take_u8()?;
         (stay.is_own, stay.is_proven) = (flags & 1 != 0, flags & 2 != 0);
         stay.has_left = flags & 4 != 0;
-        let is_somewhere = stay.segment < segment_count || stay.segment == NO_SEGMENT;
+        let is_somewhere =
+            stay.segment == NO_SEGMENT || (stay.segment as usize) < network.segment_count();
+        let has_movement =
+            stay.movement == NO_MOVEMENT || (stay.movement as usize) < network.movements().len();
         let is_in_order = trace_is_sound(&stay.trace);
-        if is_somewhere && is_in_order {
+        if is_somewhere && has_movement && is_in_order {
             Ok(stay)
         } else {
             Err(reader.damaged())
@@ -333,7 +346,7 @@ fn trace_is_sound(trace: &Trace) -> bool {
 }
 
 /// Bytes of one stay in a snapshot.
-pub(super) const STAY_BYTES: usize = 8 + 28 + 8 + 2 * SAMPLES + 7;
+pub(super) const STAY_BYTES: usize = 8 + 32 + 8 + 2 * SAMPLES + 7;
 
 #[cfg(test)]
 mod tests {

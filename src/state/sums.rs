@@ -20,6 +20,8 @@ pub struct SegmentSums {
     /// Time of the complete passes that ended in this minute, from entering to leaving, also what
     /// lies in earlier minutes, vehicle-milliseconds.
     pub pass_ms: u64,
+    /// Sum of the squares of the times in `pass_ms`, ms²: how differently vehicles fared.
+    pub squared_pass_ms2: u64,
     /// Complete passes that ended in this minute.
     pub pass_count: u32,
     /// Vehicles seen on the segment in this minute; one that leaves and returns counts twice.
@@ -36,6 +38,7 @@ impl SegmentSums {
         self.standing_ms += other.standing_ms;
         self.squared_time_ms2 += other.squared_time_ms2;
         self.pass_ms += other.pass_ms;
+        self.squared_pass_ms2 += other.squared_pass_ms2;
         self.pass_count += other.pass_count;
         self.vehicle_count += other.vehicle_count;
         self.queue_mm = self.queue_mm.max(other.queue_mm);
@@ -55,6 +58,10 @@ impl SegmentSums {
 pub struct BinSums {
     sums: Vec<SegmentSums>,
     touched: Vec<u32>,
+    /// The movement of every vehicle that left a segment over one, by index in the network.
+    left: Vec<u32>,
+    /// Those of them that are not believed after all.
+    withdrawn: Vec<u32>,
     late_part_count: u64,
 }
 
@@ -64,6 +71,8 @@ impl BinSums {
         Self {
             sums: vec![SegmentSums::default(); segment_count],
             touched: Vec::new(),
+            left: Vec::new(),
+            withdrawn: Vec::new(),
             late_part_count: 0,
         }
     }
@@ -74,6 +83,8 @@ impl BinSums {
             self.sums[segment as usize] = SegmentSums::default();
         }
         self.touched.clear();
+        self.left.clear();
+        self.withdrawn.clear();
         self.late_part_count = 0;
     }
 
@@ -110,7 +121,34 @@ impl BinSums {
         for &segment in &other.touched {
             self.add(SegmentId(segment), &other.sums[segment as usize]);
         }
+        self.left.extend_from_slice(&other.left);
+        self.withdrawn.extend_from_slice(&other.withdrawn);
         self.late_part_count += other.late_part_count;
+    }
+
+    /// Adds a vehicle that left its segment over a movement of the network, given by its index.
+    pub fn leave(&mut self, movement: usize) {
+        self.left.push(movement as u32);
+    }
+
+    /// Takes one vehicle added by [`BinSums::leave`] out again.
+    pub fn withdraw(&mut self, movement: usize) {
+        self.withdrawn.push(movement as u32);
+    }
+
+    /// Adds to `counts`, indexed by movement, how many vehicles left over each. The order in which
+    /// they were added does not matter.
+    ///
+    /// # Panics
+    /// When a movement is of a larger network.
+    pub fn count_left(&self, counts: &mut [u32]) {
+        for &movement in &self.left {
+            counts[movement as usize] += 1;
+        }
+        for &movement in &self.withdrawn {
+            let count = &mut counts[movement as usize];
+            *count = count.saturating_sub(1);
+        }
     }
 
     /// The sums of one segment; zero where nobody was.
@@ -144,7 +182,15 @@ impl BinSums {
 impl PartialEq for BinSums {
     /// Equal sums are equal however they came together.
     fn eq(&self, other: &Self) -> bool {
-        self.sums == other.sums && self.late_part_count == other.late_part_count
+        let sorted = |movements: &[u32]| {
+            let mut sorted = movements.to_vec();
+            sorted.sort_unstable();
+            sorted
+        };
+        self.sums == other.sums
+            && self.late_part_count == other.late_part_count
+            && sorted(&self.left) == sorted(&other.left)
+            && sorted(&self.withdrawn) == sorted(&other.withdrawn)
     }
 }
 

@@ -21,7 +21,7 @@ use roadcast::replay::outputs::{MinuteTimes, OutputSink};
 use roadcast::replay::pipeline::{Parts, Pipeline, PipelineSettings, RunFigures};
 use roadcast::replay::traffic::Fleet;
 use roadcast::screening::{Pseudonyms, Secret};
-use roadcast::state::StateBatch;
+use roadcast::state::{PerformanceBatch, StateBatch};
 use roadcast::units::{SourceId, Timestamp};
 use roadcast::wire::{ProbeRecord, protobuf};
 
@@ -41,6 +41,11 @@ impl OutputSink for DigestSink {
     fn state(&mut self, batch: &Arc<StateBatch>) -> anyhow::Result<()> {
         self.digest.state(batch);
         self.minutes += 1;
+        Ok(())
+    }
+
+    fn performance(&mut self, batch: &Arc<PerformanceBatch>) -> anyhow::Result<()> {
+        self.digest.performance(batch);
         Ok(())
     }
 
@@ -181,6 +186,7 @@ fn the_engine_without_threads_gives_the_same_outputs() {
                     Output::Incidents(changes) => {
                         changes.iter().for_each(|change| digest.incident(change));
                     }
+                    Output::Derived(batch) => digest.performance(&batch),
                     Output::Forecast(batch) => digest.forecast(&batch),
                     Output::Publish(guidance) => digest.guidance(&guidance),
                     Output::RunForecast(request) => {

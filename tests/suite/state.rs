@@ -229,6 +229,32 @@ fn a_standing_vehicle_counts_once_a_minute_and_shows_the_queue() {
 }
 
 #[test]
+fn who_crosses_a_junction_counts_on_its_movement_in_the_minute_of_leaving() {
+    let network = street(3, false);
+    let mut accumulator = Accumulator::new();
+    // 300 m from 40 s to 70 s: segment 0 is left at 55 s, segment 1 at 75 s.
+    Step::along(0, (40, 70), (0, 50.0), (1, 150.0)).feed(&network, &mut accumulator);
+    Step::along(0, (70, 80), (1, 150.0), (2, 50.0)).feed(&network, &mut accumulator);
+    Step::along(1, (10, 20), (1, 0.0), (1, 90.0)).feed(&network, &mut accumulator);
+    let left = |sums: &BinSums| {
+        let mut counts = vec![0; network.movements().len()];
+        sums.count_left(&mut counts);
+        [0, 1].map(|id| counts[network.movement_range_from(SegmentId(id)).start])
+    };
+    assert_eq!(left(&close(&network, &mut accumulator, 0)), [1, 0]);
+    // Taken up again in between, it is the same.
+    let mut bytes = Vec::new();
+    accumulator.snapshot(&network, &mut bytes);
+    let mut resumed = Accumulator::new();
+    resumed.restore(&network, &bytes).unwrap();
+    let sums = close(&network, &mut resumed, 1);
+    assert_eq!(left(&sums), [0, 1]);
+    let passed = sums.get(SegmentId(1));
+    assert_eq!(passed.pass_count, 1);
+    assert_eq!(passed.squared_pass_ms2, passed.pass_ms * passed.pass_ms);
+}
+
+#[test]
 fn what_comes_after_its_minute_is_credited_to_the_oldest_open_one_and_counted() {
     let network = street(1, false);
     let mut accumulator = Accumulator::new();

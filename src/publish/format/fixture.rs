@@ -14,7 +14,10 @@ use crate::matching::Zones;
 use crate::network::{Network, NetworkBuilder, RoadClass, SegmentDraft, SegmentFlags};
 use crate::publish::format::Privacy;
 use crate::publish::{Release, Released};
-use crate::state::{Doubt, Level, Provenance, SegmentState, StateBatch};
+use crate::state::{
+    BinSums, Calendar, Corridor, DetectorTable, Doubt, Level, Performance, PerformanceBatch,
+    Provenance, SegmentState, StateBatch,
+};
 use crate::units::{Interval, Position, SegmentId, Timestamp};
 
 pub(crate) fn network() -> Network {
@@ -93,6 +96,16 @@ pub(crate) fn state(network: &Network) -> StateBatch {
 /// The rule of the default settings.
 pub(crate) fn release() -> Release {
     Release::new(Privacy::default(), Zones::default())
+}
+
+/// What is derived of the minute of [`state`], with a corridor over segments 0 and 1.
+pub(crate) fn performance(network: &Network) -> PerformanceBatch {
+    let segments = vec![SegmentId(0), SegmentId(1)];
+    let corridor = Corridor::new(network, "north", "北街", segments).expect("they meet");
+    let table = DetectorTable::default();
+    let mut performance = Performance::new(network, Calendar::default(), vec![corridor], &table);
+    let sums = BinSums::new(network.segment_count());
+    performance.close_minute(network, &mut state(network), &sums, &[], &table)
 }
 
 /// The minute after the rule of the default settings.

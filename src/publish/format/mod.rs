@@ -13,6 +13,7 @@ mod guidance;
 mod incident;
 mod json;
 mod junctions;
+mod performance;
 mod privacy;
 mod roadside;
 mod schema;
@@ -31,6 +32,7 @@ pub use guidance::{
 };
 pub use incident::{IncidentEvidenceEntry, IncidentMessage, IncidentTopics, incident_entry};
 pub use junctions::JunctionTopics;
+pub use performance::{BottlenecksMessage, CorridorMessage, CorridorsMessage, EmissionsMessage, bottlenecks_message, corridor_message, corridor_messages, corridors_message, emissions_message};
 pub use privacy::Privacy;
 pub use roadside::{
     EventsMessage, JunctionsMessage, ParkingMessage, SignalsMessage, events_message,
@@ -44,6 +46,7 @@ pub use tiles::{DEFAULT_TILE_ZOOM, TILE_SEGMENTS_MAX, Tile, TileTable};
 pub(crate) use forecast::{step_levels, write_issue, write_quantiles};
 pub(crate) use guidance::guidance_entry;
 pub(crate) use json::JsonBuffer;
+pub(crate) use performance::derived_entry;
 pub(crate) use state::write_segment_state;
 
 /// Where every topic of this version begins.

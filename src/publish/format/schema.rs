@@ -3,17 +3,34 @@
 use schemars::Schema;
 
 use super::{
-    DayReportMessage, DeviceMessage, EventsMessage, ForecastTileMessage, GuidanceMessage,
-    IncidentMessage, IndexMessage, JunctionsMessage, ParkingMessage, SignalsMessage,
-    StateTileMessage, StatusMessage,
+    BottlenecksMessage, CorridorMessage, CorridorsMessage, DayReportMessage, DeviceMessage,
+    EmissionsMessage, EventsMessage, ForecastTileMessage, GuidanceMessage, IncidentMessage,
+    IndexMessage, JunctionsMessage, ParkingMessage, SignalsMessage, StateTileMessage,
+    StatusMessage,
 };
 
 /// File name and schema of every message, as kept in `docs/schemas/`.
-pub fn schemas() -> [(&'static str, Schema); 12] {
+pub fn schemas() -> [(&'static str, Schema); 16] {
     [
+        (
+            "bottlenecks.schema.json",
+            schemars::schema_for!(BottlenecksMessage),
+        ),
+        (
+            "corridor.schema.json",
+            schemars::schema_for!(CorridorMessage),
+        ),
+        (
+            "corridors.schema.json",
+            schemars::schema_for!(CorridorsMessage),
+        ),
         (
             "day-report.schema.json",
             schemars::schema_for!(DayReportMessage),
+        ),
+        (
+            "emissions.schema.json",
+            schemars::schema_for!(EmissionsMessage),
         ),
         ("device.schema.json", schemars::schema_for!(DeviceMessage)),
         ("events.schema.json", schemars::schema_for!(EventsMessage)),

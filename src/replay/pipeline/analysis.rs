@@ -157,6 +157,9 @@ impl<S: OutputSink> AnalysisWorker<S> {
         if !changes.is_empty() {
             self.sink.incidents(changes)?;
         }
+        if let Some(derived) = self.stage2.derived() {
+            self.sink.performance(derived)?;
+        }
         let started = Instant::now();
         let forecast = self.forecasts.answer(&request)?;
         let forecast_s = started.elapsed().as_secs_f64();

@@ -136,6 +136,7 @@ fn together(stays: &mut [&Stay]) -> SegmentSums {
         sums.queue_mm = sums.queue_mm.max(new.queue_mm);
         if sums.pass_count == 0 {
             (sums.pass_ms, sums.pass_count) = (new.pass_ms, new.pass_count);
+            sums.squared_pass_ms2 = new.squared_pass_ms2;
         }
         add_span(&mut seen, (from, until));
     }

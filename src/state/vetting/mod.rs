@@ -20,7 +20,7 @@ use self::association::Association;
 use self::crowd::Suspicion;
 use self::trust::TrustTable;
 use super::bytes::SnapshotError;
-use super::stay::Stay;
+use super::stay::{NO_MOVEMENT, Stay};
 use super::{BinSums, TrafficState};
 use crate::network::Network;
 use crate::observation::DetectorReading;
@@ -257,6 +257,7 @@ impl Vetting {
         for stay in group {
             if self.trust.is_below(stay.view, self.settings.trust_min) {
                 self.withhold(Doubt::Distrusted, 1);
+                withdraw(sums, stay);
                 doubt = Doubt::Distrusted;
             } else {
                 believed.push(*stay);
@@ -279,6 +280,7 @@ impl Vetting {
                     .filter(|(_, is_found)| **is_found)
                 {
                     *lost.entry(stay.view).or_default() += 1;
+                    withdraw(sums, stay);
                 }
                 let mut found = found.into_iter();
                 believed.retain(|_| !found.next().unwrap_or(false));
@@ -326,6 +328,13 @@ impl Vetting {
     pub fn restore(&mut self, network: &Network, bytes: &[u8]) -> Result<(), SnapshotError> {
         (self.trust, self.counts, self.suspected) = trust::restore(network, bytes)?;
         Ok(())
+    }
+}
+
+/// Takes the movement of a stay that is not believed out of the sums.
+fn withdraw(sums: &mut BinSums, stay: &Stay) {
+    if stay.movement != NO_MOVEMENT {
+        sums.withdraw(stay.movement as usize);
     }
 }
 

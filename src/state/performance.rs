@@ -1,0 +1,159 @@
+//! What is derived of each closed minute: flow from probes, fundamental diagrams, bottlenecks,
+//! corridors, turning flows.
+//!
+//! One owner of five memories, so that stage 2 closes, snapshots and restores them together. Of a
+//! state they change flow and density where no detector counts, and nothing else.
+
+use std::sync::Arc;
+
+use super::bytes::{Reader, put_head, put_u8_all};
+use super::{
+    BinSums, BottleneckDay, Bottlenecks, Calendar, Corridor, CorridorState, Corridors,
+    DetectorTable, DiagramFits, Diagrams, ProbeFlow, SnapshotError, StateBatch, Turning,
+};
+use crate::network::{Network, NetworkVersion};
+use crate::observation::DetectorReading;
+use crate::units::Interval;
+
+const MAGIC: &[u8; 8] = b"RCPERFO\0";
+const VERSION: u16 = 1;
+const WHAT: &str = "performance snapshot";
+
+/// What was derived of one closed minute.
+#[derive(Clone, Debug)]
+pub struct PerformanceBatch {
+    /// The minute.
+    pub interval: Interval,
+    /// The network the ids belong to.
+    pub network: NetworkVersion,
+    /// The corridors, in the order of the configuration.
+    pub corridors: Arc<Vec<Corridor>>,
+    /// Travel times, one a corridor that may be told.
+    pub travel_times: Vec<CorridorState>,
+    /// Bottlenecks of the local day so far, worst first.
+    pub bottlenecks: BottleneckDay,
+    /// Those of the day before.
+    pub yesterday: BottleneckDay,
+    /// Turning flows.
+    pub turning: Turning,
+    /// Fundamental diagrams.
+    pub diagrams: DiagramFits,
+}
+
+/// The five memories.
+#[derive(Clone, Debug)]
+pub struct Performance {
+    flow: ProbeFlow,
+    diagrams: Diagrams,
+    bottlenecks: Bottlenecks,
+    corridors: Corridors,
+    told_corridors: Arc<Vec<Corridor>>,
+    turning: Turning,
+}
+
+impl Performance {
+    /// Nothing seen yet, on a network with these corridors and detectors.
+    pub fn new(
+        network: &Network,
+        calendar: Calendar,
+        corridors: Vec<Corridor>,
+        table: &DetectorTable,
+    ) -> Self {
+        Self {
+            flow: ProbeFlow::new(network.segment_count()),
+            diagrams: Diagrams::new(),
+            bottlenecks: Bottlenecks::new(calendar, network.segment_count()),
+            told_corridors: Arc::new(corridors.clone()),
+            corridors: Corridors::new(corridors),
+            turning: Turning::new(network, table),
+        }
+    }
+
+    /// Takes a closed minute with the sums and readings that it was closed with; gives it flow and
+    /// density where no detector counts.
+    ///
+    /// # Panics
+    /// When batch or sums are of another network.
+    pub fn close_minute(
+        &mut self,
+        network: &Network,
+        batch: &mut StateBatch,
+        sums: &BinSums,
+        readings: &[DetectorReading],
+        table: &DetectorTable,
+    ) -> PerformanceBatch {
+        self.flow.fill(network, batch, sums);
+        let batch = &*batch;
+        self.diagrams.observe(network, batch);
+        self.bottlenecks
+            .close_minute(network, self.diagrams.fits(), batch);
+        self.turning
+            .close_minute(network, batch.interval, sums, readings, table);
+        PerformanceBatch {
+            interval: batch.interval,
+            network: batch.network,
+            corridors: Arc::clone(&self.told_corridors),
+            travel_times: self.corridors.close_minute(network, batch, sums),
+            bottlenecks: self.bottlenecks.today(),
+            yesterday: self.bottlenecks.yesterday().clone(),
+            turning: self.turning.clone(),
+            diagrams: self.diagrams.fits().clone(),
+        }
+    }
+
+    /// Share of the vehicles that are probes; `None` before enough were counted.
+    pub fn probe_share(&self) -> Option<f32> {
+        self.flow.share()
+    }
+
+    /// Fundamental diagrams as learnt so far.
+    pub fn diagrams(&self) -> &Diagrams {
+        &self.diagrams
+    }
+
+    /// Bottlenecks as seen so far.
+    pub fn bottlenecks(&self) -> &Bottlenecks {
+        &self.bottlenecks
+    }
+
+    /// Turning flows as of the newest minute.
+    pub fn turning(&self) -> &Turning {
+        &self.turning
+    }
+
+    /// Appends all five memories.
+    pub fn snapshot(&self, network: &Network, out: &mut Vec<u8>) {
+        put_head(out, MAGIC, VERSION, network.version());
+        let mut block = Vec::new();
+        let mut put = |write: &dyn Fn(&mut Vec<u8>)| {
+            block.clear();
+            write(&mut block);
+            put_u8_all(out, &block);
+        };
+        put(&|block| self.flow.snapshot(network, block));
+        put(&|block| self.diagrams.snapshot(network, block));
+        put(&|block| self.bottlenecks.snapshot(network, block));
+        put(&|block| self.corridors.snapshot(network, block));
+        put(&|block| self.turning.snapshot(network, block));
+    }
+
+    /// Takes back what [`Performance::snapshot`] wrote for the same network; corridors and detectors
+    /// stay as configured.
+    ///
+    /// # Errors
+    /// When the bytes are not an intact snapshot of this network.
+    pub fn restore(&mut self, network: &Network, bytes: &[u8]) -> Result<(), SnapshotError> {
+        let mut reader = Reader::open(bytes, WHAT, MAGIC, VERSION, network.version())?;
+        let mut restored = self.clone();
+        restored.flow = ProbeFlow::restore(network, reader.take_bytes()?)?;
+        restored.diagrams = Diagrams::restore(network, reader.take_bytes()?)?;
+        restored
+            .bottlenecks
+            .restore(network, reader.take_bytes()?)?;
+        restored.corridors.restore(network, reader.take_bytes()?)?;
+        restored.turning.restore(network, reader.take_bytes()?)?;
+        reader.finish()?;
+        *self = restored;
+        Ok(())
+    }
+}
