@@ -29,7 +29,9 @@ use crate::replay::source::{Inputs, Item};
 use crate::screening::Secret;
 use crate::service::{congestion_settings, decoder, matcher, presence_settings, release};
 use crate::state::congestion::CongestionBatch;
-use crate::state::{CorridorDraft, Doubt, IncidentChange, PerformanceBatch, StateBatch, VettingCounts};
+use crate::state::{
+    CorridorDraft, Doubt, IncidentChange, PerformanceBatch, StateBatch, VettingCounts,
+};
 use crate::units::Timestamp;
 
 /// Options of `roadcast replay`.

@@ -5,8 +5,8 @@
 //! reported together. After start nobody sees raw configuration.
 
 mod area;
-mod levels;
 mod corridor;
+mod levels;
 mod privacy;
 mod raw;
 mod region;

@@ -13,9 +13,11 @@ use super::format::Privacy;
 use crate::forecast::{ForecastBatch, STEP_COUNT, SpeedQuantiles};
 use crate::guide::{Evidence, Guidance, GuidanceKind};
 use crate::matching::Zones;
-use crate::state::congestion::{CongestionBatch, DayReport, RegionIndex};
-use crate::state::{IncidentChange, IncidentEvidence, Level, PerformanceBatch, Provenance, SegmentState, StateBatch};
 use crate::network::Network;
+use crate::state::congestion::{CongestionBatch, DayReport, RegionIndex};
+use crate::state::{
+    IncidentChange, IncidentEvidence, Level, PerformanceBatch, Provenance, SegmentState, StateBatch,
+};
 use crate::units::SegmentId;
 
 /// Standard normal quantile of 0.9: a tenth lies above the mean and this many sigma.

@@ -20,8 +20,7 @@ use super::{MetricsText, ServeOptions, encode, incidents};
 use crate::network::Network;
 use crate::publish::format::{
     IndexMessage, bottlenecks_message, corridors_message, date_of, day_message, emissions_message,
-    events_message, index_entries, junctions_message,
-    parking_message, signals_message,
+    events_message, index_entries, junctions_message, parking_message, signals_message,
 };
 use crate::state::RoadsideView;
 use crate::units::SegmentId;

@@ -41,7 +41,7 @@ use crate::publish::rsi::RsiWriter;
 use crate::replay::mqtt_outputs::MqttOutputs;
 use crate::replay::pipeline::Parts;
 use crate::screening::{Pseudonyms, Secret};
-use crate::serve::{LiveView, OrderSender, ServeOptions, self};
+use crate::serve::{self, LiveView, OrderSender, ServeOptions};
 use crate::state::congestion::{CongestionSettings, RegionDraft, regions};
 use crate::state::{CorridorDraft, IncidentSettings, StateSettings};
 use crate::units::{Position, SourceId, Timestamp};

@@ -19,7 +19,9 @@ use crate::replay::mqtt_outputs::MqttOutputs;
 use crate::replay::outputs::{MinuteTimes, OutputSink};
 use crate::serve::{LiveSender, LiveView};
 use crate::state::congestion::{Congestion, CongestionBatch, DayReport};
-use crate::state::{{ Doubt, IncidentChange, IncidentState, Incidents, Level, Provenance, RoadsideView, SourceTrust, StateBatch, Vetting,, { Doubt, Level, Performance, PerformanceBatch, Provenance, RoadsideView, StateBatch, Vetting,};
+use crate::state::{
+    Doubt, IncidentChange, IncidentState, Incidents, Level, Performance, PerformanceBatch,
+    Provenance, RoadsideView, SourceTrust, StateBatch, Vetting,
 };
 use crate::units::SegmentId;
 

@@ -16,8 +16,8 @@ mod detector_places;
 mod diagram;
 mod emission;
 mod filter;
-mod incident;
 mod flow;
+mod incident;
 mod performance;
 mod picture;
 mod prior;
@@ -41,10 +41,16 @@ pub use corridor::{
     Corridors, Leg,
 };
 pub use detector::{DETECTOR_COUNT_MAX, DetectorError, DetectorKind, DetectorPlace, DetectorTable};
-pub use incident::{INCIDENTS_MAX, IncidentChange, IncidentEvidence, IncidentKind, IncidentMinute, IncidentOrder, IncidentSettings, IncidentState, Incidents};
-pub use diagram::{Basis, DIAGRAM_SEGMENTS_MAX, Diagram, DiagramFits, Diagrams, Estimated, Goodness, SegmentDiagram};
+pub use diagram::{
+    Basis, DIAGRAM_SEGMENTS_MAX, Diagram, DiagramFits, Diagrams, Estimated, Goodness,
+    SegmentDiagram,
+};
 pub use emission::{Emission, EmissionSums, co2_gpkm};
 pub use flow::ProbeFlow;
+pub use incident::{
+    INCIDENTS_MAX, IncidentChange, IncidentEvidence, IncidentKind, IncidentMinute, IncidentOrder,
+    IncidentSettings, IncidentState, Incidents,
+};
 pub use performance::{Performance, PerformanceBatch};
 pub use profile::{Calendar, DayType, Profiles, SLOT_MS};
 pub use roadside::{

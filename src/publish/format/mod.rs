@@ -32,7 +32,10 @@ pub use guidance::{
 };
 pub use incident::{IncidentEvidenceEntry, IncidentMessage, IncidentTopics, incident_entry};
 pub use junctions::JunctionTopics;
-pub use performance::{BottlenecksMessage, CorridorMessage, CorridorsMessage, EmissionsMessage, bottlenecks_message, corridor_message, corridor_messages, corridors_message, emissions_message};
+pub use performance::{
+    BottlenecksMessage, CorridorMessage, CorridorsMessage, EmissionsMessage, bottlenecks_message,
+    corridor_message, corridor_messages, corridors_message, emissions_message,
+};
 pub use privacy::Privacy;
 pub use roadside::{
     EventsMessage, JunctionsMessage, ParkingMessage, SignalsMessage, events_message,
