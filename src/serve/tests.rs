@@ -43,6 +43,8 @@ fn view(network: Arc<Network>) -> LiveView {
     let forecast = Arc::new(fixture::forecast(&network));
     let advice = [fixture::jam(&network), fixture::diversion(&network)];
     LiveView {
+        congestion: None,
+        days: Vec::new(),
         state: Some(release.states(&fixture::state(&network))),
         forecast: Some(release.forecast(&forecast, None)),
         guidance: advice
