@@ -1,6 +1,6 @@
 //! Regions as they are written, inline or as GeoJSON, and as `state` uses them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -25,8 +25,8 @@ pub struct RawRegion {
     pub file: PathBuf,
 }
 
-fn is_empty(path: &PathBuf) -> bool {
-    path == &PathBuf::new()
+fn is_empty(path: &Path) -> bool {
+    path.as_os_str().is_empty()
 }
 
 /// All regions, and the reasons why some are none.
