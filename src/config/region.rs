@@ -106,7 +106,7 @@ fn features(text: &str, fallback: &str) -> Result<Vec<RegionDraft>, String> {
             Geometry::Polygon { coordinates } => vec![coordinates],
             Geometry::MultiPolygon { coordinates } => coordinates,
         };
-        let rings = polygons.iter().flatten().map(|ring| corners(ring));
+        let rings = polygons.iter().flatten().map(corners);
         let rings = rings.collect::<Result<Vec<_>, String>>()?;
         if rings.is_empty() {
             return Err("a polygon without a ring".into());
