@@ -1,6 +1,6 @@
 //! Regions as they are written, inline or as GeoJSON, and as `state` uses them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -25,8 +25,8 @@ pub struct RawRegion {
     pub file: PathBuf,
 }
 
-fn is_empty(path: &PathBuf) -> bool {
-    path == &PathBuf::new()
+fn is_empty(path: &Path) -> bool {
+    path.as_os_str().is_empty()
 }
 
 /// All regions, and the reasons why some are none.
@@ -106,7 +106,7 @@ fn features(text: &str, fallback: &str) -> Result<Vec<RegionDraft>, String> {
             Geometry::Polygon { coordinates } => vec![coordinates],
             Geometry::MultiPolygon { coordinates } => coordinates,
         };
-        let rings = polygons.iter().flatten().map(|ring| corners(ring));
+        let rings = polygons.iter().flatten().map(corners);
         let rings = rings.collect::<Result<Vec<_>, String>>()?;
         if rings.is_empty() {
             return Err("a polygon without a ring".into());

@@ -266,6 +266,7 @@ mod tests {
     use super::*;
     use crate::matching::{Outline, ZoneDraft};
     use crate::publish::format::fixture;
+    use crate::state::congestion::{Congestion, CongestionSettings};
     use crate::units::{Metres, Timestamp};
 
     fn release(network: &Network, zone: Option<SegmentId>) -> Release {
@@ -311,6 +312,45 @@ mod tests {
         for (state, own) in told.segments.iter().zip(&batch.segments) {
             assert_eq!((state.speed_mps, state.level), (own.speed_mps, own.level));
         }
+    }
+
+    #[test]
+    fn the_index_of_a_region_of_few_tells_no_counts() {
+        let network = Arc::new(fixture::network());
+        let release = release(&network, None);
+        let told = |sample_count: u32, is_counted: bool| {
+            let settings = CongestionSettings::default();
+            let mut congestion = Congestion::new(network.clone(), settings);
+            let mut batch = fixture::state(&network);
+            for state in &mut batch.segments {
+                (state.sample_count, state.is_counted) = (sample_count, is_counted);
+                (state.flow_vph, state.density_vpkm) = (Some(600.0), Some(20.0));
+            }
+            let index = congestion.close_minute(&mut batch);
+            let day = congestion
+                .today()
+                .map(Arc::new)
+                .expect("a minute was closed");
+            let regions = release.congestion(&index).regions.clone();
+            (regions[0].clone(), release.day(&day).regions[0].clone())
+        };
+        let (of_few, day) = told(4, false);
+        assert_eq!(
+            (of_few.accumulation_veh, of_few.delay_vehh_per_h),
+            (None, None)
+        );
+        assert!(of_few.observed_share < 1e-6 && of_few.estimated_share > 0.99);
+        assert!(of_few.tpi.is_some() && of_few.flow_share < 1e-6);
+        assert!(day.delay_vehh.is_none() && day.by_delay.is_empty());
+        let (of_group, day) = told(5, false);
+        assert!(of_group.accumulation_veh.is_some() && of_group.observed_share > 0.99);
+        assert!(day.delay_vehh.is_some() && !day.by_delay.is_empty());
+        assert!(
+            (of_group.tti - of_few.tti).abs() < 1e-6,
+            "times are told in any case"
+        );
+        let (by_detectors, _) = told(0, true);
+        assert!(by_detectors.accumulation_veh.is_some());
     }
 
     #[test]

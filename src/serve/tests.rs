@@ -14,6 +14,7 @@ use crate::network::Network;
 use crate::observation::Origin;
 use crate::publish::Release;
 use crate::publish::format::{Privacy, fixture};
+use crate::state::congestion::{Congestion, CongestionSettings};
 use crate::units::{Position, SegmentId, SubjectId, Timestamp};
 
 struct Running {
@@ -42,9 +43,12 @@ fn view(network: Arc<Network>) -> LiveView {
     let release = Release::new(Privacy::default(), Zones::default());
     let forecast = Arc::new(fixture::forecast(&network));
     let advice = [fixture::jam(&network), fixture::diversion(&network)];
+    let mut congestion = Congestion::new(network.clone(), CongestionSettings::default());
+    let index = congestion.close_minute(&mut fixture::state(&network));
+    let today = congestion.today().map(Arc::new);
     LiveView {
-        congestion: None,
-        days: Vec::new(),
+        congestion: Some(release.congestion(&index)),
+        days: today.iter().map(|day| release.day(day)).collect(),
         state: Some(release.states(&fixture::state(&network))),
         forecast: Some(release.forecast(&forecast, None)),
         guidance: advice
@@ -197,6 +201,38 @@ async fn the_api_shows_the_view() {
         (&body["sequence"], &body["speedup"]),
         (&1.into(), &20.0.into())
     );
+}
+
+#[tokio::test]
+async fn the_index_and_the_report_of_a_day_are_told() {
+    let running = start(ServeOptions::default()).await;
+    let addr = running.server.addr;
+    assert_eq!(get(addr, "/api/v1/index").await.0, 404);
+    assert_eq!(get(addr, "/api/v1/report/day").await.0, 404);
+    running.live.publish(view(Arc::new(fixture::network())));
+    let all = get_json(addr, "/api/v1/index").await;
+    assert_eq!(all.as_array().map(Vec::len), Some(1));
+    assert_eq!(
+        (&all[0]["region"], &all[0]["standard"]),
+        (&"city".into(), &"GB/T 33171-2016 v1".into())
+    );
+    let one = get_json(addr, "/api/v1/index/city").await;
+    assert_eq!(one, all[0]);
+    assert!(one["tpi"].as_f64().is_some_and(|tpi| tpi > 0.0), "{one}");
+    assert_eq!(get(addr, "/api/v1/index/nowhere").await.0, 404);
+    // The minute of the fixture begins at 16:00 of the first day of the epoch in UTC.
+    let today = get_json(addr, "/api/v1/report/day").await;
+    assert_eq!(
+        (&today["date"], &today["is_over"]),
+        (&"1970-01-01".into(), &false.into())
+    );
+    assert_eq!(
+        get_json(addr, "/api/v1/report/day?date=1970-01-01").await,
+        today
+    );
+    assert_eq!(get(addr, "/api/v1/report/day?date=1970-01-02").await.0, 404);
+    let status = get_json(addr, "/api/v1/status").await;
+    assert_eq!(status["index"]["region"], "city");
 }
 
 /// Five taxis on one road, one on the next: told as a group, never alone.

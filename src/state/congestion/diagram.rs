@@ -10,7 +10,7 @@
 use super::super::bytes::{Reader, SnapshotError, put_f32, put_f32_all, put_u8};
 
 /// Bins of density.
-pub const BIN_COUNT: usize = 30;
+const BIN_COUNT: usize = 30;
 
 /// Width of a bin at first, veh/km and lane; it doubles when a minute lies beyond the last bin.
 const WIDTH_FIRST_VPKM: f32 = 1.0;
@@ -29,7 +29,7 @@ const BINS_ASIDE_MIN: usize = 2;
 const FALL_MIN: f32 = 0.05;
 
 /// Least share of a region's length times lanes with a known flow for a minute to count (chosen).
-pub const COVERAGE_MIN: f32 = 0.3;
+pub(super) const COVERAGE_MIN: f32 = 0.3;
 
 /// The densest a lane can be, veh/km: beyond, a value is not believed (chosen: 5 m a vehicle).
 const DENSITY_MAX_VPKM: f32 = 200.0;
