@@ -238,7 +238,10 @@ mod tests {
             tail: SegmentId(0),
             tail_offset_m: 5.0,
             queue_m: 15.0,
-            evidence: vec![IncidentEvidence::Passers { count: 3 }, IncidentEvidence::Operator],
+            evidence: vec![
+                IncidentEvidence::Passers { count: 3 },
+                IncidentEvidence::Operator,
+            ],
         }
     }
 
@@ -252,7 +255,11 @@ mod tests {
         let mut told = |state| topics.message(&network, &tiles, &change(state));
         let open = told(IncidentState::Confirmed).expect("it is published");
         assert!(open.retain && open.qos == 1);
-        assert!(open.topic.starts_with("roadcast/v1/incident/"), "{}", open.topic);
+        assert!(
+            open.topic.starts_with("roadcast/v1/incident/"),
+            "{}",
+            open.topic
+        );
         assert!(open.topic.ends_with("/0000000000000011"), "{}", open.topic);
         let message: IncidentMessage = serde_json::from_slice(&open.payload).expect("its own form");
         assert_eq!((message.at, message.number), (600.0, 17));
@@ -268,7 +275,11 @@ mod tests {
         for kind in IncidentKind::ALL {
             let codes = codes_of(kind);
             assert!(!codes.is_empty(), "{}", kind.label());
-            assert!(codes.keys().all(|name| ["gbt29100", "etsi"].contains(&name.as_str())));
+            assert!(
+                codes
+                    .keys()
+                    .all(|name| ["gbt29100", "etsi"].contains(&name.as_str()))
+            );
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::detectors::{LaneWatch, Lanes};
-use super::evidence::{Finding, Learnt, is_fast, is_free, weigh};
+use super::evidence::{Finding, Learnt, Place, fast_roads, is_free, weigh};
 use super::life::{Watch, advance, blocked, kind_of};
 use super::{
     INCIDENTS_MAX, IncidentChange, IncidentEvidence, IncidentOrder, IncidentSettings, IncidentState,
@@ -52,6 +52,8 @@ pub struct Incidents {
     pub(super) network: Arc<Network>,
     pub(super) settings: IncidentSettings,
     pub(super) learnt: Vec<Learnt>,
+    /// Which segments are fast roads.
+    fast: Vec<bool>,
     pub(super) lanes: LaneWatch,
     pub(super) watches: BTreeMap<SegmentId, Watch>,
     /// Segments of incidents that are over, and when they ended.
@@ -75,6 +77,7 @@ impl Incidents {
     pub fn new(network: Arc<Network>, settings: IncidentSettings) -> Self {
         Self {
             learnt: vec![Learnt::NOTHING; network.segment_count()],
+            fast: fast_roads(&network),
             network,
             settings,
             lanes: LaneWatch::default(),
@@ -184,8 +187,7 @@ impl Incidents {
         for stay in minute.stays {
             let index = stay.segment().index();
             let (stand_s, _) = stay.stand();
-            is_looked_at[index] |=
-                stand_s >= LOOK_STAND_S || is_fast(network.segment(stay.segment()));
+            is_looked_at[index] |= stand_s >= LOOK_STAND_S || self.fast[index];
             if stand_s > 0.0 && stay.has_moved_on() {
                 let known = ended_stands.entry(index as u32).or_default();
                 known.0 = known.0.max(stand_s);
@@ -211,9 +213,14 @@ impl Incidents {
                 &stays[from..until]
             };
             let counted = lanes.get(&id);
-            let finding = weigh(segment, &self.learnt[index], here, counted);
+            let place = Place {
+                segment,
+                learnt: &self.learnt[index],
+                is_fast: self.fast[index],
+            };
+            let finding = weigh(&place, here, counted);
             let learnt = &mut self.learnt[index];
-            if is_fast(segment) {
+            if self.fast[index] {
                 learnt.free_ago = match is_free(segment, here, counted) {
                     true => 0,
                     false => learnt.free_ago.saturating_add(1),
