@@ -12,6 +12,7 @@
 mod detectors;
 mod evidence;
 mod life;
+mod queue;
 mod room;
 mod snapshot;
 
