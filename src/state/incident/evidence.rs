@@ -28,7 +28,7 @@ const FAST_MPS: f32 = 19.0;
 const FAST_REACH_M: f32 = 800.0;
 /// A stand near the end of a segment without signal is no matter of the junction from here, s
 /// (chosen: nobody gives way for so long).
-const GIVING_WAY_S: f32 = 240.0;
+const GIVING_WAY_S: f32 = 360.0;
 /// A stand nearer to the end of the segment is a matter of the junction, m: at signals (rule of
 /// the methods 50 m, and a place that is 4 m off), and elsewhere.
 const SIGNAL_NEAR_M: f32 = 58.0;
@@ -201,9 +201,12 @@ fn weigh_stuck(place: &Place<'_>, stays: &[Stay], finding: &mut Finding) {
     if finding.is_at_end && is_giving_way {
         return;
     }
-    let mut weight: f32 = stuck()
-        .map(|stand| {
-            if stand.0 < long_s + 60.0 {
+    // First in the minute in which it has become too long.
+    let is_first = |stay: &Stay| stay.stand().0 - stay.standing_ms as f32 / 1e3 < long_s;
+    let too_long = stays.iter().filter(|stay| stay.stand().0 >= long_s);
+    let mut weight: f32 = too_long
+        .map(|stay| {
+            if is_first(stay) {
                 STUCK_FIRST
             } else {
                 STUCK_MORE
