@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::evidence::Finding;
+use super::life::Watch;
 use super::room::{Incidents, Scene};
 use crate::state::Provenance;
 use crate::units::SegmentId;
