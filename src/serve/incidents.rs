@@ -73,3 +73,91 @@ pub(super) fn order(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use crate::publish::format::fixture;
+    use crate::serve::{LiveView, live_channel};
+    use crate::state::{IncidentChange, IncidentKind, IncidentState};
+    use crate::units::{SegmentId, Timestamp};
+
+    fn open() -> IncidentChange {
+        IncidentChange {
+            id: 17,
+            revision: 2,
+            at: Timestamp::from_secs(600),
+            since: Timestamp::from_secs(480),
+            state: IncidentState::Suspected,
+            kind: IncidentKind::Blockage,
+            segment: SegmentId(0),
+            offset_m: 20.0,
+            lanes_blocked: 0,
+            lanes: 2,
+            severity: 1,
+            confidence: 0.7,
+            tail: SegmentId(0),
+            tail_offset_m: 5.0,
+            queue_m: 15.0,
+            evidence: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_verdict_on_an_open_incident_is_handed_on_and_nothing_else() {
+        let network = Arc::new(fixture::network());
+        let (sender, receiver) = live_channel();
+        sender.publish(LiveView {
+            network: Some(network.clone()),
+            incidents: vec![open()],
+            ..LiveView::default()
+        });
+        let snapshot = receiver.newest();
+        let shown: serde_json::Value =
+            serde_json::from_slice(&collection(&snapshot, &network)).expect("JSON");
+        let incident = &shown["features"][0]["properties"]["incident"];
+        assert_eq!(
+            (&incident["number"], &incident["state"]),
+            (&17.into(), &"suspected".into())
+        );
+
+        let taken = Arc::new(Mutex::new(Vec::new()));
+        let into = taken.clone();
+        let orders = OrderSender(Arc::new(move |incident, is_confirmed| {
+            into.lock()
+                .expect("no test panics in here")
+                .push((incident, is_confirmed));
+        }));
+        let json = [(
+            header::CONTENT_TYPE,
+            "application/json".parse().expect("a value"),
+        )];
+        let json: HeaderMap = json.into_iter().collect();
+        let told = |id: &str, headers: &HeaderMap, body: &'static str| {
+            let body = Bytes::from_static(body.as_bytes());
+            order(&snapshot, Some(&orders), id, headers, &body).status()
+        };
+        let (id, dismiss) = (guidance_id(17), r#"{"verdict":"dismiss"}"#);
+        assert_eq!(
+            told(&id, &HeaderMap::new(), dismiss),
+            StatusCode::UNSUPPORTED_MEDIA_TYPE
+        );
+        assert_eq!(
+            told(&guidance_id(18), &json, dismiss),
+            StatusCode::NOT_FOUND
+        );
+        assert_eq!(told(&id, &json, "{}"), StatusCode::BAD_REQUEST);
+        assert_eq!(told(&id, &json, dismiss), StatusCode::ACCEPTED);
+        assert_eq!(*taken.lock().expect("as above"), [(17, false)]);
+        let refused = order(
+            &snapshot,
+            None,
+            &id,
+            &json,
+            &Bytes::from_static(dismiss.as_bytes()),
+        );
+        assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+    }
+}

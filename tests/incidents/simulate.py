@@ -50,11 +50,11 @@ def scenario(name):
         folder = DATA / "signals" / name
         net, routes = folder / f"{name}.net.xml", [folder / f"{name}.rou.xml"]
         return net, routes, [], 25200, 1.0, 2 if name == "cologne8" else 1
-    return GAME / "highway/highway.net.xml", [], [], 0, 0.5, 2
+    return GAME / "highway/highway.net.xml", [], [], 0, 1.0, 2
 
 
 def motorway_demand(net, out):
-    """Flows between all ends of the motorway: 900 veh/h a lane that enters on it, 250 on ramps, to
+    """Flows between all ends of the motorway: 600 veh/h a lane that enters on it, 250 on ramps, to
     every end that can be reached, by lanes; one vehicle in ten is a truck."""
     edges = [edge for edge in net.getEdges() if edge.allows("passenger")]
     ends = [edge for edge in edges if not edge.getOutgoing()]
@@ -66,7 +66,7 @@ def motorway_demand(net, out):
     ]
     number = 0
     for start in (edge for edge in edges if not edge.getIncoming()):
-        rate = (900 if start.getSpeed() > 22 else 250) * start.getLaneNumber()
+        rate = (600 if start.getSpeed() > 22 else 250) * start.getLaneNumber()
         routes = [(net.getShortestPath(start, end)[0], end.getLaneNumber()) for end in ends]
         routes = [(route, lanes) for route, lanes in routes if route]
         total = sum(lanes for _, lanes in routes)

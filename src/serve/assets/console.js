@@ -212,6 +212,7 @@ follow({
     page.minute = minute;
     page.messages = messagesOf(minute.guidance);
     view.setGuidance(page.messages);
+    view.setIncidents(minute.incidents);
     showGuidance(page.messages, page.focused, focusGuidance);
     showStep();
     refreshPopup();

@@ -169,6 +169,22 @@ function labelLayer(colours, language) {
   };
 }
 
+/** Open incidents: full when confirmed, a ring while suspected or clearing. */
+function incidentLayer(colours) {
+  return {
+    id: "incidents",
+    type: "circle",
+    source: "incidents",
+    paint: {
+      "circle-radius": 7,
+      "circle-color": colours.jam,
+      "circle-opacity": ["case", ["==", ["get", "state"], "confirmed"], 0.9, 0.15],
+      "circle-stroke-color": colours.jam,
+      "circle-stroke-width": 2,
+    },
+  };
+}
+
 const EMPTY = { type: "FeatureCollection", features: [] };
 
 export function buildStyle(colours, language) {
@@ -179,6 +195,7 @@ export function buildStyle(colours, language) {
       names: { type: "geojson", data: EMPTY },
       guidance: { type: "geojson", data: EMPTY },
       places: { type: "geojson", data: EMPTY },
+      incidents: { type: "geojson", data: EMPTY },
     },
     layers: [
       { id: "land", type: "background", paint: { "background-color": colours.land } },
@@ -210,6 +227,7 @@ export function buildStyle(colours, language) {
         },
       },
       ...guidanceLayers(colours),
+      incidentLayer(colours),
       labelLayer(colours, language),
     ],
   };

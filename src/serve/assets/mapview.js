@@ -20,6 +20,7 @@ export class MapView {
     this.bounds = null;
     this.network = null;
     this.guidance = null;
+    this.incidents = null;
     this.focused = null;
     this.areWaysFew = true;
     this.timeMs = 0;
@@ -132,6 +133,12 @@ export class MapView {
     this.map.getSource("guidance").setData(this.guidance);
     this.map.getSource("places").setData(guidancePlaces(messages));
     this.filterGuidance();
+  }
+
+  /** Draws open incidents. */
+  setIncidents(collection) {
+    this.incidents = collection;
+    this.map.getSource("incidents").setData(collection);
   }
 
   /** Shows only jams that are not forecast to have ended by `ms`, event time. */

@@ -44,6 +44,7 @@ pub(super) struct Lanes {
     /// Lanes that are dead, and for how many minutes the longest.
     pub(super) dead: u32,
     pub(super) dead_minutes: u32,
+    dead_lanes: u32,
     /// Passes of all other lanes in the minute.
     pub(super) passes: f32,
     /// Whether somebody passed one of them, or it is not known how many usually do.
@@ -131,7 +132,8 @@ impl LaneWatch {
             all.from_m = all.from_m.min(place.offset_m);
             all.is_full |= is_area && occupancy >= FULL_OCCUPANCY && passes < FULL_PASSES_MAX;
             if lane.dead > 0 {
-                all.dead += 1;
+                all.dead_lanes |= 1 << place.lane.min(31);
+                all.dead = all.dead_lanes.count_ones();
                 all.dead_minutes = all.dead_minutes.max(u32::from(lane.dead));
             } else {
                 all.passes += passes;

@@ -4,23 +4,31 @@
 //! The weights are natural logarithms of likelihood ratios. They are chosen after simulated hours
 //! of towns and a motorway with and without blockages (`tests/long incidents`, development seeds).
 
+use std::collections::BTreeSet;
+
 use super::IncidentEvidence;
 use super::detectors::Lanes;
-use crate::network::Segment;
+use crate::network::{Network, Segment};
 use crate::state::stay::Stay;
+use crate::units::SegmentId;
 
 /// A stand is long from here, s, where it is not known how long red lasts (rule of the project's
 /// methods for town streets), and at least so long where it is known.
 const LONG_STAND_S: f32 = 112.0;
-const LONG_STAND_MIN_S: f32 = 75.0;
+const LONG_STAND_MIN_S: f32 = 90.0;
 /// The same on roads without signals that are driven fast (rule of the methods: 30 s on freeways).
 const FAST_STAND_S: f32 = 45.0;
 /// Ended stands that must be known before they say how long red lasts, and by how much a long one
 /// exceeds the longest.
-const KNOWN_STANDS: u8 = 12;
-const RED_FACTOR: f32 = 1.25;
-/// From this limit on a road without signals is driven fast, m/s.
+const KNOWN_STANDS: u8 = 30;
+const RED_FACTOR: f32 = 1.5;
+/// From this limit on a road without signals is driven fast, m/s, and no signal stands so far ahead
+/// of it, m.
 const FAST_MPS: f32 = 19.0;
+const FAST_REACH_M: f32 = 800.0;
+/// A stand near the end of a segment without signal is no matter of the junction from here, s
+/// (chosen: nobody gives way for so long).
+const GIVING_WAY_S: f32 = 360.0;
 /// A stand nearer to the end of the segment is a matter of the junction, m: at signals (rule of
 /// the methods 50 m, and a place that is 4 m off), and elsewhere.
 const SIGNAL_NEAR_M: f32 = 58.0;
@@ -35,13 +43,14 @@ const FREE_RATIO: f32 = 0.6;
 
 /// A vehicle that stands too long for a red light, the first minute and each further one.
 const STUCK_FIRST: f32 = 4.0;
-const STUCK_MORE: f32 = 2.0;
+const STUCK_MORE: f32 = 3.0;
 /// Others drive past it.
-const PASSED: f32 = 2.0;
-/// A lane is dead in its third minute and in each further one, and others beside it are not.
+const PASSED: f32 = 0.5;
+/// A lane is dead in its fifth minute and in each further one, and others beside it are not: in
+/// quiet hours of a town a full road behind the junction holds a lane for up to four.
 const DEAD: f32 = 3.5;
 const DEAD_BESIDE: f32 = 1.0;
-const DEAD_MINUTES_MIN: u32 = 3;
+const DEAD_MINUTES_MIN: u32 = 5;
 /// Missing passes say nothing up to here; each further one as much, up to a limit (a Poisson count
 /// of none has the probability `exp(-missing)`).
 const MISSING_FREE: f32 = 3.0;
@@ -81,8 +90,8 @@ impl Learnt {
     }
 
     /// From where on a stand is too long, s.
-    pub(super) fn long_stand_s(&self, segment: &Segment) -> f32 {
-        if is_fast(segment) {
+    pub(super) fn long_stand_s(&self, is_fast: bool) -> f32 {
+        if is_fast {
             FAST_STAND_S
         } else if self.stands >= KNOWN_STANDS {
             (self.red_s * RED_FACTOR).clamp(LONG_STAND_MIN_S, LONG_STAND_S)
@@ -92,9 +101,36 @@ impl Learnt {
     }
 }
 
-/// Whether a segment is a fast road without a signal at its end.
-pub(super) fn is_fast(segment: &Segment) -> bool {
-    !segment.is_signalised() && segment.limit_mps >= FAST_MPS
+/// The segments that are fast roads: without a signal at their end or within reach ahead.
+pub(super) fn fast_roads(network: &Network) -> Vec<bool> {
+    let is_fast = |id: SegmentId| {
+        let mut seen = BTreeSet::from([id]);
+        let mut waiting = vec![(id, 0.0f32)];
+        while let Some((here, walked_m)) = waiting.pop() {
+            if network.segment(here).is_signalised() {
+                return false;
+            }
+            for movement in network.movements_from(here) {
+                let next = movement.to();
+                let reach_m = walked_m + network.segment(next).length_m;
+                if walked_m < FAST_REACH_M && seen.insert(next) {
+                    waiting.push((next, reach_m));
+                }
+            }
+        }
+        true
+    };
+    let ids = network.segment_ids();
+    ids.map(|id| network.segment(id).limit_mps >= FAST_MPS && is_fast(id))
+        .collect()
+}
+
+/// A segment with what is known of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place<'a> {
+    pub(super) segment: &'a Segment,
+    pub(super) learnt: &'a Learnt,
+    pub(super) is_fast: bool,
 }
 
 /// What one minute shows at one segment.
@@ -118,29 +154,25 @@ pub(super) struct Finding {
 }
 
 /// Weighs what the stays and detectors of one segment show.
-pub(super) fn weigh(
-    segment: &Segment,
-    learnt: &Learnt,
-    stays: &[Stay],
-    lanes: Option<&Lanes>,
-) -> Finding {
+pub(super) fn weigh(place: &Place<'_>, stays: &[Stay], lanes: Option<&Lanes>) -> Finding {
     let mut finding = Finding::default();
-    weigh_stuck(segment, learnt, stays, &mut finding);
+    weigh_stuck(place, stays, &mut finding);
     if let Some(lanes) = lanes {
-        weigh_lanes(segment, stays, lanes, &mut finding);
+        weigh_lanes(place.segment, stays, lanes, &mut finding);
     }
-    if is_fast(segment) {
-        weigh_crawl(segment, learnt, stays, lanes, &mut finding);
+    if place.is_fast {
+        weigh_crawl(place.segment, place.learnt, stays, lanes, &mut finding);
     }
     finding
 }
 
-fn weigh_stuck(segment: &Segment, learnt: &Learnt, stays: &[Stay], finding: &mut Finding) {
-    let long_s = learnt.long_stand_s(segment);
-    let near_m = match (segment.is_signalised(), is_fast(segment)) {
-        (true, _) => SIGNAL_NEAR_M,
-        (false, true) => 0.0,
-        (false, false) => JUNCTION_NEAR_M,
+fn weigh_stuck(place: &Place<'_>, stays: &[Stay], finding: &mut Finding) {
+    let segment = place.segment;
+    let long_s = place.learnt.long_stand_s(place.is_fast);
+    let near_m = if segment.is_signalised() {
+        SIGNAL_NEAR_M
+    } else {
+        JUNCTION_NEAR_M
     };
     let stuck = || {
         stays
@@ -165,12 +197,16 @@ fn weigh_stuck(segment: &Segment, learnt: &Learnt, stays: &[Stay], finding: &mut
         before_end_m,
     });
     finding.passers = passers(stays, foremost_m);
-    if finding.is_at_end {
+    let is_giving_way = segment.is_signalised() || longest_s < GIVING_WAY_S;
+    if finding.is_at_end && is_giving_way {
         return;
     }
-    let mut weight: f32 = stuck()
-        .map(|stand| {
-            if stand.0 < long_s + 60.0 {
+    // First in the minute in which it has become too long.
+    let is_first = |stay: &Stay| stay.stand().0 - stay.standing_ms as f32 / 1e3 < long_s;
+    let too_long = stays.iter().filter(|stay| stay.stand().0 >= long_s);
+    let mut weight: f32 = too_long
+        .map(|stay| {
+            if is_first(stay) {
                 STUCK_FIRST
             } else {
                 STUCK_MORE

@@ -12,6 +12,7 @@
 mod detectors;
 mod evidence;
 mod life;
+mod queue;
 mod room;
 mod snapshot;
 
@@ -42,12 +43,12 @@ pub struct IncidentSettings {
 }
 
 impl Default for IncidentSettings {
-    /// Chosen: the prior is one blocked segment in four hundred; 0 is even odds, 2.5 is 92 %. Three
+    /// Chosen: the prior is one blocked segment in four hundred; 0.5 is 62 %, 2.5 is 92 %. Three
     /// minutes outlast a red light; an hour is as long as most incidents.
     fn default() -> Self {
         Self {
             prior: -6.0,
-            suspect: 0.0,
+            suspect: 0.5,
             confirm: 2.5,
             clear_minutes: 3,
             verdict_minutes: 60,

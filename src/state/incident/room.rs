@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::detectors::{LaneWatch, Lanes};
-use super::evidence::{Finding, Learnt, is_fast, is_free, weigh};
+use super::evidence::{Finding, Learnt, Place, fast_roads, is_free, weigh};
 use super::life::{Watch, advance, blocked, kind_of};
+use super::queue::QUEUED_RATIO;
 use super::{
     INCIDENTS_MAX, IncidentChange, IncidentEvidence, IncidentOrder, IncidentSettings, IncidentState,
 };
@@ -17,17 +18,8 @@ use crate::units::{SegmentId, Timestamp};
 
 /// A segment is looked at where somebody stood so long, s.
 const LOOK_STAND_S: f32 = 45.0;
-/// How far downstream the head of a queue is searched, m, and over how many segments (chosen: a
-/// queue of a hundred vehicles a lane).
-const HEAD_REACH_M: f32 = 800.0;
-const HEAD_SEGMENTS_MAX: usize = 64;
-/// A segment of which nothing is known is looked through when it is shorter, m.
-const UNSEEN_MAX_M: f32 = 80.0;
 /// Minutes for which the queue of an incident that is over may still stand upstream.
 const AFTER_MINUTES: i64 = 10;
-/// Below this share of free-flow speed a segment may be part of a queue (the share below which a
-/// road counts as congested, GB/T 33171-2016).
-const QUEUED_RATIO: f32 = 0.5;
 /// What an operator's verdict adds to the prior log-odds of its segment.
 const VERDICT_BIAS: f32 = 3.0;
 
@@ -52,6 +44,8 @@ pub struct Incidents {
     pub(super) network: Arc<Network>,
     pub(super) settings: IncidentSettings,
     pub(super) learnt: Vec<Learnt>,
+    /// Which segments are fast roads.
+    fast: Vec<bool>,
     pub(super) lanes: LaneWatch,
     pub(super) watches: BTreeMap<SegmentId, Watch>,
     /// Segments of incidents that are over, and when they ended.
@@ -64,10 +58,10 @@ pub struct Incidents {
 }
 
 /// What is known of the minute while it is judged.
-struct Scene<'a> {
-    batch: &'a StateBatch,
-    lanes: BTreeMap<SegmentId, Lanes>,
-    findings: BTreeMap<SegmentId, Finding>,
+pub(super) struct Scene<'a> {
+    pub(super) batch: &'a StateBatch,
+    pub(super) lanes: BTreeMap<SegmentId, Lanes>,
+    pub(super) findings: BTreeMap<SegmentId, Finding>,
 }
 
 impl Incidents {
@@ -75,6 +69,7 @@ impl Incidents {
     pub fn new(network: Arc<Network>, settings: IncidentSettings) -> Self {
         Self {
             learnt: vec![Learnt::NOTHING; network.segment_count()],
+            fast: fast_roads(&network),
             network,
             settings,
             lanes: LaneWatch::default(),
@@ -184,8 +179,7 @@ impl Incidents {
         for stay in minute.stays {
             let index = stay.segment().index();
             let (stand_s, _) = stay.stand();
-            is_looked_at[index] |=
-                stand_s >= LOOK_STAND_S || is_fast(network.segment(stay.segment()));
+            is_looked_at[index] |= stand_s >= LOOK_STAND_S || self.fast[index];
             if stand_s > 0.0 && stay.has_moved_on() {
                 let known = ended_stands.entry(index as u32).or_default();
                 known.0 = known.0.max(stand_s);
@@ -211,9 +205,14 @@ impl Incidents {
                 &stays[from..until]
             };
             let counted = lanes.get(&id);
-            let finding = weigh(segment, &self.learnt[index], here, counted);
+            let place = Place {
+                segment,
+                learnt: &self.learnt[index],
+                is_fast: self.fast[index],
+            };
+            let finding = weigh(&place, here, counted);
             let learnt = &mut self.learnt[index];
-            if is_fast(segment) {
+            if self.fast[index] {
                 learnt.free_ago = match is_free(segment, here, counted) {
                     true => 0,
                     false => learnt.free_ago.saturating_add(1),
@@ -235,72 +234,6 @@ impl Incidents {
             lanes,
             findings,
         }
-    }
-
-    /// The findings that stand at the head of their queue. What an incident further on explains is
-    /// left out; what begins behind an open incident belongs to that one.
-    fn heads(&self, scene: &Scene<'_>) -> BTreeMap<SegmentId, Finding> {
-        let mut heads: BTreeMap<SegmentId, Finding> = BTreeMap::new();
-        for (&segment, finding) in &scene.findings {
-            if finding.weight <= 0.0 || self.is_tail(segment, scene) {
-                continue;
-            }
-            let is_open = |id: &SegmentId| {
-                self.watches
-                    .get(id)
-                    .is_some_and(|watch| watch.incident.is_some())
-            };
-            let before = self.network.movements_into(segment).map(|way| way.from());
-            let owner = match is_open(&segment) {
-                true => segment,
-                false => before.filter(|id| is_open(id)).min().unwrap_or(segment),
-            };
-            let is_heavier = |known: &Finding| finding.weight > known.weight;
-            if heads.get(&owner).is_none_or(is_heavier) {
-                let mut finding = finding.clone();
-                if owner != segment {
-                    finding.place_m = self.network.segment(owner).length_m;
-                }
-                heads.insert(owner, finding);
-            }
-        }
-        heads
-    }
-
-    /// Whether what stands on a segment is explained by what is downstream of it.
-    fn is_tail(&self, start: SegmentId, scene: &Scene<'_>) -> bool {
-        let mut seen = BTreeSet::from([start]);
-        let mut waiting = vec![(start, 0.0f32, true)];
-        while let Some((id, walked_m, is_close)) = waiting.pop() {
-            for movement in self.network.movements_from(id) {
-                let next = movement.to();
-                let is_twin = self.network.segment(id).twin() == Some(next);
-                if is_twin || seen.len() >= HEAD_SEGMENTS_MAX || !seen.insert(next) {
-                    continue;
-                }
-                let is_held = scene.findings.contains_key(&next)
-                    || scene.lanes.get(&next).is_some_and(|lanes| lanes.is_full);
-                if (is_close && is_held) || self.is_known(next) {
-                    return true;
-                }
-                let state = &scene.batch.segments[next.index()];
-                let length_m = self.network.segment(next).length_m;
-                let is_seen = state.sample_count > 0 || state.is_counted;
-                let is_unseen = !is_seen && length_m < UNSEEN_MAX_M;
-                let is_slow = state.speed_mps < QUEUED_RATIO * state.free_flow_mps;
-                let reach_m = walked_m + length_m;
-                if (is_slow || is_unseen) && reach_m < HEAD_REACH_M {
-                    waiting.push((next, reach_m, is_close && is_unseen));
-                }
-            }
-        }
-        false
-    }
-
-    /// Whether an incident is open here, or was lately.
-    fn is_known(&self, segment: SegmentId) -> bool {
-        let is_open = |watch: &Watch| watch.incident.is_some();
-        self.watches.get(&segment).is_some_and(is_open) || self.ended.contains_key(&segment)
     }
 
     fn judge(
@@ -366,59 +299,5 @@ impl Incidents {
         if watch.is_over(floor) {
             self.watches.remove(&segment);
         }
-    }
-
-    /// Length of the queue upstream of an incident, and where it ends.
-    fn queue(
-        &self,
-        segment: SegmentId,
-        finding: Option<&Finding>,
-        scene: &Scene<'_>,
-    ) -> (f32, SegmentId, f32) {
-        let known = self
-            .watches
-            .get(&segment)
-            .and_then(|watch| watch.incident.as_ref());
-        let place_m = match (finding, known) {
-            (Some(finding), _) => finding.place_m,
-            (None, Some(incident)) => incident.offset_m,
-            (None, None) => 0.0,
-        };
-        let mut best = (0.0f32, segment, place_m);
-        let mut seen = BTreeSet::from([segment]);
-        let mut waiting = vec![(segment, place_m)];
-        while let Some((id, reach_m)) = waiting.pop() {
-            for movement in self.network.movements_into(id) {
-                let from = movement.from();
-                let state = &scene.batch.segments[from.index()];
-                let is_queued = scene.findings.contains_key(&from)
-                    || (state.provenance == Provenance::Observed
-                        && state.speed_mps < QUEUED_RATIO * state.free_flow_mps);
-                let is_twin = self.network.segment(id).twin() == Some(from);
-                if is_twin || !is_queued || seen.len() >= HEAD_SEGMENTS_MAX || !seen.insert(from) {
-                    continue;
-                }
-                let length_m = self.network.segment(from).length_m;
-                let queued_m = state
-                    .queue_length_m
-                    .map_or(length_m, |queue_m| queue_m.min(length_m));
-                let end_m = reach_m + queued_m;
-                if end_m > best.0 {
-                    best = (end_m, from, length_m - queued_m);
-                }
-                if queued_m > 0.8 * length_m {
-                    waiting.push((from, reach_m + length_m));
-                }
-            }
-        }
-        if best.1 == segment {
-            let standing_m = scene.batch.segments[segment.index()]
-                .queue_length_m
-                .unwrap_or(0.0);
-            let length_m = self.network.segment(segment).length_m;
-            let from_m = (length_m - standing_m).clamp(0.0, place_m.max(0.0));
-            best = (place_m - from_m, segment, from_m);
-        }
-        best
     }
 }

@@ -1,0 +1,140 @@
+//! Which finding is the head of its queue, which is its tail, and how long the queue is.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::evidence::Finding;
+use super::life::Watch;
+use super::room::{Incidents, Scene};
+use crate::state::Provenance;
+use crate::units::SegmentId;
+
+/// How far downstream the head of a queue is searched, m, and over how many segments (chosen: a
+/// queue of a hundred vehicles a lane).
+const HEAD_REACH_M: f32 = 800.0;
+const HEAD_SEGMENTS_MAX: usize = 64;
+/// A segment of which nothing is known is looked through when it is shorter, m.
+const UNSEEN_MAX_M: f32 = 80.0;
+/// Below this share of free-flow speed a segment may be part of a queue (the share below which a
+/// road counts as congested, GB/T 33171-2016).
+pub(super) const QUEUED_RATIO: f32 = 0.5;
+impl Incidents {
+    /// The findings that stand at the head of their queue. What an incident further on explains is
+    /// left out; what begins behind an open incident belongs to that one.
+    pub(super) fn heads(&self, scene: &Scene<'_>) -> BTreeMap<SegmentId, Finding> {
+        let mut heads: BTreeMap<SegmentId, Finding> = BTreeMap::new();
+        for (&segment, finding) in &scene.findings {
+            if finding.weight <= 0.0 || self.is_tail(segment, scene) {
+                continue;
+            }
+            let is_open = |id: &SegmentId| {
+                self.watches
+                    .get(id)
+                    .is_some_and(|watch| watch.incident.is_some())
+            };
+            let before = self.network.movements_into(segment).map(|way| way.from());
+            let owner = match is_open(&segment) {
+                true => segment,
+                false => before.filter(|id| is_open(id)).min().unwrap_or(segment),
+            };
+            let is_heavier = |known: &Finding| finding.weight > known.weight;
+            if heads.get(&owner).is_none_or(is_heavier) {
+                let mut finding = finding.clone();
+                if owner != segment {
+                    finding.place_m = self.network.segment(owner).length_m;
+                }
+                heads.insert(owner, finding);
+            }
+        }
+        heads
+    }
+
+    /// Whether what stands on a segment is explained by what is downstream of it.
+    fn is_tail(&self, start: SegmentId, scene: &Scene<'_>) -> bool {
+        let mut seen = BTreeSet::from([start]);
+        let mut waiting = vec![(start, 0.0f32, true)];
+        while let Some((id, walked_m, is_close)) = waiting.pop() {
+            for movement in self.network.movements_from(id) {
+                let next = movement.to();
+                let is_twin = self.network.segment(id).twin() == Some(next);
+                if is_twin || seen.len() >= HEAD_SEGMENTS_MAX || !seen.insert(next) {
+                    continue;
+                }
+                let is_held = scene.findings.contains_key(&next)
+                    || scene.lanes.get(&next).is_some_and(|lanes| lanes.is_full);
+                if (is_close && is_held) || self.is_known(next) {
+                    return true;
+                }
+                let state = &scene.batch.segments[next.index()];
+                let length_m = self.network.segment(next).length_m;
+                let is_seen = state.sample_count > 0 || state.is_counted;
+                let is_unseen = !is_seen && length_m < UNSEEN_MAX_M;
+                let is_slow = state.speed_mps < QUEUED_RATIO * state.free_flow_mps;
+                let reach_m = walked_m + length_m;
+                if (is_slow || is_unseen) && reach_m < HEAD_REACH_M {
+                    waiting.push((next, reach_m, is_close && is_unseen));
+                }
+            }
+        }
+        false
+    }
+
+    /// Whether an incident is open here, or was lately.
+    fn is_known(&self, segment: SegmentId) -> bool {
+        let is_open = |watch: &Watch| watch.incident.is_some();
+        self.watches.get(&segment).is_some_and(is_open) || self.ended.contains_key(&segment)
+    }
+
+    /// Length of the queue upstream of an incident, and where it ends.
+    pub(super) fn queue(
+        &self,
+        segment: SegmentId,
+        finding: Option<&Finding>,
+        scene: &Scene<'_>,
+    ) -> (f32, SegmentId, f32) {
+        let known = self
+            .watches
+            .get(&segment)
+            .and_then(|watch| watch.incident.as_ref());
+        let place_m = match (finding, known) {
+            (Some(finding), _) => finding.place_m,
+            (None, Some(incident)) => incident.offset_m,
+            (None, None) => 0.0,
+        };
+        let mut best = (0.0f32, segment, place_m);
+        let mut seen = BTreeSet::from([segment]);
+        let mut waiting = vec![(segment, place_m)];
+        while let Some((id, reach_m)) = waiting.pop() {
+            for movement in self.network.movements_into(id) {
+                let from = movement.from();
+                let state = &scene.batch.segments[from.index()];
+                let is_queued = scene.findings.contains_key(&from)
+                    || (state.provenance == Provenance::Observed
+                        && state.speed_mps < QUEUED_RATIO * state.free_flow_mps);
+                let is_twin = self.network.segment(id).twin() == Some(from);
+                if is_twin || !is_queued || seen.len() >= HEAD_SEGMENTS_MAX || !seen.insert(from) {
+                    continue;
+                }
+                let length_m = self.network.segment(from).length_m;
+                let queued_m = state
+                    .queue_length_m
+                    .map_or(length_m, |queue_m| queue_m.min(length_m));
+                let end_m = reach_m + queued_m;
+                if end_m > best.0 {
+                    best = (end_m, from, length_m - queued_m);
+                }
+                if queued_m > 0.8 * length_m {
+                    waiting.push((from, reach_m + length_m));
+                }
+            }
+        }
+        if best.1 == segment {
+            let standing_m = scene.batch.segments[segment.index()]
+                .queue_length_m
+                .unwrap_or(0.0);
+            let length_m = self.network.segment(segment).length_m;
+            let from_m = (length_m - standing_m).clamp(0.0, place_m.max(0.0));
+            best = (place_m - from_m, segment, from_m);
+        }
+        best
+    }
+}
