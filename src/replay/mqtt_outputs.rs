@@ -6,7 +6,9 @@ use crate::forecast::ForecastBatch;
 use crate::guide::Guidance;
 use crate::network::Network;
 use crate::publish::Released;
-use crate::publish::format::{GuidanceTopics, TileTable, forecast_messages, state_messages};
+use crate::publish::format::{
+    GuidanceTopics, StateTopics, TileMessages, TileTable, TopicEntry, forecast_messages,
+};
 use crate::publish::mqtt::Publisher;
 use crate::state::StateBatch;
 use crate::units::{Datum, Timestamp};
@@ -18,7 +20,14 @@ pub struct MqttOutputs {
     network: Arc<Network>,
     tiles: TileTable,
     topics: GuidanceTopics,
+    states: StateTopics,
+    /// What the publisher had lost when the last minute went out.
+    losses: u64,
 }
+
+/// Minutes from one snapshot of a tile to the next, where nothing else is asked for. Chosen: see
+/// the bytes of other settings in docs/benchmarks.md.
+pub const SNAPSHOT_MINUTES: u32 = 5;
 
 impl MqttOutputs {
     /// Prepares the tiles of a network at `tile_zoom`.
@@ -29,6 +38,8 @@ impl MqttOutputs {
             network,
             tiles,
             topics: GuidanceTopics::default(),
+            states: StateTopics::new(SNAPSHOT_MINUTES),
+            losses: 0,
         }
     }
 
@@ -41,16 +52,33 @@ impl MqttOutputs {
         }
     }
 
+    /// The same with a snapshot of each tile every so many minutes; 1 publishes no deltas.
+    #[must_use]
+    pub fn with_snapshots_every(self, minutes: u32) -> Self {
+        Self {
+            states: StateTopics::new(minutes),
+            ..self
+        }
+    }
+
     /// The publisher behind it.
     pub fn publisher(&self) -> &Arc<Publisher> {
         &self.publisher
     }
 
-    /// Publishes one minute of states.
-    pub fn state(&self, batch: &Released<StateBatch>) {
-        for message in state_messages(batch, &self.tiles) {
+    /// Publishes one minute of states and returns what went out, without the messages. Where the
+    /// publisher has lost something since the last minute, every tile goes out in full.
+    pub fn state(&mut self, batch: &Released<StateBatch>) -> TileMessages {
+        let losses = self.publisher.stats().losses();
+        if losses != self.losses {
+            self.losses = losses;
+            self.states.forget();
+        }
+        let mut told = self.states.messages(batch, &self.tiles);
+        for message in told.messages.drain(..) {
             self.publisher.publish(message);
         }
+        told
     }
 
     /// Publishes a forecast; levels come from the free-flow speeds of `state`.
@@ -66,6 +94,16 @@ impl MqttOutputs {
         if let Some(message) = message {
             self.publisher.publish(message);
         }
+    }
+
+    /// Under which topics guidance stands, to be remembered over a restart.
+    pub fn guidance_topics(&self) -> Vec<TopicEntry> {
+        self.topics.entries()
+    }
+
+    /// Takes back what [`Self::guidance_topics`] told in an earlier run.
+    pub fn recall_topics(&mut self, entries: Vec<TopicEntry>) {
+        self.topics.recall(entries);
     }
 
     /// Clears guidance that has expired by `now`.

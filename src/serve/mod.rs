@@ -8,6 +8,7 @@
 mod assets;
 mod body;
 mod encode;
+mod history;
 mod listener;
 mod live;
 mod routes;
@@ -25,6 +26,7 @@ use tokio::task::JoinHandle;
 
 pub use live::{LiveReceiver, LiveSender, LiveView, live_channel};
 
+use crate::archive::History;
 use crate::publish::format::Privacy;
 use crate::units::Position;
 
@@ -52,6 +54,8 @@ pub struct ServeOptions {
     pub city: Option<(String, String)>,
     /// Outlines of rivers and lakes for the map, WGS-84, first position repeated last or not.
     pub water: Vec<Vec<Position>>,
+    /// What answers questions about the past; `None` where nothing is archived.
+    pub history: Option<Arc<History>>,
 }
 
 impl Default for ServeOptions {
@@ -68,6 +72,7 @@ impl Default for ServeOptions {
             utc_offset_s: 8 * 3_600,
             city: None,
             water: Vec::new(),
+            history: None,
         }
     }
 }

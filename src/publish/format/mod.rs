@@ -4,6 +4,7 @@
 //! into quadkey tiles. It sends nothing. `docs/topics.md` and `docs/schemas/` describe the same
 //! for readers outside; a test holds the schemas against the types here.
 
+mod delta;
 mod device;
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -11,24 +12,28 @@ mod forecast;
 mod guidance;
 mod json;
 mod privacy;
+mod recall;
 mod roadside;
 mod schema;
 mod state;
 mod status;
 mod tiles;
 
+pub use delta::{StateDeltaMessage, StateTopics, TileMessages, has_changed};
 pub use device::{DeviceAlert, DeviceMessage, device_message};
 pub use forecast::{ForecastTileMessage, SegmentForecastEntry, forecast_messages};
 pub use guidance::{
-    DiversionEntry, EvidenceEntry, GuidanceMessage, GuidanceTopics, JamEntry, KindLabel, PlaceEntry,
+    DiversionEntry, EvidenceEntry, GuidanceMessage, GuidanceTopics, JamEntry, KindLabel,
+    PlaceEntry, TopicEntry,
 };
 pub use privacy::Privacy;
+pub use recall::guidance_of;
 pub use roadside::{
     EventsMessage, JunctionsMessage, ParkingMessage, SignalsMessage, events_message,
     junctions_message, parking_message, signals_message,
 };
 pub use schema::schemas;
-pub use state::{ProvenanceLabel, SegmentStateEntry, StateTileMessage, state_messages};
+pub use state::{ProvenanceLabel, SegmentStateEntry, StateTileMessage};
 pub use status::{RunInfo, StatusLabel, StatusMessage, status_message, status_topic};
 pub use tiles::{DEFAULT_TILE_ZOOM, TILE_SEGMENTS_MAX, Tile, TileTable};
 

@@ -4,11 +4,11 @@ use schemars::Schema;
 
 use super::{
     DeviceMessage, EventsMessage, ForecastTileMessage, GuidanceMessage, JunctionsMessage,
-    ParkingMessage, SignalsMessage, StateTileMessage, StatusMessage,
+    ParkingMessage, SignalsMessage, StateDeltaMessage, StateTileMessage, StatusMessage,
 };
 
 /// File name and schema of every message, as kept in `docs/schemas/`.
-pub fn schemas() -> [(&'static str, Schema); 9] {
+pub fn schemas() -> [(&'static str, Schema); 10] {
     [
         ("device.schema.json", schemars::schema_for!(DeviceMessage)),
         ("events.schema.json", schemars::schema_for!(EventsMessage)),
@@ -27,6 +27,10 @@ pub fn schemas() -> [(&'static str, Schema); 9] {
         ("parking.schema.json", schemars::schema_for!(ParkingMessage)),
         ("signals.schema.json", schemars::schema_for!(SignalsMessage)),
         ("state.schema.json", schemars::schema_for!(StateTileMessage)),
+        (
+            "state_delta.schema.json",
+            schemars::schema_for!(StateDeltaMessage),
+        ),
         ("status.schema.json", schemars::schema_for!(StatusMessage)),
     ]
 }
