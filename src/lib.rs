@@ -8,6 +8,7 @@
 //! `units` to `engine` are the core: deterministic, without clock, threads, files or wires. The rest
 //! is the shell around it. `docs/architecture.md` is the map of the house.
 
+pub mod archive;
 pub mod units;
 
 pub mod network;

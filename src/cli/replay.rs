@@ -5,14 +5,16 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
 use super::network::open as open_network;
 use super::{UsageError, forecaster, load_config};
+use crate::archive::{Archiver, Overflow};
 use crate::config::parse_broker_url;
-use crate::engine::{AnalysisSettings, FrontSettings};
+use crate::engine::{Analysis, AnalysisSettings, FrontSettings};
 use crate::forecast::ForecastBatch;
 use crate::guide::Guidance;
 use crate::ingest::ConnectSettings;
@@ -20,14 +22,14 @@ use crate::network::Network;
 use crate::publish::format::day_message;
 use crate::publish::{Release, Released};
 use crate::replay::mqtt_outputs::MqttOutputs;
-use crate::replay::outputs::{FileOutputs, OutputFiles, OutputSink};
+use crate::replay::outputs::{FileOutputs, MinuteTimes, OutputFiles, OutputSink};
 use crate::replay::pipeline::{Parts, Pipeline, PipelineSettings, RunFigures};
 use crate::replay::recording::create_private;
 use crate::replay::report::{Report, StageTimes, cpu_seconds, peak_rss_bytes};
 use crate::replay::round_trip::RoundTrip;
 use crate::replay::source::{Inputs, Item};
 use crate::screening::Secret;
-use crate::service::{congestion_settings, decoder, matcher, presence_settings, release};
+use crate::service::{archive, congestion_settings, decoder, matcher, presence_settings, release};
 use crate::state::congestion::CongestionBatch;
 use crate::state::{
     CorridorDraft, Doubt, IncidentChange, PerformanceBatch, StateBatch, VettingCounts,
@@ -96,6 +98,9 @@ pub(crate) struct Args {
     /// Write travel times of the configured corridors here (one JSON object a line and minute).
     #[arg(long)]
     corridors: Option<PathBuf>,
+    /// Archive what may leave in this folder (Parquet by day, docs/archive.md).
+    #[arg(long)]
+    archive: Option<PathBuf>,
     /// Write what may leave (the release rule of `[privacy]`) to these files, not the engine's own
     /// values.
     #[arg(long)]
@@ -149,8 +154,12 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mqtt = round_trip.as_ref().map(|round_trip| {
         let zoom = config.raw.publish.tile_zoom;
         MqttOutputs::new(round_trip.publisher().clone(), network.clone(), zoom)
+            .with_snapshots_every(config.raw.publish.state_snapshot_minutes)
     });
     let release = release(&config, &network)?;
+    let mut config = config;
+    config.raw.archive.dir = args.archive.clone().unwrap_or_default();
+    let archive = archive(&config, &network, Overflow::Wait)?.map(|(archiver, _)| archiver);
     let files = FileOutputs::create(network.clone(), &files)?;
     let sink = ReplaySink {
         files: match args.released {
@@ -158,6 +167,8 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
             false => files,
         },
         mqtt,
+        archive,
+        network: network.clone(),
         release,
         state: None,
     };
@@ -257,18 +268,25 @@ fn connect(url: &str, runtime: &tokio::runtime::Runtime) -> anyhow::Result<Round
 struct ReplaySink {
     files: FileOutputs,
     mqtt: Option<MqttOutputs>,
-    /// What becomes of values before they go to the broker.
+    archive: Option<Archiver>,
+    network: Arc<Network>,
+    /// What becomes of values before they go to the broker or the archive.
     release: Release,
     state: Option<Released<StateBatch>>,
 }
 
 impl OutputSink for ReplaySink {
     fn state(&mut self, batch: &Arc<StateBatch>) -> anyhow::Result<()> {
-        if let Some(mqtt) = &mut self.mqtt {
+        if self.mqtt.is_some() || self.archive.is_some() {
             let released = self.release.states(batch);
-            mqtt.state(&released);
+            if let Some(mqtt) = &mut self.mqtt {
+                mqtt.state(&released);
+                mqtt.expire(batch.interval.end);
+            }
+            if let Some(archive) = &mut self.archive {
+                archive.state(&released);
+            }
             self.state = Some(released);
-            mqtt.expire(batch.interval.end);
         }
         self.files.state(batch)
     }
@@ -306,13 +324,38 @@ impl OutputSink for ReplaySink {
     }
 
     fn guidance(&mut self, guidance: &Guidance) -> anyhow::Result<()> {
-        if let Some(mqtt) = &mut self.mqtt {
-            mqtt.guidance(&self.release.guidance(guidance));
+        if self.mqtt.is_some() || self.archive.is_some() {
+            let released = self.release.guidance(guidance);
+            if let Some(mqtt) = &mut self.mqtt {
+                mqtt.guidance(&released);
+            }
+            let is_secret = self.release.withholds(guidance);
+            if let Some(archive) = self.archive.as_mut().filter(|_| !is_secret) {
+                archive.guidance(&self.network, &released);
+            }
         }
         self.files.guidance(guidance)
     }
 
+    fn minute_done(&mut self, _: &Analysis, _: MinuteTimes) -> anyhow::Result<()> {
+        if let Some(archive) = &mut self.archive {
+            archive.minute_done();
+        }
+        Ok(())
+    }
+
     fn finish(&mut self) -> anyhow::Result<()> {
+        if let Some(archive) = &mut self.archive {
+            archive.finish();
+            let stats = archive.stats();
+            let failures = stats.failures.load(Ordering::Relaxed);
+            anyhow::ensure!(failures == 0, "the archive could not be written");
+            let known = stats.known.load(Ordering::Relaxed);
+            anyhow::ensure!(
+                known == 0,
+                "{known} rows are of minutes that the archive has already or that lie before them"
+            );
+        }
         self.files.finish()
     }
 }

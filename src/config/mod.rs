@@ -19,8 +19,8 @@ pub use area::RawArea;
 pub use levels::{BUNDLED as BUNDLED_LEVEL_STANDARDS, standard as level_standard};
 pub use privacy::{RawPrivacy, RawZone};
 pub use raw::{
-    RawClock, RawConfig, RawEngine, RawForecast, RawHttp, RawMatching, RawMqtt, RawNetwork,
-    RawPublish, RawRecording, RawRoute, RawState, RawVetting,
+    RawArchive, RawClock, RawConfig, RawEngine, RawForecast, RawHttp, RawMatching, RawMqtt,
+    RawNetwork, RawPublish, RawRecording, RawRoute, RawState, RawVetting,
 };
 pub use region::RawRegion;
 pub use rsu::{RawRsu, RawUpLimits};
@@ -484,6 +484,8 @@ fn check_ranges(raw: &RawConfig, problems: &mut Problems) {
     );
     problems.range("forecast.deadline_ms", raw.forecast.deadline_ms, 10, 60_000);
     problems.range("publish.tile_zoom", raw.publish.tile_zoom, 8, 18);
+    let minutes = raw.publish.state_snapshot_minutes;
+    problems.range("publish.state_snapshot_minutes", minutes, 1, 60);
     problems.range(
         "publish.outbox_messages_max",
         raw.publish.outbox_messages_max,
@@ -513,6 +515,12 @@ fn check_ranges(raw: &RawConfig, problems: &mut Problems) {
         1440,
     );
     problems.range("recording.keep_days", raw.recording.keep_days, 1, 366);
+    let archive = &raw.archive;
+    problems.range("archive.keep_days", archive.keep_days, 1, 36_600);
+    let rows = archive.rows_per_file_max;
+    problems.range("archive.rows_per_file_max", rows, 10_000, 100_000_000);
+    let segments = archive.segments_per_row_group;
+    problems.range("archive.segments_per_row_group", segments, 1, 100_000);
 }
 
 fn check_vetting_ranges(vetting: &RawVetting, problems: &mut Problems) {

@@ -41,6 +41,8 @@ pub struct RawConfig {
     pub http: RawHttp,
     /// The recording and the snapshots.
     pub recording: RawRecording,
+    /// What was published, kept as Parquet.
+    pub archive: RawArchive,
 }
 
 /// `[network]`
@@ -306,7 +308,8 @@ pub struct RawState {
     /// Folder to which the report of each finished local day is written, `day-YYYY-MM-DD.json`;
     /// empty for none.
     pub report_dir: PathBuf,
-    /// File of learnt profiles, read at start and written at every snapshot; empty for none.
+    /// File of learnt profiles, read at start and written every `recording.snapshot_minutes` and at
+    /// shutdown; empty for none.
     pub profiles_file: PathBuf,
     /// Corridors whose travel times are told.
     pub corridors: Vec<RawCorridor>,
@@ -354,6 +357,9 @@ pub struct RawPublish {
     pub enabled: bool,
     /// Zoom of the quadkey tiles, 8..=18. Default 14.
     pub tile_zoom: u8,
+    /// Minutes from one full snapshot of a tile's state over MQTT to the next, 1..=60; between them
+    /// goes what has changed. Default 5.
+    pub state_snapshot_minutes: u32,
     /// Datum of the positions in guidance over MQTT: `wgs84`, `cgcs2000`, `gcj02` or `bd09`. Default
     /// `wgs84`.
     pub datum: String,
@@ -378,6 +384,7 @@ impl Default for RawPublish {
         Self {
             enabled: true,
             tile_zoom: 14,
+            state_snapshot_minutes: 5,
             datum: default_datum(),
             outbox_messages_max: 100_000,
             delivery_timeout_ms: 5_000,
@@ -431,6 +438,39 @@ impl Default for RawRecording {
             file_bytes_max: 1 << 28,
             snapshot_minutes: 5,
             keep_days: 7,
+        }
+    }
+}
+
+/// `[archive]`
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawArchive {
+    /// Folder of the archive; empty keeps none, and there is no history to ask for.
+    pub dir: PathBuf,
+    /// Days older than this before the newest archived minute are deleted, 1..=36600. Default 90.
+    pub keep_days: u32,
+    /// The oldest days are deleted beyond this size of all files, bytes. Default 107374182400
+    /// (100 GiB).
+    pub bytes_max: u64,
+    /// A file is completed with the hour, or before it would hold more rows,
+    /// 10000..=100000000; 36 bytes of memory and journal each until then. Default 2000000.
+    pub rows_per_file_max: usize,
+    /// Segments in a row group, the least that is read for one of them, 1..=100000. Default 256.
+    pub segments_per_row_group: usize,
+    /// Whether rows are kept of which only the profile speaks. Default true.
+    pub profile_rows: bool,
+}
+
+impl Default for RawArchive {
+    fn default() -> Self {
+        Self {
+            dir: PathBuf::new(),
+            keep_days: 90,
+            bytes_max: 100 << 30,
+            rows_per_file_max: 2_000_000,
+            segments_per_row_group: 256,
+            profile_rows: true,
         }
     }
 }

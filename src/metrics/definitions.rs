@@ -481,6 +481,70 @@ pub const DEFINITIONS: &[Definition] = &[
         &[],
         "Event time up to which the last snapshot reaches, seconds since the epoch.",
     ),
+    metric(
+        "roadcast_profiles_timestamp_seconds",
+        Kind::Gauge,
+        &[],
+        "Start of the oldest open minute when the file of learnt profiles was written, event time.",
+    ),
+    metric(
+        "roadcast_state_messages_total",
+        Kind::Counter,
+        &[("kind", LabelValues::Words(&["snapshot", "delta"]))],
+        "Messages of state published by tile: full snapshots, and what has changed since.",
+    ),
+    metric(
+        "roadcast_state_bytes_total",
+        Kind::Counter,
+        &[("kind", LabelValues::Words(&["snapshot", "delta"]))],
+        "Payload bytes of these messages.",
+    ),
+    metric(
+        "roadcast_archive_rows_total",
+        Kind::Counter,
+        &[("table", LabelValues::Words(&["state", "guidance"]))],
+        "Rows that stand in complete files of the archive.",
+    ),
+    metric(
+        "roadcast_archive_files_total",
+        Kind::Counter,
+        &[],
+        "Files the archive has completed.",
+    ),
+    metric(
+        "roadcast_archive_bytes_total",
+        Kind::Counter,
+        &[],
+        "Bytes of these files.",
+    ),
+    metric(
+        "roadcast_archive_waiting_rows",
+        Kind::Gauge,
+        &[],
+        "Rows that stand in the archive's journals and not yet in a complete file.",
+    ),
+    metric(
+        "roadcast_archive_failures_total",
+        Kind::Counter,
+        &[],
+        "Writes to the archive that failed; they are tried again each minute.",
+    ),
+    metric(
+        "roadcast_archive_dropped_rows_total",
+        Kind::Counter,
+        &[(
+            "reason",
+            LabelValues::Words(&["queue_full", "unwritable", "known"]),
+        )],
+        "Rows the archive did not take: its queue was full, its files could not be written, or the \
+         minute is in it already.",
+    ),
+    metric(
+        "roadcast_archive_expired_files_total",
+        Kind::Counter,
+        &[],
+        "Files of the archive deleted because they were older than archive.keep_days.",
+    ),
 ];
 
 /// The text of `docs/metrics.md`.

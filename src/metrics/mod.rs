@@ -163,6 +163,15 @@ impl Metrics {
         find(&self.counters, name).with_label_values(labels).inc();
     }
 
+    /// Raises a counter by `count`.
+    ///
+    /// # Panics
+    /// When the name or the number of labels is not in [`DEFINITIONS`].
+    pub fn count_by(&self, name: &str, labels: &[&str], count: u64) {
+        let counter = find(&self.counters, name).with_label_values(labels);
+        counter.inc_by(count);
+    }
+
     /// Sets a gauge.
     ///
     /// # Panics

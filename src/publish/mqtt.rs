@@ -53,6 +53,19 @@ pub struct PublishStats {
     pub queued_bytes: AtomicUsize,
 }
 
+impl PublishStats {
+    /// How often something may have been lost: messages that never went out, and connections that
+    /// broke with QoS 0 messages on their way or brought another broker.
+    pub fn losses(&self) -> u64 {
+        let counters = [&self.refused, &self.oversized, &self.dropped];
+        let lost: u64 = counters
+            .map(|counter| counter.load(Ordering::Relaxed))
+            .iter()
+            .sum();
+        lost + self.link.reconnects()
+    }
+}
+
 /// A running publisher. Dropping it ends the connection without a goodbye, as a crash would.
 #[derive(Debug)]
 pub struct Publisher {

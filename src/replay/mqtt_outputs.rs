@@ -7,8 +7,8 @@ use crate::guide::Guidance;
 use crate::network::Network;
 use crate::publish::Released;
 use crate::publish::format::{
-    GuidanceTopics, IncidentTopics, JunctionTopics, TileTable, corridor_messages,
-    forecast_messages, index_messages, state_messages,
+    GuidanceTopics, IncidentTopics, JunctionTopics, StateTopics, TileMessages, TileTable,
+    TopicEntry, corridor_messages, forecast_messages, index_messages,
 };
 use crate::publish::mqtt::Publisher;
 use crate::state::congestion::CongestionBatch;
@@ -24,7 +24,14 @@ pub struct MqttOutputs {
     topics: GuidanceTopics,
     junctions: JunctionTopics,
     incidents: IncidentTopics,
+    states: StateTopics,
+    /// What the publisher had lost when the last minute went out.
+    losses: u64,
 }
+
+/// Minutes from one snapshot of a tile to the next, where nothing else is asked for. Chosen: see
+/// the bytes of other settings in docs/benchmarks.md.
+pub const SNAPSHOT_MINUTES: u32 = 5;
 
 impl MqttOutputs {
     /// Prepares the tiles of a network at `tile_zoom`.
@@ -37,6 +44,8 @@ impl MqttOutputs {
             topics: GuidanceTopics::default(),
             junctions: JunctionTopics::default(),
             incidents: IncidentTopics::default(),
+            states: StateTopics::new(SNAPSHOT_MINUTES),
+            losses: 0,
         }
     }
 
@@ -50,16 +59,33 @@ impl MqttOutputs {
         }
     }
 
+    /// The same with a snapshot of each tile every so many minutes; 1 publishes no deltas.
+    #[must_use]
+    pub fn with_snapshots_every(self, minutes: u32) -> Self {
+        Self {
+            states: StateTopics::new(minutes),
+            ..self
+        }
+    }
+
     /// The publisher behind it.
     pub fn publisher(&self) -> &Arc<Publisher> {
         &self.publisher
     }
 
-    /// Publishes one minute of states.
-    pub fn state(&self, batch: &Released<StateBatch>) {
-        for message in state_messages(batch, &self.tiles) {
+    /// Publishes one minute of states and returns what went out, without the messages. Where the
+    /// publisher has lost something since the last minute, every tile goes out in full.
+    pub fn state(&mut self, batch: &Released<StateBatch>) -> TileMessages {
+        let losses = self.publisher.stats().losses();
+        if losses != self.losses {
+            self.losses = losses;
+            self.states.forget();
+        }
+        let mut told = self.states.messages(batch, &self.tiles);
+        for message in told.messages.drain(..) {
             self.publisher.publish(message);
         }
+        told
     }
 
     /// Publishes the index of every region.
@@ -111,6 +137,16 @@ impl MqttOutputs {
                 self.publisher.publish(message);
             }
         }
+    }
+
+    /// Under which topics guidance stands, to be remembered over a restart.
+    pub fn guidance_topics(&self) -> Vec<TopicEntry> {
+        self.topics.entries()
+    }
+
+    /// Takes back what [`Self::guidance_topics`] told in an earlier run.
+    pub fn recall_topics(&mut self, entries: Vec<TopicEntry>) {
+        self.topics.recall(entries);
     }
 
     /// Clears guidance that has expired by `now`.

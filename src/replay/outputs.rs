@@ -85,6 +85,20 @@ pub trait OutputSink: Send {
         Ok(())
     }
 
+    /// Appends what the sink must remember over a restart; it stands in the pipeline's snapshot.
+    fn snapshot(&self, out: &mut Vec<u8>) {
+        let _unused = out;
+    }
+
+    /// Takes back what [`OutputSink::snapshot`] appended, before the first output.
+    ///
+    /// # Errors
+    /// When the bytes are of another version or broken.
+    fn restore(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+        let _unused = bytes;
+        Ok(())
+    }
+
     /// There will be no more outputs.
     ///
     /// # Errors

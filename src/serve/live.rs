@@ -50,6 +50,7 @@ pub struct LiveView {
 struct Readiness {
     subscribed: AtomicBool,
     model_loaded: AtomicBool,
+    archive_failing: AtomicBool,
 }
 
 /// The engine's end: hands over views and says what is ready.
@@ -110,6 +111,13 @@ impl LiveSender {
             .store(is_subscribed, Ordering::Relaxed);
     }
 
+    /// Says whether the last write to the archive failed.
+    pub fn set_archive_failing(&self, is_failing: bool) {
+        self.readiness
+            .archive_failing
+            .store(is_failing, Ordering::Relaxed);
+    }
+
     /// Says whether the configured forecast model is loaded (a baseline is loaded at once).
     pub fn set_model_loaded(&self, is_loaded: bool) {
         self.readiness
@@ -133,6 +141,10 @@ impl LiveReceiver {
             ),
             ("network", self.views.borrow().view.network.is_some()),
             ("model", self.readiness.model_loaded.load(Ordering::Relaxed)),
+            (
+                "archive",
+                !self.readiness.archive_failing.load(Ordering::Relaxed),
+            ),
         ];
         is_there
             .into_iter()

@@ -9,6 +9,7 @@
 mod assets;
 mod body;
 mod encode;
+mod history;
 mod incidents;
 mod listener;
 mod live;
@@ -27,6 +28,7 @@ use tokio::task::JoinHandle;
 
 pub use live::{LiveReceiver, LiveSender, LiveView, live_channel};
 
+use crate::archive::History;
 use crate::publish::format::Privacy;
 use crate::units::Position;
 
@@ -66,6 +68,8 @@ pub struct ServeOptions {
     pub water: Vec<Vec<Position>>,
     /// Where verdicts on incidents go; `None` refuses them.
     pub orders: Option<OrderSender>,
+    /// What answers questions about the past; `None` where nothing is archived.
+    pub history: Option<Arc<History>>,
 }
 
 impl Default for ServeOptions {
@@ -83,6 +87,7 @@ impl Default for ServeOptions {
             city: None,
             water: Vec::new(),
             orders: None,
+            history: None,
         }
     }
 }

@@ -11,9 +11,11 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
 
 use super::assets::{self, Asset};
 use super::body::{Body, LazyBody};
+use super::history::{self, HistoryParams};
 use super::live::{LiveReceiver, Snapshot};
 use super::vehicles::{self, VehiclesQuery};
 use super::{MetricsText, ServeOptions, encode, incidents};
@@ -39,6 +41,8 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; wo
 
 struct App {
     options: ServeOptions,
+    /// Questions about the past that are answered at the same time.
+    history_permits: Semaphore,
     live: LiveReceiver,
     metrics: MetricsText,
     assets: Vec<Asset>,
@@ -51,6 +55,7 @@ pub(super) fn router(options: ServeOptions, live: LiveReceiver, metrics: Metrics
     let request_timeout = options.request_timeout;
     let app = Arc::new(App {
         options,
+        history_permits: Semaphore::new(history::CONCURRENT_MAX),
         live,
         metrics,
         assets: assets::all(),
@@ -82,6 +87,7 @@ pub(super) fn router(options: ServeOptions, live: LiveReceiver, metrics: Metrics
         .route("/api/v1/emissions", get(emissions))
         .route("/api/v1/segments/{id}", get(segment))
         .route("/api/v1/vehicles", get(vehicles_near))
+        .route("/api/v1/history", get(past))
         .route("/api/v1/status", get(status))
         .with_state(app)
         .layer(middleware::from_fn(move |request, next| {
@@ -439,6 +445,18 @@ async fn vehicles_near(State(app): Shared, Query(query): Query<VehiclesQuery>) -
         Ok(None) => StatusCode::NOT_FOUND.into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
+}
+
+async fn past(State(app): Shared, Query(params): Query<HistoryParams>) -> Response {
+    let Some(history) = app.options.history.clone() else {
+        return (StatusCode::NOT_FOUND, "archive.dir is not set\n").into_response();
+    };
+    let Ok(_permit) = app.history_permits.try_acquire() else {
+        let busy = "other questions about the past are being answered\n";
+        let again = [(header::RETRY_AFTER, "1")];
+        return (StatusCode::SERVICE_UNAVAILABLE, again, busy).into_response();
+    };
+    history::respond(history, params).await
 }
 
 /// What the page polls once a second; encoded anew each time because of `age_ms`.

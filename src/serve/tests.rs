@@ -79,7 +79,29 @@ async fn get_with(addr: SocketAddr, path: &str, headers: &str) -> (u16, String, 
         .expect("headers end");
     let head = String::from_utf8_lossy(&answer[..end]).to_lowercase();
     let status = head[9..12].parse().expect("a status code");
-    (status, head, answer[end + 4..].to_vec())
+    let body = &answer[end + 4..];
+    if head.contains("transfer-encoding: chunked") {
+        return (status, head, joined(body));
+    }
+    (status, head, body.to_vec())
+}
+
+/// The body that was sent in chunks (RFC 9112, section 7.1).
+fn joined(mut chunks: &[u8]) -> Vec<u8> {
+    let mut body = Vec::new();
+    loop {
+        let end = chunks
+            .windows(2)
+            .position(|window| window == b"\r\n")
+            .expect("a chunk begins with its size");
+        let size = std::str::from_utf8(&chunks[..end]).expect("a size is text");
+        let size = usize::from_str_radix(size, 16).expect("a size is hexadecimal");
+        if size == 0 {
+            return body;
+        }
+        body.extend_from_slice(&chunks[end + 2..][..size]);
+        chunks = &chunks[end + 2 + size + 2..];
+    }
 }
 
 async fn get(addr: SocketAddr, path: &str) -> (u16, String, Vec<u8>) {
@@ -528,4 +550,99 @@ async fn what_roadside_units_tell_is_served_in_its_documented_form() {
     let parking: ParkingMessage = serde_json::from_slice(&body).expect("its own form");
     assert_eq!((parking.as_of_ms, parking.lots.len()), (28_860_000, 0));
     running.stop.send(()).expect("still running");
+}
+
+#[tokio::test]
+async fn history_is_told_as_json_and_csv_and_bad_questions_with_their_reason() {
+    use crate::archive::{ArchiveSettings, Archiver, Overflow};
+
+    let network = Arc::new(fixture::network());
+    let dir = std::env::temp_dir().join(format!("roadcast-past-{}", std::process::id()));
+    let settings = ArchiveSettings {
+        dir: dir.clone(),
+        ..ArchiveSettings::default()
+    };
+    let (mut archiver, history) =
+        Archiver::start(settings, network.clone(), Overflow::Wait).expect("a folder");
+    let mut batch = fixture::state(&network);
+    let begin_ms = batch.interval.start.as_millis();
+    for _ in 0..3 {
+        archiver.state(&fixture::released(&batch));
+        archiver.guidance(
+            &network,
+            &Release::new(Privacy::default(), Zones::default()).guidance(&fixture::jam(&network)),
+        );
+        archiver.minute_done();
+        batch.interval.start = batch.interval.start.plus_secs(60);
+        batch.interval.end = batch.interval.end.plus_secs(60);
+    }
+    archiver.finish();
+    let running = start(ServeOptions {
+        history: Some(Arc::new(history)),
+        ..ServeOptions::default()
+    })
+    .await;
+    let addr = running.server.addr;
+    let span = format!("from={begin_ms}&to={}", begin_ms + 300_000);
+    let path = format!("/api/v1/history?segment=1,0&{span}&step=60");
+    let body = get_json(addr, &path).await;
+    let rows = body["rows"].as_array().expect("rows");
+    assert_eq!((rows.len(), &body["files"]), (6, &1.into()));
+    assert_eq!(body["network"], network.version().to_string());
+    assert_eq!(rows[0]["segment"], 0);
+    assert_eq!(rows[3]["level_worst"], 5);
+    let speed = rows[0]["speed_mps"].as_f64().expect("a speed");
+    assert!((speed - 12.35).abs() < 0.011, "{speed}");
+    assert_eq!(rows[0]["coverage"], 1);
+    assert_eq!(rows[0].get("samples"), None, "four are no group");
+    assert_eq!(rows[3]["samples"], 5);
+    // The longest step has three of its minutes.
+    let hour = get_json(
+        addr,
+        &format!("/api/v1/history?bbox=114,30,115,31&{span}&step=3600"),
+    )
+    .await;
+    assert_eq!(
+        hour["rows"].as_array().map(Vec::len),
+        Some(network.segment_count())
+    );
+    assert_eq!(
+        (&hour["rows"][0]["minutes"], &hour["rows"][0]["coverage"]),
+        (&3.into(), &0.05.into())
+    );
+    let (status, head, csv) = get(addr, &format!("{path}&format=csv")).await;
+    let csv = String::from_utf8_lossy(&csv).into_owned();
+    assert_eq!(status, 200);
+    assert!(head.contains("text/csv"));
+    assert!(
+        csv.contains("segment,source_id,start_ms,speed_mps"),
+        "{csv}"
+    );
+    assert!(
+        csv.contains(&format!("0,\"way \"\"0\"\"\",{begin_ms},")),
+        "{csv}"
+    );
+    for (question, reason) in [
+        (
+            format!("segment=0&bbox=1,2,3,4&{span}"),
+            "either segment or bbox",
+        ),
+        (format!("segment=x&{span}"), "no segment number"),
+        (format!("segment=99&{span}"), "segments 0 to 3"),
+        (format!("bbox=3,2,1,0&{span}"), "west,south,east,north"),
+        (format!("segment=0&{span}&step=61"), "step 61"),
+        (
+            "segment=0,1&from=0&to=99999999999999&step=60".to_owned(),
+            "100000 at most",
+        ),
+    ] {
+        let (status, _, body) = get(addr, &format!("/api/v1/history?{question}")).await;
+        let body = String::from_utf8_lossy(&body).into_owned();
+        assert_eq!(status, 400, "{question}");
+        assert!(body.contains(reason), "{question}: {body}");
+    }
+    running.stop.send(()).ok();
+    let without = start(ServeOptions::default()).await;
+    assert_eq!(get(without.server.addr, &path).await.0, 404);
+    std::fs::remove_dir_all(&dir).expect("the folder can be removed");
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 
 use super::clock::ServiceClock;
+use super::profiles::ProfilesFile;
 use super::sink::{ServiceSink, lock};
 use super::snapshots;
 use crate::config::Config;
@@ -92,6 +93,7 @@ impl Log {
 pub(super) struct EngineLoop {
     pipeline: Pipeline<ServiceSink>,
     log: Option<Log>,
+    profiles: Option<ProfilesFile>,
     ingest: Ingest,
     publisher: Option<Arc<Publisher>>,
     downlink: Arc<Mutex<Downlink>>,
@@ -148,11 +150,16 @@ impl EngineLoop {
         } else {
             None
         };
+        let profiles = ProfilesFile::new(
+            &config.raw.state.profiles_file,
+            config.raw.recording.snapshot_minutes,
+        );
         let silence_ms = config.front.lateness_ms + SILENCE_MS;
         let measured_at = Instant::now();
         Ok(Self {
             pipeline,
             log,
+            profiles,
             ingest,
             publisher,
             downlink,
@@ -192,6 +199,7 @@ impl EngineLoop {
         if let Some(log) = &mut self.log {
             snapshot(log, &mut self.pipeline, &self.metrics)?;
         }
+        self.keep_profiles(true)?;
         // Open minutes are in the snapshot and go on after a restart.
         let Self {
             pipeline,
@@ -310,6 +318,26 @@ impl EngineLoop {
             if minutes >= log.snapshot_minutes {
                 log.snapshot_at = Some(open_from);
                 snapshot(log, &mut self.pipeline, &self.metrics)?;
+            }
+        }
+        self.keep_profiles(false)
+    }
+
+    /// Writes the learnt profiles to their file when it is time, or when this is the `end`.
+    fn keep_profiles(&mut self, is_end: bool) -> anyhow::Result<()> {
+        if let (Some(file), Some(open_from)) =
+            (&mut self.profiles, self.pipeline.front().open_from())
+            && (file.is_due(open_from) || is_end)
+        {
+            let profiles = self.pipeline.profiles()?;
+            match file.write(open_from, &profiles) {
+                Ok(()) => self.metrics.gauge(
+                    "roadcast_profiles_timestamp_seconds",
+                    &[],
+                    open_from.as_secs_f64(),
+                ),
+                // The old file is whole, and the snapshot has the profiles too.
+                Err(error) => tracing::error!("The profiles were not written: {error:#}"),
             }
         }
         Ok(())

@@ -10,6 +10,8 @@ pub mod broker;
 mod clock;
 pub mod demo;
 mod engine_loop;
+mod memory;
+mod profiles;
 mod reports;
 mod secret;
 mod sink;
@@ -21,6 +23,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 
+use crate::archive::{ArchiveSettings, Archiver, History, Overflow};
 use crate::config::{ClockMode, Config, RsuTarget};
 use crate::engine::{AnalysisSettings, CLOCK_TOPIC};
 use crate::forecast::Forecaster;
@@ -142,11 +145,15 @@ impl Service {
         let zoom = config.raw.publish.tile_zoom;
         let orders = publisher.as_ref().map(orders_to);
         let mqtt = publisher.map(|publisher| {
-            MqttOutputs::new(publisher, network.clone(), zoom).in_datum(config.publish_datum)
+            MqttOutputs::new(publisher, network.clone(), zoom)
+                .in_datum(config.publish_datum)
+                .with_snapshots_every(config.raw.publish.state_snapshot_minutes)
         });
+        let (archive, history) = archive(&config, &network, Overflow::Drop)?.unzip();
         let sink = sink::ServiceSink {
             network: network.clone(),
             mqtt,
+            archive,
             rsi: RsiWriter::new(&config.rsus),
             release: release(&config, &network)?,
             downlink: downlink.clone(),
@@ -185,6 +192,7 @@ impl Service {
             privacy: privacy(&config),
             water,
             orders,
+            history: history.map(Arc::new),
             ..ServeOptions::default()
         };
         let (http_stop, stopped) = tokio::sync::oneshot::channel();
@@ -375,6 +383,32 @@ pub fn matcher(config: &Config, network: Arc<Network>, secret: Secret) -> anyhow
     Ok(Matcher::new(network, match_settings(config))?
         .with_areas(areas)
         .with_pseudonyms(pseudonyms))
+}
+
+/// The archive that a configuration asks for, and what answers from it; `None` where it names no
+/// folder.
+///
+/// # Errors
+/// When the folder cannot be made, read or written.
+pub fn archive(
+    config: &Config,
+    network: &Arc<Network>,
+    overflow: Overflow,
+) -> anyhow::Result<Option<(Archiver, History)>> {
+    let raw = &config.raw.archive;
+    if raw.dir.as_os_str().is_empty() {
+        return Ok(None);
+    }
+    let settings = ArchiveSettings {
+        dir: raw.dir.clone(),
+        utc_offset_s: config.calendar.utc_offset_s,
+        keep_days: raw.keep_days,
+        bytes_max: raw.bytes_max,
+        rows_per_file_max: raw.rows_per_file_max,
+        segments_per_row_group: raw.segments_per_row_group,
+        profile_rows: raw.profile_rows,
+    };
+    Archiver::start(settings, network.clone(), overflow).map(Some)
 }
 
 /// The size of a group that a configuration asks for.

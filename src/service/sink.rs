@@ -1,17 +1,20 @@
 //! Where a service's outputs go: MQTT, the live view, metrics.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::clock::ServiceClock;
 use super::reports::DayReports;
+use crate::archive::{Archiver, TABLES};
 use crate::engine::Analysis;
 use crate::forecast::{ForecastBatch, Speaker};
 use crate::guide::{Guidance, GuidanceKind};
 use crate::metrics::{Metrics, Stage};
 use crate::network::Network;
 use crate::publish::downlink::Downlink;
+use crate::publish::format::TileMessages;
 use crate::publish::mqtt::Publisher;
 use crate::publish::rsi::RsiWriter;
 use crate::publish::{Release, Released};
@@ -33,6 +36,8 @@ pub(super) struct ServiceSink {
     pub(super) network: Arc<Network>,
     /// `None` where nothing is published.
     pub(super) mqtt: Option<MqttOutputs>,
+    /// `None` where nothing is archived.
+    pub(super) archive: Option<Archiver>,
     pub(super) rsi: RsiWriter,
     /// What becomes of values before they leave.
     pub(super) release: Release,
@@ -123,6 +128,35 @@ impl ServiceSink {
         self.latest.days.iter().cloned().chain(today).collect()
     }
 
+    fn measure_archive(&self) {
+        let Some(archive) = &self.archive else { return };
+        let (metrics, stats) = (&self.metrics, archive.stats());
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        self.live
+            .set_archive_failing(stats.is_failing.load(Ordering::Relaxed));
+        for (table, rows) in TABLES.iter().zip(&stats.rows) {
+            metrics.counter_to("roadcast_archive_rows_total", &[table.name], load(rows));
+        }
+        for (name, total) in [
+            ("roadcast_archive_files_total", &stats.files),
+            ("roadcast_archive_bytes_total", &stats.bytes),
+            ("roadcast_archive_failures_total", &stats.failures),
+            ("roadcast_archive_expired_files_total", &stats.expired),
+        ] {
+            metrics.counter_to(name, &[], load(total));
+        }
+        for (reason, rows) in [
+            ("queue_full", &stats.queue_full),
+            ("unwritable", &stats.unwritable),
+            ("known", &stats.known),
+        ] {
+            let name = "roadcast_archive_dropped_rows_total";
+            metrics.counter_to(name, &[reason], load(rows));
+        }
+        let waiting = load(&stats.waiting) as f64;
+        metrics.gauge("roadcast_archive_waiting_rows", &[], waiting);
+    }
+
     fn measure(&self, analysis: &Analysis, took: MinuteTimes) {
         let metrics = &self.metrics;
         metrics.stage_seconds(Stage::State, took.state_s);
@@ -139,6 +173,7 @@ impl ServiceSink {
         );
         measure_vetting(metrics, analysis.vetting());
         measure_performance(metrics, analysis.performance());
+        self.measure_archive();
         self.measure_roadside(analysis.roadside());
         measure_incidents(metrics, analysis.incidents());
         let (jams, diversions) = analysis.guide().active_counts();
@@ -296,7 +331,16 @@ impl OutputSink for ServiceSink {
             performance: None,
             published_s: 0.0,
         };
-        self.publish(|mqtt, _| mqtt.state(&released));
+        if let Some(archive) = &mut self.archive {
+            archive.state(&released);
+        }
+        let mut told = TileMessages::default();
+        self.publish(|mqtt, _| told = mqtt.state(&released));
+        for (kind, (messages, bytes)) in [("snapshot", told.snapshots), ("delta", told.deltas)] {
+            let metrics = &self.metrics;
+            metrics.count_by("roadcast_state_messages_total", &[kind], messages);
+            metrics.count_by("roadcast_state_bytes_total", &[kind], bytes);
+        }
         Ok(())
     }
 
@@ -354,6 +398,11 @@ impl OutputSink for ServiceSink {
             self.metrics.count(name, &[]);
         }
         let released = self.release.guidance(guidance);
+        // Nobody is told that there was something of which nothing may be told.
+        let is_secret = self.release.withholds(guidance) && !self.active.contains_key(&guidance.id);
+        if let Some(archive) = self.archive.as_mut().filter(|_| !is_secret) {
+            archive.guidance(&self.network, &released);
+        }
         if released.withdrawn {
             self.active.remove(&released.id);
         } else {
@@ -399,7 +448,25 @@ impl OutputSink for ServiceSink {
             event_time: self.clock.now().max(now),
             speedup: self.speedup,
         });
+        if let Some(archive) = &mut self.archive {
+            archive.minute_done();
+        }
         self.measure(analysis, took);
+        Ok(())
+    }
+
+    fn snapshot(&self, out: &mut Vec<u8>) {
+        super::memory::snapshot(self, out);
+    }
+
+    fn restore(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+        super::memory::restore(self, bytes)
+    }
+
+    fn finish(&mut self) -> anyhow::Result<()> {
+        if let Some(archive) = &mut self.archive {
+            archive.finish();
+        }
         Ok(())
     }
 }

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use crate::network::NetworkVersion;
 use crate::replay::recording::create_private;
 
-const MAGIC: &[u8; 8] = b"RCSNAP\0\x01";
+const MAGIC: &[u8; 8] = b"RCSNAP\0\x02";
 /// Magic, sequence, network version, hash of the rest.
 const HEADER_BYTES: usize = 8 + 8 + 32 + 32;
 /// Older snapshots kept beside the newest, in case its disk block goes bad.

@@ -67,7 +67,7 @@ impl Served {
     }
 
     /// `kill -9`, then a new process on the same recording.
-    fn kill_and_restart(&mut self) {
+    pub(crate) fn kill_and_restart(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
         self.child = Self::launch(&self.config);
@@ -81,7 +81,7 @@ impl Served {
     }
 
     /// Status and body of a page; `None` when nobody answers.
-    fn get(&self, path: &str) -> Option<(u16, String)> {
+    pub(crate) fn get(&self, path: &str) -> Option<(u16, String)> {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.http_port)).ok()?;
         write!(
             stream,
@@ -107,7 +107,7 @@ impl Served {
     }
 
     /// The segments of the state that begins at `start`, once it is the newest.
-    fn segments_at(&self, start: Timestamp) -> serde_json::Value {
+    pub(crate) fn segments_at(&self, start: Timestamp) -> serde_json::Value {
         let mut found = serde_json::Value::Null;
         eventually("the last minute is closed", || {
             let Some((200, body)) = self.get("/api/v1/state") else {
@@ -214,5 +214,84 @@ fn an_engine_killed_under_load_ends_like_one_never_stopped() {
     });
     publisher.close(DEADLINE);
     drop((killed, steady));
+    std::fs::remove_dir_all(&directory).unwrap();
+}
+
+/// Ends it as `systemctl stop` does.
+fn stop(mut served: Served) {
+    let pid = served.child.id().to_string();
+    let told = Command::new("kill").args(["-TERM", &pid]).status().unwrap();
+    assert!(told.success());
+    assert!(served.child.wait().unwrap().success());
+}
+
+#[test]
+fn a_second_run_begins_with_the_profiles_of_the_first() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let Some(broker) = Mosquitto::start("profiles", "") else {
+        return;
+    };
+    let directory = std::env::temp_dir().join(format!("roadcast-learnt-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let city = write_city(&directory);
+    let profiles = directory.join("profiles");
+    // No recording: nothing but the file of profiles outlives a run.
+    let start = |name: &str, profiles: &str| {
+        let http_port = free_port();
+        let text = format!(
+            "[network]\nfile = \"{}/city.rcn\"\n[clock]\nmode = \"event\"\n\
+             [mqtt]\nurl = \"mqtt://127.0.0.1:{}\"\nclient_id = \"{name}\"\n\
+             routes = [{{ filter = \"{TOPIC}\", format = \"protobuf\", qos = 1 }}]\n\
+             [state]\nprofiles_file = \"{profiles}\"\n\
+             [forecast]\nmodel = \"baseline\"\n[publish]\nenabled = false\n\
+             [http]\nbind = \"127.0.0.1:{http_port}\"\n",
+            directory.display(),
+            broker.port()
+        );
+        Served::with_config(&directory, name, http_port, &text)
+    };
+    let runtime = runtime();
+    let settings = connect(broker.port(), "profiles-load", Protocol::Auto);
+    let publisher = Publisher::spawn(settings, OutboxSettings::default(), runtime.handle());
+    let publish = |vehicles: usize, seconds: std::ops::Range<i64>| {
+        let mut fleet = Fleet::new(city.network.clone(), vehicles, 7);
+        for second in seconds {
+            let mut records = Vec::new();
+            fleet.tick(Timestamp::from_secs(START_S + second), &mut records);
+            let mut payload = Vec::new();
+            protobuf::encode_batch(&records, &mut payload);
+            publisher.publish(OutMessage {
+                topic: TOPIC.into(),
+                payload: payload.into(),
+                qos: 1,
+                retain: false,
+            });
+        }
+    };
+    let place = profiles.display().to_string();
+    let first = start("first", &place);
+    publish(VEHICLES, 0..SECONDS);
+    let learnt_until = Timestamp::from_secs(START_S + 300);
+    first.segments_at(learnt_until);
+    stop(first);
+    let mode = std::fs::metadata(&profiles).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    // A single vehicle later: of nearly all segments only the profile speaks.
+    let (second, ignorant) = (start("second", &place), start("ignorant", ""));
+    publish(1, SECONDS..SECONDS + 130);
+    let later = Timestamp::from_secs(START_S + SECONDS);
+    let (knows, knows_not) = (second.segments_at(later), ignorant.segments_at(later));
+    let pairs = knows.as_array().unwrap().iter();
+    let pairs = pairs.zip(knows_not.as_array().unwrap());
+    let differing = pairs
+        .filter(|(a, b)| a["provenance"] == "profile" && a["speed_mps"] != b["speed_mps"])
+        .count();
+    assert!(
+        differing > 50,
+        "{differing} profiles differ from the limit's"
+    );
+    publisher.close(DEADLINE);
+    drop((second, ignorant));
     std::fs::remove_dir_all(&directory).unwrap();
 }

@@ -13,6 +13,7 @@ mod inbound;
 mod mosquitto;
 mod outbound;
 mod privacy;
+mod restart;
 mod units;
 
 use std::collections::BTreeMap;

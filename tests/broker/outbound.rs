@@ -154,3 +154,109 @@ fn retained_states_survive_an_outage_as_their_newest() {
     );
     assert_eq!(next_texts(&watcher, 1), ["59"]);
 }
+
+/// Full snapshots every few minutes and deltas between, through a real broker: who listens all the
+/// time and who joins at the end put together the same state.
+#[test]
+fn who_joins_late_has_the_state_of_who_listens_all_the_time() {
+    use roadcast::publish::format::StateTopics;
+
+    let Some(broker) = Mosquitto::start("deltas", "") else {
+        return;
+    };
+    let runtime = runtime();
+    let city = roadcast::replay::city::build(7, roadcast::replay::city::CitySize::Small).unwrap();
+    let network = &city.network;
+    let listen = |name: &str| {
+        let settings = connect(broker.port(), name, Protocol::V5);
+        subscribe(settings, "roadcast/v1/state/#", Qos::AtMostOnce, &runtime)
+    };
+    let steady = listen("steady");
+    let output = publisher(connect(broker.port(), "engine", Protocol::V5), &runtime);
+    let release = roadcast::publish::Release::new(Default::default(), Default::default());
+    let tiles = roadcast::publish::format::TileTable::new(network, 16);
+    let mut topics = StateTopics::new(5);
+    let mut batch = roadcast::state::StateBatch {
+        interval: roadcast::units::Interval {
+            start: roadcast::units::Timestamp::from_secs(0),
+            end: roadcast::units::Timestamp::from_secs(60),
+        },
+        network: network.version(),
+        segments: vec![
+            roadcast::state::SegmentState {
+                speed_mps: 12.0,
+                sigma_mps: 2.0,
+                free_flow_mps: 14.0,
+                ..Default::default()
+            };
+            network.segment_count()
+        ],
+    };
+    let (mut messages, mut deltas) = (0, 0);
+    for minute in 0..13 {
+        let start = roadcast::units::Timestamp::from_secs(60 * minute);
+        batch.interval = roadcast::units::Interval {
+            start,
+            end: start.plus_secs(60),
+        };
+        // Every eleventh segment, another one each minute, slows down.
+        for index in (minute as usize % 11..batch.segments.len()).step_by(11) {
+            batch.segments[index].speed_mps -= 1.0;
+        }
+        let out = topics.messages(&release.states(&batch), &tiles);
+        deltas += out.deltas.0;
+        for message in out.messages {
+            messages += 1;
+            output.publish(message);
+        }
+    }
+    assert!(deltas > 0, "most minutes are deltas");
+    assert_eq!(output.flush(DEADLINE), 0);
+    let of_steady = Tiles::of(&next_texts(&steady, messages));
+    assert_eq!(of_steady.0.len(), tiles.tiles().len());
+    // One retained snapshot a tile, and the delta of those that ever had one.
+    let topics_retained =
+        tiles.tiles().len() + of_steady.0.values().filter(|t| t[1].is_object()).count();
+    let of_late = Tiles::of(&next_texts(&listen("late"), topics_retained));
+    let (told, late) = (of_steady.state(), of_late.state());
+    assert_eq!(told.len(), network.segment_count());
+    assert_eq!(told, late);
+    for (segment, entry) in told {
+        let error = entry["speed_mps"].as_f64().unwrap()
+            - f64::from(batch.segments[segment as usize].speed_mps);
+        assert!(error.abs() < 0.51, "segment {segment} is {error} m/s off");
+    }
+    output.close(DEADLINE);
+}
+
+/// The newest snapshot and delta of each tile, as a subscriber keeps them.
+struct Tiles(BTreeMap<String, [serde_json::Value; 2]>);
+
+impl Tiles {
+    fn of(texts: &[String]) -> Self {
+        let mut tiles: BTreeMap<String, [serde_json::Value; 2]> = BTreeMap::new();
+        for text in texts {
+            let message: serde_json::Value = serde_json::from_str(text).unwrap();
+            let tile = message["tile"].as_str().unwrap().to_owned();
+            let is_delta = message["since_ms"].is_i64();
+            tiles.entry(tile).or_default()[usize::from(is_delta)] = message;
+        }
+        Self(tiles)
+    }
+
+    fn state(&self) -> BTreeMap<u64, serde_json::Value> {
+        let mut state = BTreeMap::new();
+        let mut lay = |message: &serde_json::Value| {
+            for entry in message["segments"].as_array().unwrap() {
+                state.insert(entry["segment"].as_u64().unwrap(), entry.clone());
+            }
+        };
+        for [snapshot, delta] in self.0.values() {
+            lay(snapshot);
+            if delta["since_ms"] == snapshot["end_ms"] {
+                lay(delta);
+            }
+        }
+        state
+    }
+}

@@ -14,7 +14,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 import demo
 import jsonschema
 
-KINDS = ("state", "forecast", "guidance", "status")
+KINDS = ("state", "state_delta", "forecast", "guidance", "status")
 FIRST_MESSAGES_S = 40
 # Listening goes on this long after each kind has come, so that renewals and endings come too.
 LISTEN_S = 15
@@ -40,7 +40,10 @@ def read(path):
     text = path.read_bytes()
     for line in text[: text.rfind(b"\n") + 1].splitlines():
         topic, _, payload = line.partition(b" ")
-        kind = topic.split(b"/")[2].decode()
+        levels = topic.split(b"/")
+        kind = levels[2].decode()
+        if kind == "state" and levels[-1] == b"delta":
+            kind = "state_delta"
         if kind in KINDS:
             yield kind, topic.decode(), payload
 
@@ -69,7 +72,7 @@ def main():
     with demo.demo(out / "demo.log") as (mqtt, _http):
         began = time.monotonic()
         command = ["mosquitto_sub", "-h", "127.0.0.1", "-p", str(mqtt), "-V", "311", "-F", "%t %p"]
-        for kind in KINDS:
+        for kind in set(KINDS) - {"state_delta"}:
             command += ["-t", f"roadcast/v1/{kind}" if kind == "status" else f"roadcast/v1/{kind}/#"]
         with demo.running(command, heard) as client:
 

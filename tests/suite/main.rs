@@ -1,5 +1,6 @@
 //! The quick tests: one binary, one module a room.
 
+mod archive;
 mod area;
 mod attacks;
 mod datum;
@@ -14,6 +15,7 @@ mod osm;
 mod radar;
 mod recorded_formats;
 mod replay;
+mod restart;
 mod roadside;
 mod round_trips;
 mod state;

@@ -113,6 +113,11 @@ pub(crate) fn released(batch: &StateBatch) -> Released<StateBatch> {
     release().states(batch)
 }
 
+/// The minute without any rule.
+pub(crate) fn as_is(batch: &StateBatch) -> Released<StateBatch> {
+    Release::new(Privacy { min_subjects: 0 }, Zones::default()).states(batch)
+}
+
 pub(crate) fn forecast(network: &Network) -> ForecastBatch {
     let quantiles = (0..network.segment_count() * STEP_COUNT)
         .map(|index| {

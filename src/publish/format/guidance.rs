@@ -215,6 +215,17 @@ pub enum EvidenceEntry {
     },
 }
 
+/// Under which topic a piece of advice stands, as it is remembered over a restart.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TopicEntry {
+    /// The advice.
+    pub id: String,
+    /// Its topic.
+    pub topic: String,
+    /// Until when it holds, event time, milliseconds.
+    pub valid_until_ms: i64,
+}
+
 /// Remembers under which topic each piece of advice stands, so that it is cleared there even when
 /// the jam has moved on to another tile.
 #[derive(Debug, Default)]
@@ -272,6 +283,26 @@ impl GuidanceTopics {
             qos: 1,
             retain: true,
         })
+    }
+
+    /// Where advice stands now.
+    pub fn entries(&self) -> Vec<TopicEntry> {
+        let entry = |(id, (topic, valid_until)): (&u64, &(String, Timestamp))| TopicEntry {
+            id: guidance_id(*id),
+            topic: topic.clone(),
+            valid_until_ms: valid_until.as_millis(),
+        };
+        self.live.iter().map(entry).collect()
+    }
+
+    /// Takes back what [`Self::entries`] told in an earlier run; what is no id is left out.
+    pub fn recall(&mut self, entries: Vec<TopicEntry>) {
+        for entry in entries {
+            if let Ok(id) = u64::from_str_radix(&entry.id, 16) {
+                let valid_until = Timestamp::from_millis(entry.valid_until_ms);
+                self.live.insert(id, (entry.topic, valid_until));
+            }
+        }
     }
 
     /// The messages that clear what expired at or before `now` (event time) without being renewed.

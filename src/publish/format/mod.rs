@@ -5,6 +5,7 @@
 //! for readers outside; a test holds the schemas against the types here.
 
 mod congestion;
+mod delta;
 mod device;
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -15,6 +16,7 @@ mod json;
 mod junctions;
 mod performance;
 mod privacy;
+mod recall;
 mod roadside;
 mod schema;
 mod state;
@@ -25,10 +27,12 @@ pub use congestion::{
     CongestedSegmentEntry, DayReportMessage, IndexMessage, MostJammedEntry, PeakEntry,
     RegionDayEntry, date_of, day_message, index_entries, index_messages,
 };
+pub use delta::{StateDeltaMessage, StateTopics, TileMessages, has_changed};
 pub use device::{DeviceAlert, DeviceMessage, device_message};
 pub use forecast::{ForecastTileMessage, SegmentForecastEntry, forecast_messages};
 pub use guidance::{
-    DiversionEntry, EvidenceEntry, GuidanceMessage, GuidanceTopics, JamEntry, KindLabel, PlaceEntry,
+    DiversionEntry, EvidenceEntry, GuidanceMessage, GuidanceTopics, JamEntry, KindLabel,
+    PlaceEntry, TopicEntry,
 };
 pub use incident::{IncidentEvidenceEntry, IncidentMessage, IncidentTopics, incident_entry};
 pub use junctions::JunctionTopics;
@@ -37,12 +41,13 @@ pub use performance::{
     corridor_message, corridor_messages, corridors_message, emissions_message,
 };
 pub use privacy::Privacy;
+pub use recall::guidance_of;
 pub use roadside::{
     EventsMessage, JunctionsMessage, ParkingMessage, SignalsMessage, events_message,
     junctions_message, parking_message, signals_message,
 };
 pub use schema::schemas;
-pub use state::{ProvenanceLabel, SegmentStateEntry, StateTileMessage, state_messages};
+pub use state::{ProvenanceLabel, SegmentStateEntry, StateTileMessage};
 pub use status::{RunInfo, StatusLabel, StatusMessage, status_message, status_topic};
 pub use tiles::{DEFAULT_TILE_ZOOM, TILE_SEGMENTS_MAX, Tile, TileTable};
 

@@ -5,12 +5,12 @@ use schemars::Schema;
 use super::{
     BottlenecksMessage, CorridorMessage, CorridorsMessage, DayReportMessage, DeviceMessage,
     EmissionsMessage, EventsMessage, ForecastTileMessage, GuidanceMessage, IncidentMessage,
-    IndexMessage, JunctionsMessage, ParkingMessage, SignalsMessage, StateTileMessage,
-    StatusMessage,
+    IndexMessage, JunctionsMessage, ParkingMessage, SignalsMessage, StateDeltaMessage,
+    StateTileMessage, StatusMessage,
 };
 
 /// File name and schema of every message, as kept in `docs/schemas/`.
-pub fn schemas() -> [(&'static str, Schema); 16] {
+pub fn schemas() -> [(&'static str, Schema); 17] {
     [
         (
             "bottlenecks.schema.json",
@@ -54,6 +54,10 @@ pub fn schemas() -> [(&'static str, Schema); 16] {
         ("parking.schema.json", schemars::schema_for!(ParkingMessage)),
         ("signals.schema.json", schemars::schema_for!(SignalsMessage)),
         ("state.schema.json", schemars::schema_for!(StateTileMessage)),
+        (
+            "state_delta.schema.json",
+            schemars::schema_for!(StateDeltaMessage),
+        ),
         ("status.schema.json", schemars::schema_for!(StatusMessage)),
     ]
 }

@@ -1,17 +1,19 @@
-//! State messages: one retained message a tile and minute.
+//! State messages: the retained snapshot of a tile; what follows it until the next is in `delta`.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::json::JsonBuffer;
-use super::{TOPIC_ROOT, TileTable};
+use super::{TOPIC_ROOT, Tile, TileTable};
 use crate::publish::{OutMessage, Released};
 use crate::state::congestion::jam_factor;
 use crate::state::{Doubt, SegmentState, StateBatch};
+use crate::units::Timestamp;
 
 /// The state of every segment of one tile in one closed minute.
 ///
-/// Topic `roadcast/v1/state/{quadkey digits as levels}/segments`, retained.
+/// Topic `roadcast/v1/state/{quadkey digits as levels}/segments`, retained: a full snapshot every
+/// few minutes. What differs from it goes to `…/delta` in the minutes between.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StateTileMessage {
@@ -106,45 +108,52 @@ pub enum DoubtLabel {
 }
 
 /// JSON bytes one segment takes at most in practice, to size buffers.
-const ENTRY_BYTES: usize = 240;
+pub(super) const ENTRY_BYTES: usize = 240;
 
-/// Encodes a closed minute, one message a tile in quadkey order.
-///
-/// QoS 0: the next minute replaces what was lost. Nothing is returned when `batch` is of another
-/// network version than `tiles`.
-pub fn state_messages(batch: &Released<StateBatch>, tiles: &TileTable) -> Vec<OutMessage> {
-    if batch.network != tiles.network() {
-        return Vec::new();
+/// The full state of one tile in a closed minute.
+pub(super) fn tile_message(batch: &StateBatch, tiles: &TileTable, tile: &Tile) -> OutMessage {
+    let mut json = JsonBuffer::with_capacity(160 + tile.segments.len() * ENTRY_BYTES);
+    write_tile_head(&mut json, batch, tile, None);
+    for (index, &segment) in tile.segments.iter().enumerate() {
+        if index > 0 {
+            json.raw(",");
+        }
+        json.raw_bytes(tiles.head(segment));
+        write_segment_state(&mut json, &batch.segments[segment.index()]);
+        json.raw("}");
     }
-    let network = batch.network.to_string();
-    let encode = |tile: &super::Tile| {
-        let mut json = JsonBuffer::with_capacity(160 + tile.segments.len() * ENTRY_BYTES);
-        json.raw("{\"network\":\"");
-        json.raw(&network);
-        json.raw("\",\"tile\":\"");
-        json.raw(&tile.quadkey);
+    json.raw("]}");
+    OutMessage {
+        topic: format!("{TOPIC_ROOT}/state/{}/segments", tile.path),
+        payload: json.into_bytes(),
+        qos: 0,
+        retain: true,
+    }
+}
+
+/// Appends what stands before the segments of a tile, up to the bracket that opens them; `since` is
+/// the minute that a delta is laid over.
+pub(super) fn write_tile_head(
+    json: &mut JsonBuffer,
+    batch: &StateBatch,
+    tile: &Tile,
+    since: Option<Timestamp>,
+) {
+    json.raw("{\"network\":\"");
+    json.raw(&batch.network.to_string());
+    json.raw("\",\"tile\":\"");
+    json.raw(&tile.quadkey);
+    if let Some(since) = since {
+        json.raw("\",\"since_ms\":");
+        json.int(since.as_millis());
+        json.raw(",\"start_ms\":");
+    } else {
         json.raw("\",\"start_ms\":");
-        json.int(batch.interval.start.as_millis());
-        json.raw(",\"end_ms\":");
-        json.int(batch.interval.end.as_millis());
-        json.raw(",\"segments\":[");
-        for (index, &segment) in tile.segments.iter().enumerate() {
-            if index > 0 {
-                json.raw(",");
-            }
-            json.raw_bytes(tiles.head(segment));
-            write_segment_state(&mut json, &batch.segments[segment.index()]);
-            json.raw("}");
-        }
-        json.raw("]}");
-        OutMessage {
-            topic: format!("{TOPIC_ROOT}/state/{}/segments", tile.path),
-            payload: json.into_bytes(),
-            qos: 0,
-            retain: true,
-        }
-    };
-    tiles.tiles().iter().map(encode).collect()
+    }
+    json.int(batch.interval.start.as_millis());
+    json.raw(",\"end_ms\":");
+    json.int(batch.interval.end.as_millis());
+    json.raw(",\"segments\":[");
 }
 
 /// Appends the fields of a segment's released state, each with a comma before it.
@@ -198,14 +207,21 @@ pub(crate) fn write_segment_state(json: &mut JsonBuffer, state: &SegmentState) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::publish::format::fixture;
+    use crate::publish::format::{StateTopics, fixture};
+
+    /// The first minute's messages, all of them snapshots.
+    fn snapshots(batch: &StateBatch, tiles: &TileTable) -> Vec<OutMessage> {
+        StateTopics::new(5)
+            .messages(&fixture::released(batch), tiles)
+            .messages
+    }
 
     #[test]
     fn messages_hold_every_segment_once_and_parse_as_the_documented_type() {
         let network = fixture::network();
         let tiles = TileTable::new(&network, 14);
         let batch = fixture::state(&network);
-        let messages = state_messages(&fixture::released(&batch), &tiles);
+        let messages = snapshots(&batch, &tiles);
         assert_eq!(messages.len(), tiles.tiles().len());
         let mut count = 0;
         for message in &messages {
@@ -235,7 +251,7 @@ mod tests {
             state.provenance = crate::state::Provenance::Observed;
             state.sample_count = 4;
         }
-        for message in state_messages(&fixture::released(&batch), &tiles) {
+        for message in snapshots(&batch, &tiles) {
             let parsed: StateTileMessage =
                 serde_json::from_slice(&message.payload).expect("the documented type");
             for entry in parsed.segments {
@@ -251,6 +267,6 @@ mod tests {
         let tiles = TileTable::new(&network, 14);
         let mut batch = fixture::state(&network);
         batch.network.0[0] ^= 1;
-        assert!(state_messages(&fixture::released(&batch), &tiles).is_empty());
+        assert!(snapshots(&batch, &tiles).is_empty());
     }
 }

@@ -27,7 +27,9 @@ pub(super) enum ToAnalysis {
         minute: Interval,
         closed: Closed,
     },
-    Snapshot(SyncSender<Vec<u8>>),
+    /// Asks for the memory of the analysis and that of the sink.
+    Snapshot(SyncSender<[Vec<u8>; 2]>),
+    Profiles(SyncSender<Vec<u8>>),
     Barrier(SyncSender<()>),
 }
 
@@ -87,8 +89,14 @@ impl<S: OutputSink> AnalysisWorker<S> {
                 }
                 ToAnalysis::Closed { minute, closed } => self.collect(minute, closed)?,
                 ToAnalysis::Snapshot(reply) => {
+                    let [mut stage2, mut sink] = [Vec::new(), Vec::new()];
+                    self.stage2.snapshot(&mut stage2);
+                    self.sink.snapshot(&mut sink);
+                    reply.send([stage2, sink]).map_err(stage_ended)?;
+                }
+                ToAnalysis::Profiles(reply) => {
                     let mut bytes = Vec::new();
-                    self.stage2.snapshot(&mut bytes);
+                    self.stage2.save_profiles(&mut bytes);
                     reply.send(bytes).map_err(stage_ended)?;
                 }
                 ToAnalysis::Barrier(reply) => reply.send(()).map_err(stage_ended)?,

@@ -126,7 +126,7 @@ impl<S: OutputSink + 'static> Pipeline<S> {
         settings: &PipelineSettings,
         parts: Parts,
         forecaster: Arc<dyn Forecaster>,
-        sink: S,
+        mut sink: S,
         snapshot: Option<&[u8]>,
     ) -> anyhow::Result<Self> {
         let Parts {
@@ -145,7 +145,7 @@ impl<S: OutputSink + 'static> Pipeline<S> {
             .collect();
         let mut stage2 = Analysis::new(matcher.network(), analysis)?;
         if let Some(bytes) = snapshot {
-            restore(bytes, &mut front, &mut shards, &mut stage2)?;
+            restore(bytes, &mut front, &mut shards, &mut stage2, &mut sink)?;
         }
         let (to_analysis, analysis_queue) = sync_channel(ANALYSIS_QUEUE_MESSAGES);
         let (return_closed, spare) = sync_channel(shard_count * 2);
@@ -321,17 +321,31 @@ impl<S: OutputSink + 'static> Pipeline<S> {
         self.analysis
             .send(ToAnalysis::Snapshot(reply))
             .map_err(stage_ended)?;
-        let stage2 = answer.recv().map_err(stage_ended)?;
+        let [stage2, sink] = answer.recv().map_err(stage_ended)?;
         let mut front = Vec::new();
         self.front.snapshot(&mut front);
         let mut bytes = Vec::new();
         put(&mut bytes, &front);
         put(&mut bytes, &stage2);
+        put(&mut bytes, &sink);
         for partition in 0..crate::engine::PARTITION_COUNT {
             let owner = partition % partitions.len();
             put(&mut bytes, &partitions[owner][partition / partitions.len()]);
         }
         Ok(bytes)
+    }
+
+    /// The profiles learnt from the minutes that the analysis has closed so far, as
+    /// [`crate::state::Profiles::save`] writes them.
+    ///
+    /// # Errors
+    /// When the analysis has ended early.
+    pub fn profiles(&self) -> anyhow::Result<Vec<u8>> {
+        let (reply, answer) = sync_channel(1);
+        self.analysis
+            .send(ToAnalysis::Profiles(reply))
+            .map_err(stage_ended)?;
+        answer.recv().map_err(stage_ended)
     }
 
     /// Ends the input, waits for every output and returns the counts and the sink.
@@ -489,12 +503,17 @@ fn restore(
     front: &mut Front,
     shards: &mut [Shard],
     stage2: &mut Analysis,
+    sink: &mut impl OutputSink,
 ) -> anyhow::Result<()> {
     front.restore(take(&mut bytes)?)?;
     shards
         .iter_mut()
         .for_each(|shard| shard.set_areas(front.areas().clone()));
     stage2.restore(take(&mut bytes)?)?;
+    let memory = take(&mut bytes)?;
+    if !memory.is_empty() {
+        sink.restore(memory)?;
+    }
     for partition in 0..=u8::MAX {
         let owner = Shard::owner_of(partition, shards.len());
         shards[owner].restore(partition, take(&mut bytes)?)?;
