@@ -10,6 +10,7 @@ mod accumulate_snapshot;
 mod bytes;
 mod detector;
 mod detector_places;
+mod field;
 mod filter;
 mod level;
 mod picture;
@@ -26,6 +27,10 @@ mod vetting;
 pub use accumulate::Accumulator;
 pub use bytes::SnapshotError;
 pub use detector::{DETECTOR_COUNT_MAX, DetectorError, DetectorKind, DetectorPlace, DetectorTable};
+pub use field::{
+    Corridor, Corridors, FIELD_CELLS_MAX, FIELD_STEPS_MAX, FieldCell, FieldError, FieldJam,
+    FieldMinute, FieldSettings, SpeedField,
+};
 pub use level::{LevelMeasure, LevelMemory, LevelStandard};
 pub use profile::{Calendar, DayType, Profiles, SLOT_MS};
 pub use roadside::{

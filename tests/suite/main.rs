@@ -5,6 +5,7 @@ mod attacks;
 mod datum;
 mod devices;
 mod drawn;
+mod field;
 mod forecast;
 mod fuzz;
 mod guide;
