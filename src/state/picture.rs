@@ -63,13 +63,13 @@ impl TrafficState {
             };
             let ratio =
                 (usual + slow + draft.estimate.deviation + shared).clamp(RATIO_MIN, RATIO_MAX);
-            let sigma = published_sigma(ratio, draft.estimate.variance);
+            let sigma = published_sigma(ratio, draft.estimate.variance, draft.measured);
             let reading = self.readings.get(next_reading).copied();
             let reading = reading.filter(|reading| reading.segment == id);
             next_reading += usize::from(reading.is_some());
             let speeds = (ratio * limit_mps, sigma * limit_mps);
             let usual = usual.clamp(RATIO_MIN, RATIO_MAX);
-            let usual_sigma = published_sigma(usual, f32::MAX);
+            let usual_sigma = published_sigma(usual, f32::MAX, true);
             let measured = sums.get(id);
             states.push(SegmentState {
                 usual_mps: usual * limit_mps,
