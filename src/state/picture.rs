@@ -7,7 +7,7 @@
 
 use super::filter::published_sigma;
 use super::readings::SegmentReading;
-use super::traffic::{NEVER, TrafficState, minute_index};
+use super::traffic::{NEVER, TrafficState, is_freeway, minute_index};
 use super::{BinSums, Doubt, Provenance, SegmentState, SegmentSums};
 use crate::network::{Network, RoadClass, Segment};
 use crate::units::{Interval, SegmentId};
@@ -15,6 +15,15 @@ use crate::units::{Interval, SegmentId};
 /// Share of a neighbour's deviation that an unmeasured segment shares, across junctions without a
 /// signal (methods of this project: 0.5; behind signals no gain was measurable).
 const NEIGHBOUR_SHARE: f32 = 0.5;
+
+/// The same on freeways, where it is weighed by how sure the neighbours and the segment itself are.
+const FREEWAY_NEIGHBOUR_SHARE: f32 = 0.9;
+
+/// Variance of one freeway segment's deviation around its neighbour's, in units of the limit.
+const FREEWAY_NEIGHBOUR_VAR: f32 = 0.012;
+
+/// Share of what neighbours say that a freeway segment remembers.
+const FREEWAY_NEIGHBOUR_KEPT: f32 = 0.1;
 
 /// Weight of "the neighbours say nothing", in measured neighbours.
 const NEIGHBOUR_PRIOR: f32 = 0.5;
@@ -47,20 +56,22 @@ impl TrafficState {
             let usual = self.profiles.stored_at(index, slot).speed_mps / limit_mps;
             let draft = self.drafts[index];
             let id = SegmentId(index as u32);
-            let shared = if draft.measured || segment.is_signalised() {
+            let shared = if is_freeway(segment) {
+                self.follow_neighbours(network, id)
+            } else if draft.measured || segment.is_signalised() {
                 0.0
             } else {
                 self.neighbour_deviation(network, id)
             };
             let ratio =
                 (usual + slow + draft.estimate.deviation + shared).clamp(RATIO_MIN, RATIO_MAX);
-            let sigma = published_sigma(ratio, draft.estimate.variance);
+            let sigma = published_sigma(ratio, draft.estimate.variance, draft.measured);
             let reading = self.readings.get(next_reading).copied();
             let reading = reading.filter(|reading| reading.segment == id);
             next_reading += usize::from(reading.is_some());
             let speeds = (ratio * limit_mps, sigma * limit_mps);
             let usual = usual.clamp(RATIO_MIN, RATIO_MAX);
-            let usual_sigma = published_sigma(usual, f32::MAX);
+            let usual_sigma = published_sigma(usual, f32::MAX, true);
             let measured = sums.get(id);
             states.push(SegmentState {
                 usual_mps: usual * limit_mps,
@@ -69,6 +80,36 @@ impl TrafficState {
             });
         }
         states
+    }
+
+    /// What the deviations of a freeway's neighbours add to its own, and remembers half of it: news
+    /// travels a segment a minute both ways, as jams and the end of jams do.
+    fn follow_neighbours(&mut self, network: &Network, id: SegmentId) -> f32 {
+        let (mut sum, mut weight) = (0.0f32, 0.0f32);
+        let mut take = |other: SegmentId| {
+            if is_freeway(network.segment(other)) {
+                let filter = &self.filters[other.index()];
+                let precision = 1.0 / (filter.deviation_var() + FREEWAY_NEIGHBOUR_VAR);
+                sum += precision * (filter.slow + filter.fast);
+                weight += precision;
+            }
+        };
+        for movement in network.movements_from(id) {
+            take(movement.to());
+        }
+        for movement in network.movements_into(id) {
+            take(movement.from());
+        }
+        if weight <= 0.0 {
+            return 0.0;
+        }
+        let filter = &mut self.filters[id.index()];
+        let variance = filter.deviation_var();
+        let gain = variance / (variance + 1.0 / weight + FREEWAY_NEIGHBOUR_VAR);
+        let own = filter.slow + filter.fast;
+        let shift = gain * (FREEWAY_NEIGHBOUR_SHARE * sum / weight - own);
+        filter.fast += FREEWAY_NEIGHBOUR_KEPT * shift;
+        shift
     }
 
     /// How far measured neighbours across junctions without signals are from their own usual,

@@ -79,6 +79,11 @@ impl LevelPrior {
         (self.start[index] + learnt + shift).clamp(0.05, 0.98)
     }
 
+    /// Memory of its arrays, bytes.
+    pub(super) fn bytes(&self) -> usize {
+        size_of_val(&*self.decay) + size_of_val(&*self.start)
+    }
+
     fn features(&self, index: usize, segment: &Segment) -> [f32; FEATURE_COUNT] {
         let signal = f32::from(u8::from(segment.is_signalised()));
         let decay = self.decay[index];

@@ -18,6 +18,15 @@ const DAY_MS: i64 = 86_400_000;
 const HOUR_MS: i64 = 3_600_000;
 const SLOTS_PER_HOUR: usize = (HOUR_MS / SLOT_MS) as usize;
 const HOURS_PER_DAY: usize = (DAY_MS / HOUR_MS) as usize;
+const SLOTS_PER_DAY: usize = SLOTS_PER_HOUR * HOURS_PER_DAY;
+
+/// Weights of slots 0, 5, 10 … minutes away: a bell of 25 minutes between its halves (methods of
+/// this project: circular smoothing over 25 minutes).
+const SMOOTHING: [f32; 6] = [1.0, 0.895, 0.642, 0.368, 0.169, 0.062];
+
+/// The day type that resembles each most, and what its samples count.
+const SIBLINGS: [usize; DAY_TYPE_COUNT] = [1, 0, 3, 2, 3];
+const SIBLING_SHARE: f32 = 0.3;
 
 /// Samples that weigh as much as the prior: P = (n P' + 4 prior) / (n + 4) (methods of this
 /// project, after empirical Bayes shrinkage).
@@ -25,6 +34,11 @@ const PRIOR_SAMPLES: f32 = 4.0;
 
 /// Samples after which a slot forgets: the mean becomes exponential over about this many days.
 const SAMPLES_MAX: u16 = 30;
+
+/// From so many days on one day counts no more than so far away, as a share of the limit: between
+/// a mean and the median (Huber 1964), which would have to keep the days.
+const ROBUST_FROM: u16 = 4;
+const ROBUST_SHARE: f32 = 0.15;
 
 /// Minutes measured before a learnt free-flow speed replaces the limit (chosen: half an hour of
 /// measured minutes holds three above its 90 % quantile).
@@ -107,6 +121,14 @@ pub(super) struct Slot {
     slot: usize,
 }
 
+/// What the slots around a time say together.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Pooled {
+    speed_mps: f32,
+    /// Samples behind it, far ones counted less.
+    samples: f32,
+}
+
 /// What the stored profile says.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Stored {
@@ -131,6 +153,8 @@ pub struct Profiles {
     /// Running high quantile of measured minutes, m/s.
     fast_mps: Vec<f32>,
     measured_minutes: Vec<f32>,
+    /// What the stored slots say at the slot of the open minute, by segment.
+    now: Option<(Slot, Vec<Pooled>)>,
 }
 
 impl Profiles {
@@ -151,6 +175,7 @@ impl Profiles {
             fast_mps: limit_mps.clone(),
             measured_minutes: vec![0.0; segment_count],
             limit_mps,
+            now: None,
         }
     }
 
@@ -192,23 +217,68 @@ impl Profiles {
         }
     }
 
-    /// The stored profile alone: the slot's mean shrunk towards the level.
+    /// The stored profile alone: what the slots around say, shrunk towards the level.
     pub(super) fn stored_at(&self, index: usize, slot: Slot) -> Stored {
         let level_mps = self.level_mps[index];
-        let Some(hour) = &self.hours[slot.hour] else {
-            return Stored {
-                speed_mps: level_mps,
-                level_share: 1.0,
-            };
+        let pooled = match &self.now {
+            Some((at, pooled)) if *at == slot => pooled[index],
+            _ => self.pooled(index, slot),
         };
-        let cell = index * SLOTS_PER_HOUR + slot.slot;
-        let samples = f32::from(hour.samples[cell]);
-        let mean_mps = f32::from(hour.speed_cmps[cell]) / 100.0;
-        let level_share = PRIOR_SAMPLES / (samples + PRIOR_SAMPLES);
+        let level_share = PRIOR_SAMPLES / (pooled.samples + PRIOR_SAMPLES);
         Stored {
-            speed_mps: (1.0 - level_share) * mean_mps + level_share * level_mps,
+            speed_mps: (1.0 - level_share) * pooled.speed_mps + level_share * level_mps,
             level_share,
         }
+    }
+
+    /// What the slots within half an hour say together, those of the day type's sibling included.
+    fn pooled(&self, index: usize, slot: Slot) -> Pooled {
+        let day_type = slot.hour / HOURS_PER_DAY;
+        let (mut sum, mut weight) = (0.0f32, 0.0f32);
+        for (day_type, share) in [(day_type, 1.0), (SIBLINGS[day_type], SIBLING_SHARE)] {
+            let in_day = (slot.hour % HOURS_PER_DAY) * SLOTS_PER_HOUR + slot.slot;
+            for (distance, near) in SMOOTHING.iter().enumerate() {
+                let sides = if distance == 0 { 1 } else { 2 };
+                for side in 0..sides {
+                    let shift = if side == 0 {
+                        distance
+                    } else {
+                        SLOTS_PER_DAY - distance
+                    };
+                    let at = (in_day + shift) % SLOTS_PER_DAY;
+                    let hour = day_type * HOURS_PER_DAY + at / SLOTS_PER_HOUR;
+                    if let Some(hour) = &self.hours[hour] {
+                        let cell = index * SLOTS_PER_HOUR + at % SLOTS_PER_HOUR;
+                        let samples = share * near * f32::from(hour.samples[cell]);
+                        sum += samples * f32::from(hour.speed_cmps[cell]);
+                        weight += samples;
+                    }
+                }
+            }
+        }
+        Pooled {
+            speed_mps: if weight > 0.0 {
+                sum / weight / 100.0
+            } else {
+                0.0
+            },
+            samples: weight,
+        }
+    }
+
+    /// Gathers what the stored slots say at `slot`, which is asked for every minute; once a slot.
+    pub(super) fn move_to(&mut self, slot: Slot) {
+        if self.now.as_ref().is_some_and(|(at, _)| *at == slot) {
+            return;
+        }
+        let mut pooled = self.now.take().map_or_else(Vec::new, |(_, pooled)| pooled);
+        pooled.clear();
+        if self.hours.iter().all(Option::is_none) {
+            pooled.resize(self.segment_count, Pooled::default());
+        } else {
+            pooled.extend((0..self.segment_count).map(|index| self.pooled(index, slot)));
+        }
+        self.now = Some((slot, pooled));
     }
 
     /// Sets a segment's level and returns by how much that moves the stored speed at `slot`, m/s.
@@ -221,6 +291,19 @@ impl Profiles {
 
     pub(super) fn set_offset(&mut self, index: usize, offset_mps: f32) {
         self.offset_mps[index] = offset_mps;
+    }
+
+    /// Memory of its arrays but the slots of the week, bytes.
+    pub(super) fn bytes_beside_slots(&self) -> usize {
+        let rows = [
+            &self.limit_mps,
+            &self.level_mps,
+            &self.offset_mps,
+            &self.fast_mps,
+            &self.measured_minutes,
+        ];
+        let now = self.now.as_ref().map_or(0, |(_, now)| size_of_val(&**now));
+        rows.iter().map(|row| size_of_val(&***row)).sum::<usize>() + now
     }
 
     /// Learns the free-flow quantile from a measured minute (stochastic approximation of a
@@ -244,6 +327,8 @@ impl Profiles {
 
     /// Takes the mean of one finished slot of one segment into the profile.
     pub(super) fn learn_slot(&mut self, index: usize, slot_start: Timestamp, speed_mps: f32) {
+        // The open slot is another one, but smoothing reaches it.
+        self.now = None;
         let (day_type, hour, slot) = self.calendar.slot(slot_start);
         let count = self.segment_count * SLOTS_PER_HOUR;
         let hour =
@@ -254,7 +339,12 @@ impl Profiles {
         let cell = index * SLOTS_PER_HOUR + slot;
         let samples = hour.samples[cell].min(SAMPLES_MAX - 1);
         let mean_mps = f32::from(hour.speed_cmps[cell]) / 100.0;
-        let mean_mps = mean_mps + (speed_mps - mean_mps) / f32::from(samples + 1);
+        let mut away_mps = speed_mps - mean_mps;
+        if samples >= ROBUST_FROM {
+            let far_mps = ROBUST_SHARE * self.limit_mps[index];
+            away_mps = away_mps.clamp(-far_mps, far_mps);
+        }
+        let mean_mps = mean_mps + away_mps / f32::from(samples + 1);
         hour.speed_cmps[cell] = (mean_mps * 100.0).round().clamp(0.0, 65_535.0) as u16;
         hour.samples[cell] = samples + 1;
     }
@@ -313,6 +403,7 @@ impl Profiles {
             };
         }
         reader.finish()?;
+        loaded.now = None;
         *self = loaded;
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::detector::DetectorTable;
 use super::filter::{
-    Estimate, Filter, FilterParams, Kept, Measurement, ProbeSums, SIGNALISED, UNSIGNALISED,
+    Estimate, FREEWAY, Filter, FilterParams, Kept, Measurement, ProbeSums, SIGNALISED, UNSIGNALISED,
 };
 use super::prior::{LevelPrior, LevelSums};
 use super::profile::{Calendar, Profiles, SLOT_MS};
@@ -13,7 +13,7 @@ use super::readings::{SegmentReading, gather};
 use super::sums::BinSums;
 use super::vetting::Detected;
 use super::{MINUTE_MS, SegmentSums, SnapshotError, StateBatch};
-use crate::network::{Network, Segment};
+use crate::network::{Network, RoadClass, Segment};
 use crate::observation::DetectorReading;
 use crate::units::{Interval, SegmentId, Timestamp};
 
@@ -119,6 +119,21 @@ impl TrafficState {
         self.profiles.load(&self.network, bytes)
     }
 
+    /// Memory kept a segment between minutes, bytes: arrays of this room and what the profiles hold
+    /// beside their slots.
+    pub fn segment_bytes(&self) -> usize {
+        let bytes = size_of_val(&*self.filters)
+            + size_of_val(&*self.levels)
+            + size_of_val(&*self.measured_minute)
+            + size_of_val(&*self.point_mean)
+            + size_of_val(&*self.slot_sum_mps)
+            + size_of_val(&*self.slot_count)
+            + size_of_val(&*self.drafts)
+            + self.prior.bytes()
+            + self.profiles.bytes_beside_slots();
+        bytes.div_ceil(self.filters.len().max(1))
+    }
+
     /// The network whose state it is.
     pub fn network(&self) -> &Network {
         &self.network
@@ -199,6 +214,7 @@ impl TrafficState {
             &mut gathered,
         );
         self.readings = gathered;
+        self.profiles.move_to(self.profiles.slot_at(minute.start));
         self.filter_minute(&network, minute, sums);
         let segments = self.publish_minute(&network, minute, sums);
         self.last_minute = Some(minute.start);
@@ -214,7 +230,8 @@ impl TrafficState {
         let minutes = self.last_minute.map_or(1, |last| {
             (minute.start.millis_since(last) / MINUTE_MS).clamp(1, 1_000_000)
         }) as f32;
-        let kept = Kept::after(minutes);
+        let [signalised, freeway, other] =
+            [&SIGNALISED, &FREEWAY, &UNSIGNALISED].map(|params| Kept::after(params, minutes));
         let seen_kept = SEEN_KEPT.powf(minutes);
         let seen_weight = self.seen_weight.max(1.0);
         let minute_index = minute_index(minute.start);
@@ -229,7 +246,12 @@ impl TrafficState {
             let params = params_of(segment);
             let was_seen = self.measured_minute[index] != NEVER;
             let usual = self.profiles.stored_at(index, slot).speed_mps / segment.limit_mps;
-            self.filters[index].predict(params, &kept, was_seen);
+            let kept = match () {
+                () if segment.is_signalised() => &signalised,
+                () if is_freeway(segment) => &freeway,
+                () => &other,
+            };
+            self.filters[index].predict(params, kept, was_seen);
             let measurement = self.measure(index, segment, usual, measured, reading.as_ref());
             let filter = &mut self.filters[index];
             let estimate = match measurement {
@@ -281,6 +303,7 @@ impl TrafficState {
                     effective_count: (measured.time_ms as f64).powi(2) as f32
                         / (measured.squared_time_ms2 as f32).max(1.0),
                 },
+                self.filters[index].expected(params, usual).0,
             )
         });
         let Some(reading) = reading else { return fused };
@@ -325,9 +348,16 @@ impl TrafficState {
 fn params_of(segment: &Segment) -> &'static FilterParams {
     if segment.is_signalised() {
         &SIGNALISED
+    } else if is_freeway(segment) {
+        &FREEWAY
     } else {
         &UNSIGNALISED
     }
+}
+
+/// Whether jams on a segment run as on freeways: a motorway or trunk road without a signal.
+pub(super) fn is_freeway(segment: &Segment) -> bool {
+    !segment.is_signalised() && matches!(segment.class(), RoadClass::Motorway | RoadClass::Trunk)
 }
 
 pub(super) fn minute_index(start: Timestamp) -> u32 {

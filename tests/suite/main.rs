@@ -6,6 +6,7 @@ mod attacks;
 mod datum;
 mod devices;
 mod drawn;
+mod field;
 mod forecast;
 mod fuzz;
 mod guide;

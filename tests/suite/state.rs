@@ -441,6 +441,15 @@ fn shifting_time_shifts_the_states() {
 }
 
 #[test]
+fn memory_a_segment_keeps_to_its_limit() {
+    let network = street(12, true);
+    let mut state = TrafficState::new(Arc::clone(&network), StateSettings::default());
+    state.close_minute(minute(0), &sums_of(&network, &[(0, 3.0)]), &[]);
+    let bytes = state.segment_bytes() + size_of::<SegmentSums>() + size_of::<u32>();
+    assert!((60..=200).contains(&bytes), "{bytes}");
+}
+
+#[test]
 fn a_restart_is_as_if_nothing_happened() {
     let network = street(12, true);
     let steady = varied_hour(&network, 28_000_000, None);

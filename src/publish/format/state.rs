@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::json::JsonBuffer;
 use super::{TOPIC_ROOT, Tile, TileTable};
-use crate::publish::{OutMessage, Released};
+use crate::publish::OutMessage;
 use crate::state::congestion::jam_factor;
 use crate::state::{Doubt, SegmentState, StateBatch};
 use crate::units::Timestamp;

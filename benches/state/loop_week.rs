@@ -1,0 +1,220 @@
+//! The loop week: what the state room makes of few probes on freeways.
+//!
+//! 207 loop stations of Los Angeles, 2016 bins of five minutes. Each station is a freeway segment,
+//! joined to those that its road distance says come next. Probes are simulated: Poisson a segment
+//! and bin, each reporting the bin's mean speed with a noise of max(3 mph, 20 %), in a minute of the
+//! bin drawn at random, for 20 s. The first five days are history: the same online learning that
+//! runs in the field makes the profiles. The state at the end of each bin of the last two days is
+//! scored. Congested: below 0.6 of the segment's 85 % quantile of the week.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::sync::Arc;
+
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use roadcast::network::{Network, NetworkBuilder, RoadClass, SegmentDraft, SegmentFlags};
+use roadcast::state::{BinSums, Calendar, SegmentSums, StateSettings, TrafficState};
+use roadcast::units::{Interval, Position, SegmentId, Timestamp};
+
+use crate::data::file;
+
+/// Probes a segment and bin, the share of cells with any, %, and the errors to stay below, mph.
+const COVERAGES: [(f64, u32, f64, f64); 4] = [
+    (0.05, 5, 4.31, 13.88),
+    (0.25, 22, 4.08, 9.25),
+    (1.0, 63, 3.60, 5.23),
+    (3.0, 95, 2.86, 3.00),
+];
+
+const MPS_PER_MPH: f64 = 0.447_04;
+const BINS_PER_DAY: usize = 288;
+const SCORED_FROM: usize = 5 * BINS_PER_DAY;
+const CONGESTED: f64 = 0.6;
+
+/// Neighbours kept a station, each way.
+const NEIGHBOURS: usize = 2;
+
+struct Week {
+    network: Arc<Network>,
+    /// By bin and station, mph.
+    speeds: Vec<Vec<f64>>,
+}
+
+fn week() -> Option<Week> {
+    let folder = "forecast/losloop";
+    let series = file(&format!("{folder}/series.csv.gz"))?;
+    let graph = file(&format!("{folder}/graph.csv"))?;
+    let places = file(&format!("{folder}/locations.csv"))?;
+    let mut text = String::new();
+    let packed = std::fs::File::open(series).expect("readable");
+    flate2::read::GzDecoder::new(packed)
+        .read_to_string(&mut text)
+        .expect("text");
+    let mut rows = text.lines().map(|row| row.split(',').skip(1));
+    let names: Vec<&str> = rows.next().expect("a head").collect();
+    let speeds = rows
+        .map(|row| row.map(|value| value.parse().expect("a speed")).collect())
+        .collect();
+
+    let text = std::fs::read_to_string(places).expect("readable");
+    let fields = text
+        .lines()
+        .skip(1)
+        .map(|row| row.split(',').collect::<Vec<_>>());
+    let places: BTreeMap<String, Position> = fields
+        .map(|row| {
+            let number = |index: usize| row[index].parse().expect("a degree");
+            (row[1].to_owned(), Position::new(number(3), number(2)))
+        })
+        .collect();
+    let mut builder = NetworkBuilder::new(places[names[0]]);
+    let mut ids = BTreeMap::new();
+    for name in &names {
+        let at = places[*name];
+        let end = Position::new(at.lon_deg + 0.005, at.lat_deg);
+        let draft = SegmentDraft {
+            from: builder.add_junction(at, false),
+            to: builder.add_junction(end, false),
+            shape: vec![at, end],
+            length_m: Some(500.0),
+            class: RoadClass::Motorway,
+            limit_mps: Some((70.0 * MPS_PER_MPH) as f32),
+            lanes: Some(4),
+            flags: SegmentFlags::default(),
+            layer: 0,
+            source_id: (*name).to_owned(),
+            source_dir: 1,
+            source_pair: 0,
+            name: None,
+            name_en: None,
+        };
+        ids.insert(
+            (*name).to_owned(),
+            builder.add_segment(draft).expect("a segment"),
+        );
+    }
+    let text = std::fs::read_to_string(graph).expect("readable");
+    let mut ahead: BTreeMap<SegmentId, Vec<(f64, SegmentId)>> = BTreeMap::new();
+    for row in text.lines().skip(1) {
+        let row: Vec<&str> = row.split(',').collect();
+        let weight = row[2].parse().expect("a weight");
+        ahead
+            .entry(ids[row[0]])
+            .or_default()
+            .push((weight, ids[row[1]]));
+    }
+    for (from, mut to) in ahead {
+        to.sort_by(|one, other| other.0.total_cmp(&one.0).then(one.1.cmp(&other.1)));
+        for &(_, to) in to.iter().take(NEIGHBOURS) {
+            builder.add_movement(from, to, 1.0, 4);
+        }
+    }
+    let network = Arc::new(builder.build().expect("a network"));
+    Some(Week { network, speeds })
+}
+
+/// A draw of the normal distribution (Box and Muller 1958).
+fn normal(random: &mut ChaCha8Rng) -> f64 {
+    let (one, other): (f64, f64) = (random.random(), random.random());
+    (-2.0 * (1.0 - one).ln()).sqrt() * (std::f64::consts::TAU * other).cos()
+}
+
+/// A draw of the Poisson distribution (Knuth, The Art of Computer Programming 3.4.1).
+fn poisson(random: &mut ChaCha8Rng, mean: f64) -> u32 {
+    let (limit, mut product, mut count) = ((-mean).exp(), random.random::<f64>(), 0);
+    while product > limit {
+        product *= random.random::<f64>();
+        count += 1;
+    }
+    count
+}
+
+/// The probes of one bin, minute by minute.
+fn probes(random: &mut ChaCha8Rng, mean: f64, speeds: &[f64], minutes: &mut [BinSums; 5]) {
+    for sums in minutes.iter_mut() {
+        sums.clear();
+    }
+    for (station, &mph) in speeds.iter().enumerate() {
+        for _ in 0..poisson(random, mean) {
+            let told_mph = mph + normal(random) * (0.2 * mph).max(3.0);
+            let time_ms = 20_000u64;
+            let told = SegmentSums {
+                distance_mm: (told_mph.max(0.0) * MPS_PER_MPH * time_ms as f64) as u64,
+                time_ms,
+                squared_time_ms2: time_ms * time_ms,
+                vehicle_count: 1,
+                ..SegmentSums::default()
+            };
+            let minute = random.random_range(0..5);
+            minutes[minute].add(SegmentId(station as u32), &told);
+        }
+    }
+}
+
+/// Mean absolute error of all and of congested cells, mph, and the share of cells inside the 90 %
+/// interval.
+fn score(week: &Week, mean: f64) -> (f64, f64, f64) {
+    let settings = StateSettings {
+        calendar: Calendar {
+            utc_offset_s: -8 * 3600,
+            holidays: Vec::new(),
+        },
+        ..StateSettings::default()
+    };
+    let count = week.network.segment_count();
+    let slow_mph: Vec<f64> = (0..count)
+        .map(|station| {
+            let mut speeds: Vec<f64> = week.speeds.iter().map(|row| row[station]).collect();
+            speeds.sort_by(f64::total_cmp);
+            CONGESTED * speeds[speeds.len() * 85 / 100]
+        })
+        .collect();
+    // Thursday, 1 March 2012, midnight in Los Angeles.
+    let start = Timestamp::from_secs(1_330_588_800);
+    let mut random = ChaCha8Rng::seed_from_u64(1);
+    let mut state = TrafficState::new(week.network.clone(), settings);
+    let mut minutes: [BinSums; 5] = std::array::from_fn(|_| BinSums::new(count));
+    let (mut all, mut congested, mut inside) = ((0.0, 0.0), (0.0, 0.0), 0.0);
+    for (bin, speeds) in week.speeds.iter().enumerate() {
+        probes(&mut random, mean, speeds, &mut minutes);
+        let mut last = None;
+        for (minute, sums) in minutes.iter().enumerate() {
+            let start = start.plus_secs((bin * 5 + minute) as i64 * 60);
+            let end = start.plus_secs(60);
+            last = Some(state.close_minute(Interval { start, end }, sums, &[]));
+        }
+        let Some(batch) = last.filter(|_| bin >= SCORED_FROM) else {
+            continue;
+        };
+        for (station, estimate) in batch.segments.iter().enumerate() {
+            let error = f64::from(estimate.speed_mps) / MPS_PER_MPH - speeds[station];
+            all = (all.0 + error.abs(), all.1 + 1.0);
+            let sigma_mph = f64::from(estimate.sigma_mps) / MPS_PER_MPH;
+            inside += f64::from(u8::from(error.abs() <= 1.645 * sigma_mph));
+            if speeds[station] < slow_mph[station] {
+                congested = (congested.0 + error.abs(), congested.1 + 1.0);
+            }
+        }
+    }
+    (all.0 / all.1, congested.0 / congested.1, inside / all.1)
+}
+
+pub(crate) fn run() {
+    let Some(week) = week() else { return };
+    println!(
+        "loop week, MAE mph, all / congested cells (wanted below), share in the 90 % interval"
+    );
+    let mut missed = Vec::new();
+    for (mean, coverage, all, congested) in COVERAGES {
+        let found = score(&week, mean);
+        let (found_all, found_congested, inside) = found;
+        println!(
+            "{coverage} %: {found_all:.2} / {found_congested:.2} ({all:.2} / {congested:.2}), {:.1} %",
+            100.0 * inside
+        );
+        let is_ahead = found_all < all && found_congested < congested;
+        missed.extend((!is_ahead).then_some(coverage));
+    }
+    println!("behind in one of the two at coverages {missed:?} %");
+}
