@@ -119,7 +119,7 @@ fn close_minute(criterion: &mut Criterion) {
     };
     assert_eq!(observed(Provenance::Observed), sums.touched_count());
     let bytes = state.segment_bytes() + size_of::<SegmentSums>() + size_of::<u32>();
-    println!("memory beyond slots of profiles, with the open sums: {bytes} bytes a segment");
+    eprintln!("memory beyond slots of profiles, with the open sums: {bytes} bytes a segment");
     assert!(bytes <= 200, "{bytes} bytes a segment");
     let mut group = criterion.benchmark_group("state");
     group.sample_size(20);

@@ -202,19 +202,19 @@ fn score(week: &Week, mean: f64) -> (f64, f64, f64) {
 
 pub(crate) fn run() {
     let Some(week) = week() else { return };
-    println!(
+    eprintln!(
         "loop week, MAE mph, all / congested cells (wanted below), share in the 90 % interval"
     );
     let mut missed = Vec::new();
     for (mean, coverage, all, congested) in COVERAGES {
         let found = score(&week, mean);
         let (found_all, found_congested, inside) = found;
-        println!(
+        eprintln!(
             "{coverage} %: {found_all:.2} / {found_congested:.2} ({all:.2} / {congested:.2}), {:.1} %",
             100.0 * inside
         );
         let is_ahead = found_all < all && found_congested < congested;
         missed.extend((!is_ahead).then_some(coverage));
     }
-    println!("behind in one of the two at coverages {missed:?} %");
+    eprintln!("behind in one of the two at coverages {missed:?} %");
 }

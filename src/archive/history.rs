@@ -220,10 +220,10 @@ impl History {
         let mut answer = HistoryAnswer::default();
         let mut add = |seen: &Seen| {
             let step = usize::try_from((seen.start_ms - first_ms) / step_ms);
-            if let (Ok(index), Ok(step)) = (segments.binary_search(&seen.segment), step) {
-                if let Some(sum) = sums.get_mut(index * steps + step) {
-                    sum.add(seen);
-                }
+            if let (Ok(index), Ok(step)) = (segments.binary_search(&seen.segment), step)
+                && let Some(sum) = sums.get_mut(index * steps + step)
+            {
+                sum.add(seen);
             }
         };
         // What is completed while the files are read stands in `open` too, and counts from there.

@@ -277,12 +277,12 @@ impl Store {
 
     /// Writes what is open into complete files, and deletes what is too old.
     pub(super) fn complete(&mut self) -> anyhow::Result<()> {
-        for index in 0..TABLES.len() {
+        for (index, table) in TABLES.iter().enumerate() {
             let blocks = std::mem::take(&mut self.open[index].blocks);
             if blocks.is_empty() {
                 continue;
             }
-            match self.write_file(&TABLES[index], &blocks) {
+            match self.write_file(table, &blocks) {
                 Ok((rows, bytes)) => {
                     self.done.rows[index] += rows;
                     self.done.files += 1;

@@ -14,7 +14,7 @@ use crate::units::Interval;
 
 /// Coefficients of the exponent by power of the speed in mph; the result is g/mi.
 const COEFFICIENTS: [f64; 5] = [
-    7.613_534_994_965_560,
+    7.613_534_994_965_56,
     -0.138_565_467_462_594,
     0.003_915_102_063_854,
     -0.000_049_451_361_017,

@@ -48,15 +48,14 @@ pub use diagram::{
 };
 pub use emission::{Emission, EmissionSums, co2_gpkm};
 pub use field::{
-    Corridor, Corridors, FIELD_CELLS_MAX, FIELD_STEPS_MAX, FieldCell, FieldError, FieldJam,
-    FieldMinute, FieldSettings, SpeedField,
+    FIELD_CELLS_MAX, FIELD_STEPS_MAX, FieldCell, FieldError, FieldJam, FieldMinute, FieldSettings,
+    Freeway, Freeways, SpeedField,
 };
 pub use flow::ProbeFlow;
 pub use incident::{
     INCIDENTS_MAX, IncidentChange, IncidentEvidence, IncidentKind, IncidentMinute, IncidentOrder,
     IncidentSettings, IncidentState, Incidents,
 };
-pub use level::{LevelMeasure, LevelMemory, LevelStandard};
 pub use performance::{Performance, PerformanceBatch};
 pub use profile::{Calendar, DayType, Profiles, SLOT_MS};
 pub use roadside::{

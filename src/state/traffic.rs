@@ -123,7 +123,6 @@ impl TrafficState {
     /// beside their slots.
     pub fn segment_bytes(&self) -> usize {
         let bytes = size_of_val(&*self.filters)
-            + size_of_val(&*self.levels)
             + size_of_val(&*self.measured_minute)
             + size_of_val(&*self.point_mean)
             + size_of_val(&*self.slot_sum_mps)

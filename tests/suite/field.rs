@@ -1,11 +1,11 @@
-//! Corridors from outside: segments measured in, jams on a freeway out.
+//! Freeways from outside: segments measured in, jams on a freeway out.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::sync::Arc;
 
 use roadcast::network::{Network, NetworkBuilder, RoadClass, SegmentDraft, SegmentFlags};
-use roadcast::state::{Corridors, FieldMinute, FieldSettings, SnapshotError};
+use roadcast::state::{FieldMinute, FieldSettings, Freeways, SnapshotError};
 use roadcast::units::{Position, SegmentId};
 
 /// A motorway of `count` segments of 500 m with a street leaving it behind the second:
@@ -62,30 +62,30 @@ fn motorway(count: usize) -> Arc<Network> {
 }
 
 /// Two segments crawl, the others flow; every second one is measured.
-fn closed(network: &Network, corridors: &mut Corridors) -> FieldMinute {
+fn closed(network: &Network, freeways: &mut Freeways) -> FieldMinute {
     for id in network.segment_ids().filter(|id| id.0 % 2 == 0) {
         let speed_mps = if (4..=6).contains(&id.0) { 4.0 } else { 28.0 };
-        corridors.take(id, (0.0, 499.0), speed_mps, 1.0);
+        freeways.take(id, (0.0, 499.0), speed_mps, 1.0);
     }
-    corridors.close_minute().pop().unwrap()
+    freeways.close_minute().pop().unwrap()
 }
 
 #[test]
-fn a_motorway_is_one_corridor_and_a_street_none() {
+fn a_motorway_is_one_freeway_and_a_street_none() {
     let network = motorway(10);
-    let corridors = Corridors::new(&network, FieldSettings::of_minutes()).unwrap();
-    assert_eq!(corridors.all().len(), 1);
-    let ids: Vec<u32> = corridors.all()[0].segments.iter().map(|id| id.0).collect();
+    let freeways = Freeways::new(&network, FieldSettings::of_minutes()).unwrap();
+    assert_eq!(freeways.all().len(), 1);
+    let ids: Vec<u32> = freeways.all()[0].segments.iter().map(|id| id.0).collect();
     assert_eq!(ids, (0..10).collect::<Vec<_>>());
-    assert_eq!(corridors.place(SegmentId(3)), Some((0, 1500.0)));
-    assert_eq!(corridors.place(SegmentId(10)), None);
+    assert_eq!(freeways.place(SegmentId(3)), Some((0, 1500.0)));
+    assert_eq!(freeways.place(SegmentId(10)), None);
 }
 
 #[test]
 fn a_jam_has_a_tail_and_a_head() {
     let network = motorway(12);
-    let mut corridors = Corridors::new(&network, FieldSettings::of_minutes()).unwrap();
-    let minute = closed(&network, &mut corridors);
+    let mut freeways = Freeways::new(&network, FieldSettings::of_minutes()).unwrap();
+    let minute = closed(&network, &mut freeways);
     assert_eq!(minute.cells.len(), 60);
     assert_eq!(minute.jams.len(), 1, "{:?}", minute.jams);
     let jam = minute.jams[0];
@@ -94,7 +94,7 @@ fn a_jam_has_a_tail_and_a_head() {
     assert!((3500.0..=4000.0).contains(&jam.head_m), "{jam:?}");
     assert!(jam.speed_mps < 12.0, "{jam:?}");
     assert!(
-        !corridors.take(SegmentId(12), (0.0, 100.0), 5.0, 1.0),
+        !freeways.take(SegmentId(12), (0.0, 100.0), 5.0, 1.0),
         "a street"
     );
 }
@@ -102,11 +102,11 @@ fn a_jam_has_a_tail_and_a_head() {
 #[test]
 fn fields_go_on_from_their_snapshot() {
     let network = motorway(12);
-    let mut steady = Corridors::new(&network, FieldSettings::of_minutes()).unwrap();
+    let mut steady = Freeways::new(&network, FieldSettings::of_minutes()).unwrap();
     closed(&network, &mut steady);
     let mut bytes = Vec::new();
     steady.snapshot(&network, &mut bytes);
-    let mut restarted = Corridors::new(&network, FieldSettings::of_minutes()).unwrap();
+    let mut restarted = Freeways::new(&network, FieldSettings::of_minutes()).unwrap();
     for length in 0..bytes.len() {
         assert!(
             restarted.restore(&network, &bytes[..length]).is_err(),
@@ -119,7 +119,7 @@ fn fields_go_on_from_their_snapshot() {
         assert_eq!(minute, closed(&network, &mut restarted));
     }
     let other = motorway(13);
-    let mut foreign = Corridors::new(&other, FieldSettings::of_minutes()).unwrap();
+    let mut foreign = Freeways::new(&other, FieldSettings::of_minutes()).unwrap();
     let refused = foreign.restore(&other, &bytes);
     assert!(matches!(refused, Err(SnapshotError::Network { .. })));
 }

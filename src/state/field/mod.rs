@@ -6,19 +6,19 @@
 //! smoothings along these two directions are mixed by how slow the slower of them is.
 //!
 //! It works step by step: measurements of a step come in, and the step that is [`FieldSettings::
-//! lag_steps`] old is settled. It knows no network; [`Corridors`] ties it to segments.
+//! lag_steps`] old is settled. It knows no network; [`Freeways`] ties it to segments.
 
-mod corridor;
+mod freeway;
 mod kernel;
 mod snapshot;
 
-pub use corridor::{Corridor, Corridors, FieldJam, FieldMinute};
+pub use freeway::{FieldJam, FieldMinute, Freeway, Freeways};
 
 use std::collections::VecDeque;
 
 use kernel::Kernel;
 
-/// Most cells of one field; a corridor of 500 km at 100 m needs 5000.
+/// Most cells of one field; a freeway of 500 km at 100 m needs 5000.
 pub const FIELD_CELLS_MAX: usize = 20_000;
 
 /// Most steps that one field remembers.

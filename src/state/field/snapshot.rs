@@ -1,6 +1,6 @@
 //! Snapshot and restore of fields: a restart is as if nothing had happened.
 
-use super::{Corridors, FIELD_STEPS_MAX, SpeedField, Step};
+use super::{FIELD_STEPS_MAX, Freeways, SpeedField, Step};
 use crate::network::Network;
 use crate::state::SnapshotError;
 use crate::state::bytes::{Reader, put_f32_all, put_head, put_u32, put_u64};
@@ -43,7 +43,7 @@ impl SpeedField {
     }
 }
 
-impl Corridors {
+impl Freeways {
     /// Appends everything needed to go on later.
     pub fn snapshot(&self, network: &Network, out: &mut Vec<u8>) {
         put_head(out, MAGIC, VERSION, network.version());
@@ -55,7 +55,7 @@ impl Corridors {
     /// Goes on where a snapshot stood; settings stay as they are.
     ///
     /// # Errors
-    /// When the bytes are not an intact snapshot of the same corridors.
+    /// When the bytes are not an intact snapshot of the same freeways.
     pub fn restore(&mut self, network: &Network, bytes: &[u8]) -> Result<(), SnapshotError> {
         let mut reader = Reader::open(bytes, WHAT, MAGIC, VERSION, network.version())?;
         let mut restored = self.fields.clone();

@@ -7,50 +7,50 @@ use crate::network::{Network, RoadClass, Segment};
 use crate::state::Stay;
 use crate::units::SegmentId;
 
-/// Shortest corridor that gets a field, in cells: below it there is nothing to smooth over.
+/// Shortest freeway that gets a field, in cells: below it there is nothing to smooth over.
 const CELLS_MIN: usize = 5;
 
-/// Stands for a segment that was not looked at yet, and for one that has no corridor.
+/// Stands for a segment that was not looked at yet, and for one that has no freeway.
 const UNSEEN: u32 = u32::MAX;
 const NOWHERE: u32 = u32::MAX - 1;
 
 /// A chain of segments without signal, each the only freeway behind the one before it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Corridor {
+pub struct Freeway {
     /// The segments in driving order.
     pub segments: Vec<SegmentId>,
-    /// Where each segment begins, m from the corridor's start; one more than segments, the last
-    /// is the corridor's length.
+    /// Where each segment begins, m from the freeway's start; one more than segments, the last
+    /// is the freeway's length.
     pub starts_m: Vec<f32>,
 }
 
-/// A stretch of slow traffic on a corridor.
+/// A stretch of slow traffic on a freeway.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FieldJam {
-    /// Where it begins for whoever comes from behind, m from the corridor's start.
+    /// Where it begins for whoever comes from behind, m from the freeway's start.
     pub tail_m: f32,
-    /// Where traffic leaves it, m from the corridor's start.
+    /// Where traffic leaves it, m from the freeway's start.
     pub head_m: f32,
     /// Space-mean speed inside, m/s.
     pub speed_mps: f32,
 }
 
-/// What a corridor was like in a settled minute.
+/// What a freeway was like in a settled minute.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FieldMinute {
-    /// Which corridor, in the order of [`Corridors::all`].
-    pub corridor: usize,
+    /// Which freeway, in the order of [`Freeways::all`].
+    pub freeway: usize,
     /// Its cells from the start.
     pub cells: Vec<FieldCell>,
     /// Its jams from the start.
     pub jams: Vec<FieldJam>,
 }
 
-/// The corridors of a network and their fields.
+/// The freeways of a network and their fields.
 #[derive(Clone, Debug)]
-pub struct Corridors {
-    corridors: Vec<Corridor>,
-    /// By segment: corridor and place in it.
+pub struct Freeways {
+    freeways: Vec<Freeway>,
+    /// By segment: freeway and place in it.
     places: Vec<(u32, u32)>,
     pub(super) fields: Vec<SpeedField>,
     cell_m: f32,
@@ -75,8 +75,8 @@ fn next_of(network: &Network, id: SegmentId) -> Option<SegmentId> {
     (is_only && next != id).then_some(next)
 }
 
-impl Corridors {
-    /// Finds the corridors of a network.
+impl Freeways {
+    /// Finds the freeways of a network.
     ///
     /// # Errors
     /// When a setting is out of range.
@@ -95,7 +95,7 @@ impl Corridors {
             }
         }
         let mut found = Self {
-            corridors: Vec::new(),
+            freeways: Vec::new(),
             places: vec![(UNSEEN, 0); count],
             fields: Vec::new(),
             cell_m: settings.cell_m,
@@ -117,7 +117,7 @@ impl Corridors {
         head: SegmentId,
         next: &[Option<SegmentId>],
     ) -> Result<(), FieldError> {
-        let mut corridor = Corridor {
+        let mut freeway = Freeway {
             segments: Vec::new(),
             starts_m: vec![0.0],
         };
@@ -127,41 +127,41 @@ impl Corridors {
             if longer_m / self.cell_m >= FIELD_CELLS_MAX as f32 {
                 break;
             }
-            let place = (self.corridors.len() as u32, corridor.segments.len() as u32);
+            let place = (self.freeways.len() as u32, freeway.segments.len() as u32);
             self.places[id.index()] = place;
             length_m = longer_m;
-            corridor.segments.push(id);
-            corridor.starts_m.push(length_m);
+            freeway.segments.push(id);
+            freeway.starts_m.push(length_m);
             at = next[id.index()];
         }
         let cell_count = (length_m / self.cell_m).ceil() as usize;
         if cell_count < CELLS_MIN {
-            for id in &corridor.segments {
+            for id in &freeway.segments {
                 self.places[id.index()] = (NOWHERE, 0);
             }
             return Ok(());
         }
         self.fields.push(SpeedField::new(settings, cell_count)?);
-        self.corridors.push(corridor);
+        self.freeways.push(freeway);
         Ok(())
     }
 
-    /// Every corridor, by its first segment; rings last.
-    pub fn all(&self) -> &[Corridor] {
-        &self.corridors
+    /// Every freeway, by its first segment; rings last.
+    pub fn all(&self) -> &[Freeway] {
+        &self.freeways
     }
 
-    /// The corridor that a segment belongs to, and where on it the segment begins, m.
+    /// The freeway that a segment belongs to, and where on it the segment begins, m.
     ///
     /// # Panics
     /// When `segment` is of another network.
     pub fn place(&self, segment: SegmentId) -> Option<(usize, f32)> {
-        let (corridor, place) = self.places[segment.index()];
-        let found = self.corridors.get(corridor as usize)?;
-        Some((corridor as usize, found.starts_m[place as usize]))
+        let (freeway, place) = self.places[segment.index()];
+        let found = self.freeways.get(freeway as usize)?;
+        Some((freeway as usize, found.starts_m[place as usize]))
     }
 
-    /// Takes what one road user did in the open minute. It returns whether it was on a corridor.
+    /// Takes what one road user did in the open minute. It returns whether it was on a freeway.
     ///
     /// # Panics
     /// When the stay is of another network.
@@ -186,25 +186,25 @@ impl Corridors {
         speed_mps: f32,
         weight: f32,
     ) -> bool {
-        let Some((corridor, start_m)) = self.place(segment) else {
+        let Some((freeway, start_m)) = self.place(segment) else {
             return false;
         };
-        let field = &mut self.fields[corridor];
+        let field = &mut self.fields[freeway];
         let last = field.cell_count() - 1;
         let cell = |at_m: f32| (((start_m + at_m) / self.cell_m).max(0.0) as usize).min(last);
         let (first, last) = (cell(from_m), cell(until_m));
         (first..=last).all(|cell| field.observe(cell, speed_mps, weight))
     }
 
-    /// Closes the open minute of every corridor and returns those that are settled by it.
+    /// Closes the open minute of every freeway and returns those that are settled by it.
     pub fn close_minute(&mut self) -> Vec<FieldMinute> {
         let mut minutes = Vec::new();
-        for (corridor, field) in self.fields.iter_mut().enumerate() {
+        for (freeway, field) in self.fields.iter_mut().enumerate() {
             let mut cells = Vec::with_capacity(field.cell_count());
             if field.close_step(&mut cells).is_some() {
                 let jams = jams_of(&cells, self.cell_m, field.settings().transition.0);
                 minutes.push(FieldMinute {
-                    corridor,
+                    freeway,
                     cells,
                     jams,
                 });
