@@ -12,6 +12,8 @@
 //! `-- --ngsim` and `-- --loop-week` print accuracies on public data instead and hold them against
 //! what the project asks for.
 
+#![expect(clippy::print_stdout, reason = "figures are its product")]
+
 #[path = "state/data.rs"]
 mod data;
 #[path = "state/loop_week.rs"]
@@ -119,7 +121,7 @@ fn close_minute(criterion: &mut Criterion) {
     };
     assert_eq!(observed(Provenance::Observed), sums.touched_count());
     let bytes = state.segment_bytes() + size_of::<SegmentSums>() + size_of::<u32>();
-    eprintln!("memory beyond slots of profiles, with the open sums: {bytes} bytes a segment");
+    println!("memory beyond slots of profiles, with the open sums: {bytes} bytes a segment");
     assert!(bytes <= 200, "{bytes} bytes a segment");
     let mut group = criterion.benchmark_group("state");
     group.sample_size(20);

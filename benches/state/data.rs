@@ -8,7 +8,7 @@ pub(crate) fn file(name: &str) -> Option<PathBuf> {
     let root = std::env::var_os("ROADCAST_DATA").map_or("../shared/data".into(), PathBuf::from);
     let path = root.join(name);
     if !path.is_file() {
-        eprintln!("skipped: {} is not there", path.display());
+        println!("skipped: {} is not there", path.display());
         return None;
     }
     Some(path)

@@ -3,9 +3,12 @@
 //! 207 loop stations of Los Angeles, 2016 bins of five minutes. Each station is a freeway segment,
 //! joined to those that its road distance says come next. Probes are simulated: Poisson a segment
 //! and bin, each reporting the bin's mean speed with a noise of max(3 mph, 20 %), in a minute of the
-//! bin drawn at random, for 20 s. The first five days are history: the same online learning that
-//! runs in the field makes the profiles. The state at the end of each bin of the last two days is
-//! scored. Congested: below 0.6 of the segment's 85 % quantile of the week.
+//! bin drawn at random, for 20 s. The first five days are history, learnt online as in the field:
+//! once complete, as loops would have told it, once from probes of the same coverage. The state at
+//! the end of each bin of the last two days is scored. Congested: below 0.6 of the segment's 85 %
+//! quantile of the week. The figures to stay below are those of the project's methods, a scalar
+//! Kalman filter with neighbours, on a complete history: a profile of 5 % of the cells alone is
+//! already 10 mph off.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -152,9 +155,37 @@ fn probes(random: &mut ChaCha8Rng, mean: f64, speeds: &[f64], minutes: &mut [Bin
     }
 }
 
+/// What is known of the first five days.
+#[derive(Clone, Copy, PartialEq)]
+enum History {
+    /// The mean speed of every station and bin.
+    Complete,
+    /// What probes of the same coverage tell.
+    Probes,
+}
+
+/// Every station's speed in every minute of a bin, as of many vehicles.
+fn complete(speeds: &[f64], minutes: &mut [BinSums; 5]) {
+    const VEHICLES: u64 = 20;
+    for sums in minutes.iter_mut() {
+        sums.clear();
+        for (station, &mph) in speeds.iter().enumerate() {
+            let time_ms = VEHICLES * 20_000;
+            let told = SegmentSums {
+                distance_mm: (mph * MPS_PER_MPH * time_ms as f64) as u64,
+                time_ms,
+                squared_time_ms2: time_ms * time_ms / VEHICLES,
+                vehicle_count: VEHICLES as u32,
+                ..SegmentSums::default()
+            };
+            sums.add(SegmentId(station as u32), &told);
+        }
+    }
+}
+
 /// Mean absolute error of all and of congested cells, mph, and the share of cells inside the 90 %
 /// interval.
-fn score(week: &Week, mean: f64) -> (f64, f64, f64) {
+fn score(week: &Week, mean: f64, history: History) -> (f64, f64, f64) {
     let settings = StateSettings {
         calendar: Calendar {
             utc_offset_s: -8 * 3600,
@@ -177,7 +208,11 @@ fn score(week: &Week, mean: f64) -> (f64, f64, f64) {
     let mut minutes: [BinSums; 5] = std::array::from_fn(|_| BinSums::new(count));
     let (mut all, mut congested, mut inside) = ((0.0, 0.0), (0.0, 0.0), 0.0);
     for (bin, speeds) in week.speeds.iter().enumerate() {
-        probes(&mut random, mean, speeds, &mut minutes);
+        if history == History::Complete && bin < SCORED_FROM {
+            complete(speeds, &mut minutes);
+        } else {
+            probes(&mut random, mean, speeds, &mut minutes);
+        }
         let mut last = None;
         for (minute, sums) in minutes.iter().enumerate() {
             let start = start.plus_secs((bin * 5 + minute) as i64 * 60);
@@ -202,19 +237,21 @@ fn score(week: &Week, mean: f64) -> (f64, f64, f64) {
 
 pub(crate) fn run() {
     let Some(week) = week() else { return };
-    eprintln!(
-        "loop week, MAE mph, all / congested cells (wanted below), share in the 90 % interval"
-    );
+    println!("loop week, MAE mph, all / congested cells, share in the 90 % interval");
     let mut missed = Vec::new();
     for (mean, coverage, all, congested) in COVERAGES {
-        let found = score(&week, mean);
-        let (found_all, found_congested, inside) = found;
-        eprintln!(
-            "{coverage} %: {found_all:.2} / {found_congested:.2} ({all:.2} / {congested:.2}), {:.1} %",
-            100.0 * inside
+        let found = score(&week, mean, History::Complete);
+        let from_probes = score(&week, mean, History::Probes);
+        let text = |found: (f64, f64, f64)| {
+            format!("{:.2} / {:.2}, {:.1} %", found.0, found.1, 100.0 * found.2)
+        };
+        println!(
+            "{coverage} %: {} (wanted below {all:.2} / {congested:.2}); history of probes too: {}",
+            text(found),
+            text(from_probes)
         );
-        let is_ahead = found_all < all && found_congested < congested;
+        let is_ahead = found.0 < all && found.1 < congested;
         missed.extend((!is_ahead).then_some(coverage));
     }
-    eprintln!("behind in one of the two at coverages {missed:?} %");
+    println!("behind in one of the two at coverages {missed:?} %");
 }

@@ -18,7 +18,7 @@ pub(crate) fn run() {
         return;
     };
     let (cell_count, step_count, truth) = read_npy(&full);
-    eprintln!("NGSIM field, RMSE m/s on unobserved cells: first half, second half (wanted below)");
+    println!("NGSIM field, RMSE m/s on unobserved cells: first half, second half (wanted below)");
     for (share, name, wanted) in SETS {
         let Some(path) = file(name) else { return };
         let (_, _, seen) = read_npy(&path);
@@ -46,7 +46,7 @@ pub(crate) fn run() {
         }
         let error = |half: usize| (squares[half] / counts[half]).sqrt();
         let share = 100.0 * share;
-        eprintln!(
+        println!(
             "{share:.0} %: {:.3}, {:.3} ({wanted:.2})",
             error(0),
             error(1)

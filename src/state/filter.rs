@@ -16,6 +16,8 @@
 pub(super) struct FilterParams {
     /// Stationary variance of the fast deviation.
     fast_var: f32,
+    /// Share of it that is left where traffic is expected to move freely: there speeds stay.
+    calm: f32,
     /// Variance of the minute-only deviation in mid range.
     minute_var: f32,
     /// Variance of what one vehicle tells about all, if it is seen the minute long in mid range.
@@ -34,6 +36,7 @@ pub(super) struct FilterParams {
 /// Segments that end at a traffic signal.
 pub(super) const SIGNALISED: FilterParams = FilterParams {
     fast_var: 0.0078,
+    calm: 1.0,
     minute_var: 0.0213,
     vehicle_var: 0.0102,
     absence: 0.0,
@@ -45,6 +48,7 @@ pub(super) const SIGNALISED: FilterParams = FilterParams {
 /// All other segments.
 pub(super) const UNSIGNALISED: FilterParams = FilterParams {
     fast_var: 0.0018,
+    calm: 1.0,
     minute_var: 0.0257,
     vehicle_var: 0.0018,
     absence: 0.3,
@@ -59,6 +63,7 @@ pub(super) const UNSIGNALISED: FilterParams = FilterParams {
 /// tells what they come to.
 pub(super) const FREEWAY: FilterParams = FilterParams {
     fast_var: 0.018,
+    calm: 0.2,
     minute_var: 0.0008,
     vehicle_var: 0.0,
     absence: 0.0,
@@ -66,6 +71,10 @@ pub(super) const FREEWAY: FilterParams = FilterParams {
     vehicle_spread: 0.2,
     fast_kept: 0.985,
 };
+
+/// Speed over limit from which traffic counts as free, and how far below it it no longer does.
+const CALM_FROM: f32 = 0.95;
+const CALM_WIDTH: f32 = 0.3;
 
 /// Least scatter of one vehicle's speed on a freeway in units of the limit: 3 mph at 70 mph.
 const VEHICLE_SIGMA_MIN: f32 = 0.043;
@@ -165,12 +174,21 @@ impl Filter {
     }
 
     /// Moves the memory `kept.minutes` on.
-    pub(super) fn predict(&mut self, params: &FilterParams, kept: &Kept, was_seen: bool) {
+    pub(super) fn predict(
+        &mut self,
+        params: &FilterParams,
+        kept: &Kept,
+        usual: f32,
+        was_seen: bool,
+    ) {
+        let expected = usual + self.slow + self.fast;
+        let stir = ((CALM_FROM - expected) / CALM_WIDTH).clamp(0.0, 1.0);
+        let fast_var = params.fast_var * (params.calm + (1.0 - params.calm) * stir);
         self.slow *= kept.slow;
         self.fast *= kept.fast;
         self.covariance *= kept.fast * kept.slow;
         self.fast_var =
-            kept.fast * kept.fast * self.fast_var + params.fast_var * (1.0 - kept.fast * kept.fast);
+            kept.fast * kept.fast * self.fast_var + fast_var * (1.0 - kept.fast * kept.fast);
         if was_seen {
             self.slow_var = (self.slow_var + SLOW_VAR_STEP * kept.minutes).min(SLOW_VAR_START);
         }

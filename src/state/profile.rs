@@ -26,11 +26,11 @@ const SMOOTHING: [f32; 6] = [1.0, 0.895, 0.642, 0.368, 0.169, 0.062];
 
 /// The day type that resembles each most, and what its samples count.
 const SIBLINGS: [usize; DAY_TYPE_COUNT] = [1, 0, 3, 2, 3];
-const SIBLING_SHARE: f32 = 0.3;
+const SIBLING_SHARE: f32 = 0.6;
 
 /// Samples that weigh as much as the prior: P = (n P' + 4 prior) / (n + 4) (methods of this
 /// project, after empirical Bayes shrinkage).
-const PRIOR_SAMPLES: f32 = 4.0;
+const PRIOR_SAMPLES: f32 = 1.0;
 
 /// Samples after which a slot forgets: the mean becomes exponential over about this many days.
 const SAMPLES_MAX: u16 = 30;

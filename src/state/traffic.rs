@@ -250,7 +250,7 @@ impl TrafficState {
                 () if is_freeway(segment) => &freeway,
                 () => &other,
             };
-            self.filters[index].predict(params, kept, was_seen);
+            self.filters[index].predict(params, kept, usual, was_seen);
             let measurement = self.measure(index, segment, usual, measured, reading.as_ref());
             let filter = &mut self.filters[index];
             let estimate = match measurement {

@@ -44,6 +44,11 @@ impl OutputSink for DigestSink {
         Ok(())
     }
 
+    fn congestion(&mut self, batch: &Arc<CongestionBatch>) -> anyhow::Result<()> {
+        self.digest.congestion(batch);
+        Ok(())
+    }
+
     fn performance(&mut self, batch: &Arc<PerformanceBatch>) -> anyhow::Result<()> {
         self.digest.performance(batch);
         Ok(())
