@@ -18,6 +18,8 @@ pub(super) struct FilterParams {
     fast_var: f32,
     /// Share of it that is left where traffic is expected to move freely: there speeds stay.
     calm: f32,
+    /// Variance the slow deviation gains a minute.
+    slow_step: f32,
     /// Variance of the minute-only deviation in mid range.
     minute_var: f32,
     /// Variance of what one vehicle tells about all, if it is seen the minute long in mid range.
@@ -37,6 +39,7 @@ pub(super) struct FilterParams {
 pub(super) const SIGNALISED: FilterParams = FilterParams {
     fast_var: 0.0078,
     calm: 1.0,
+    slow_step: 1e-4,
     minute_var: 0.0213,
     vehicle_var: 0.0102,
     absence: 0.0,
@@ -49,6 +52,7 @@ pub(super) const SIGNALISED: FilterParams = FilterParams {
 pub(super) const UNSIGNALISED: FilterParams = FilterParams {
     fast_var: 0.0018,
     calm: 1.0,
+    slow_step: 1e-4,
     minute_var: 0.0257,
     vehicle_var: 0.0018,
     absence: 0.3,
@@ -59,18 +63,22 @@ pub(super) const UNSIGNALISED: FilterParams = FilterParams {
 
 /// Motorways and trunk roads without signals: jams last, and one vehicle tells little of the four
 /// lanes (methods of this project: one record scatters by 20 % of the speed, 3 mph at least).
-/// Variances and persistence were set by hand (chosen); `cargo bench --bench state -- --loop-week`
-/// tells what they come to.
+/// Variances and persistence were fitted on the fifth day of the loop week with the first four as
+/// history; `cargo bench --bench state -- --loop-week` scores the last two.
 pub(super) const FREEWAY: FilterParams = FilterParams {
-    fast_var: 0.018,
-    calm: 0.2,
+    fast_var: 0.03,
+    calm: 0.1,
+    slow_step: 1e-6,
     minute_var: 0.0008,
     vehicle_var: 0.0,
     absence: 0.0,
     brief_bias: 0.0,
     vehicle_spread: 0.2,
-    fast_kept: 0.985,
+    fast_kept: 0.98,
 };
+
+/// How much a reading itself, beside what was expected, says about its scatter.
+const SEEN_SHARE: f32 = 0.3;
 
 /// Speed over limit from which traffic counts as free, and how far below it it no longer does.
 const CALM_FROM: f32 = 0.95;
@@ -81,9 +89,6 @@ const VEHICLE_SIGMA_MIN: f32 = 0.043;
 
 /// Variance of a segment's slow deviation before anything was seen there.
 pub(super) const SLOW_VAR_START: f32 = 0.2;
-
-/// Variance the slow deviation gains a minute.
-const SLOW_VAR_STEP: f32 = 1e-4;
 
 /// What is left of the slow deviation after a minute: it fades over a day.
 const SLOW_KEPT: f32 = 1.0 - 1.0 / 1440.0;
@@ -190,7 +195,7 @@ impl Filter {
         self.fast_var =
             kept.fast * kept.fast * self.fast_var + fast_var * (1.0 - kept.fast * kept.fast);
         if was_seen {
-            self.slow_var = (self.slow_var + SLOW_VAR_STEP * kept.minutes).min(SLOW_VAR_START);
+            self.slow_var = (self.slow_var + params.slow_step * kept.minutes).min(SLOW_VAR_START);
         }
     }
 
@@ -201,8 +206,9 @@ impl Filter {
         expected: f32,
     ) -> Measurement {
         if params.vehicle_spread > 0.0 {
-            // By what was expected as well as by what was seen: a low reading is not a sure one.
-            let speed = 0.5 * (expected.clamp(0.0, 1.0) + probes.ratio);
+            // By what was expected more than by what was seen: a low reading is no surer than a
+            // high one, and taking it for surer makes free traffic look 2 mph slower.
+            let speed = (1.0 - SEEN_SHARE) * expected.clamp(0.0, 1.0) + SEEN_SHARE * probes.ratio;
             let sigma = (params.vehicle_spread * speed).max(VEHICLE_SIGMA_MIN);
             return Measurement {
                 ratio: probes.ratio.clamp(0.0, 1.3),

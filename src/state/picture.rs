@@ -20,10 +20,7 @@ const NEIGHBOUR_SHARE: f32 = 0.5;
 const FREEWAY_NEIGHBOUR_SHARE: f32 = 0.9;
 
 /// Variance of one freeway segment's deviation around its neighbour's, in units of the limit.
-const FREEWAY_NEIGHBOUR_VAR: f32 = 0.012;
-
-/// Share of what neighbours say that a freeway segment remembers.
-const FREEWAY_NEIGHBOUR_KEPT: f32 = 0.1;
+const FREEWAY_NEIGHBOUR_VAR: f32 = 0.05;
 
 /// Weight of "the neighbours say nothing", in measured neighbours.
 const NEIGHBOUR_PRIOR: f32 = 0.5;
@@ -82,9 +79,8 @@ impl TrafficState {
         states
     }
 
-    /// What the deviations of a freeway's neighbours add to its own, and remembers half of it: news
-    /// travels a segment a minute both ways, as jams and the end of jams do.
-    fn follow_neighbours(&mut self, network: &Network, id: SegmentId) -> f32 {
+    /// What the deviations of a freeway's neighbours add to its own.
+    fn follow_neighbours(&self, network: &Network, id: SegmentId) -> f32 {
         let (mut sum, mut weight) = (0.0f32, 0.0f32);
         let mut take = |other: SegmentId| {
             if is_freeway(network.segment(other)) {
@@ -103,13 +99,11 @@ impl TrafficState {
         if weight <= 0.0 {
             return 0.0;
         }
-        let filter = &mut self.filters[id.index()];
+        let filter = &self.filters[id.index()];
         let variance = filter.deviation_var();
         let gain = variance / (variance + 1.0 / weight + FREEWAY_NEIGHBOUR_VAR);
         let own = filter.slow + filter.fast;
-        let shift = gain * (FREEWAY_NEIGHBOUR_SHARE * sum / weight - own);
-        filter.fast += FREEWAY_NEIGHBOUR_KEPT * shift;
-        shift
+        gain * (FREEWAY_NEIGHBOUR_SHARE * sum / weight - own)
     }
 
     /// How far measured neighbours across junctions without signals are from their own usual,

@@ -21,6 +21,7 @@ use roadcast::replay::outputs::{MinuteTimes, OutputSink};
 use roadcast::replay::pipeline::{Parts, Pipeline, PipelineSettings, RunFigures};
 use roadcast::replay::traffic::Fleet;
 use roadcast::screening::{Pseudonyms, Secret};
+use roadcast::state::congestion::CongestionBatch;
 use roadcast::state::{PerformanceBatch, StateBatch};
 use roadcast::units::{SourceId, Timestamp};
 use roadcast::wire::{ProbeRecord, protobuf};
