@@ -7,7 +7,7 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use roadcast::forecast::{
-    Calibration, FEATURE_COUNT, FeatureContext, ForecastRequest, Forecaster, LAG_COUNT, Mlp,
+    Calibration, FeatureContext, ForecastRequest, Forecaster, LAG_COUNT, LEVEL_COUNT, Mlp,
     ProfileResidual, RoadGraph, STEP_COUNT, SpeedQuantiles,
 };
 use roadcast::network::NetworkVersion;
@@ -33,6 +33,8 @@ fn request() -> ForecastRequest {
         history_share: vec![1.0; SEGMENTS * LAG_COUNT],
         past_profile_mps: wave(SEGMENTS * LAG_COUNT, 10.0),
         profile_mps: wave(SEGMENTS * STEP_COUNT, 10.0),
+        level_mps: wave(SEGMENTS * LEVEL_COUNT, 0.0),
+        level_share: vec![1.0; SEGMENTS * LEVEL_COUNT],
         calibration: Arc::new(Calibration::default()),
     }
 }
@@ -72,14 +74,14 @@ fn forecast(criterion: &mut Criterion) {
     });
     group.bench_function("mlp features alone", |bencher| {
         bencher.iter(|| {
-            let prepared = context.prepare(black_box(&request));
+            let prepared = context.prepare(black_box(&request), model.architecture());
             let mut sum = 0.0;
             (0..SEGMENTS).for_each(|segment| prepared.write(segment, |_, value| sum += value));
             sum
         });
     });
     let rows = Tensor::ones(
-        (SEGMENTS, FEATURE_COUNT),
+        (SEGMENTS, model.architecture().feature_count()),
         candle_core::DType::F32,
         &Device::Cpu,
     )
