@@ -1,5 +1,6 @@
-//! Forecasting 100 000 segments, twelve steps of three quantiles each, features and means over
-//! neighbours included; the unit is one segment. The model is the bundled one, the network a chain.
+//! Forecasting 100 000 segments, twelve steps each, features and means over neighbours included; the
+//! unit is one segment. «mlp» is the bundled model (three quantiles), «second» one of the shape that
+//! `train` makes (five quantiles, features of the hour and of the network); the network is a chain.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -7,8 +8,9 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use roadcast::forecast::{
-    Calibration, FeatureContext, ForecastRequest, Forecaster, LAG_COUNT, LEVEL_COUNT, Mlp,
-    ProfileResidual, RoadGraph, STEP_COUNT, SpeedQuantiles,
+    Calibration, Dataset, FeatureContext, ForecastRequest, Forecaster, LAG_COUNT, LEVEL_COUNT, Mlp,
+    ModelCard, ProfileResidual, RoadGraph, STEP_COUNT, SpeedQuantiles, TrainingSettings,
+    sha256_hex, train,
 };
 use roadcast::network::NetworkVersion;
 use roadcast::units::Timestamp;
@@ -57,6 +59,33 @@ fn context() -> FeatureContext {
     )
 }
 
+/// A model of the newest architecture, trained for one step only: its speed is that of any other.
+fn second() -> Mlp {
+    let mut series = String::from("time,a,b");
+    (0..400)
+        .for_each(|row| series.push_str(&format!("\n{},{},{}", row * 300, 9 + row % 7, row % 5)));
+    let header = b"name='bench'\nquantity='speed'\nunit='m/s'\nstep_s=300\n";
+    let dataset = Dataset::parse(header, series.as_bytes(), b"from,to\na,b\n", None)
+        .expect("it is well formed");
+    let settings = TrainingSettings {
+        epochs: 1,
+        steps_per_epoch: 1,
+        ..TrainingSettings::default()
+    };
+    let trained = train(&dataset, &settings, &Device::Cpu, &mut |_| {}).expect("it fits the split");
+    let name = format!("roadcast-bench-{}.safetensors", std::process::id());
+    let path = std::env::temp_dir().join(name);
+    candle_core::safetensors::save(&trained.tensors, &path).expect("the folder is writable");
+    let weights = std::fs::read(&path).expect("it was just written");
+    std::fs::remove_file(&path).expect("it was just written");
+    let card = ModelCard {
+        weights_sha256: sha256_hex(&weights),
+        ..trained.card
+    };
+    let card = card.to_toml().expect("all numbers are finite");
+    Mlp::load(card.as_bytes(), &weights, &Device::Cpu).expect("it was just made")
+}
+
 fn forecast(criterion: &mut Criterion) {
     let (request, context) = (request(), context());
     let model = Mlp::bundled(&Device::Cpu).expect("the bundled model loads");
@@ -71,6 +100,18 @@ fn forecast(criterion: &mut Criterion) {
     group.sample_size(10);
     group.bench_function("mlp", |bencher| {
         bencher.iter(|| model.forecast(&context, black_box(&request)));
+    });
+    let second = second();
+    group.bench_function("second", |bencher| {
+        bencher.iter(|| second.forecast(&context, black_box(&request)));
+    });
+    group.bench_function("second features alone", |bencher| {
+        bencher.iter(|| {
+            let prepared = context.prepare(black_box(&request), second.architecture());
+            let mut sum = 0.0;
+            (0..SEGMENTS).for_each(|segment| prepared.write(segment, |_, value| sum += value));
+            sum
+        });
     });
     group.bench_function("mlp features alone", |bencher| {
         bencher.iter(|| {
