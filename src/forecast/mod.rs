@@ -21,6 +21,7 @@ mod model;
 mod request;
 mod ridge;
 mod snapshot;
+mod spoil;
 mod spread;
 mod training;
 mod windows;

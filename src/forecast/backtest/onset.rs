@@ -32,7 +32,7 @@ pub struct OnsetScores {
 
 /// What was announced, window by window.
 #[derive(Clone, Debug)]
-pub struct OnsetTracker {
+pub(super) struct OnsetTracker {
     first_newest: usize,
     columns: usize,
     /// Step from 1 at which an onset is announced, 0 for none: `[window][column]`.
@@ -45,7 +45,7 @@ fn is_congested(value: f32, free_flow: f32) -> bool {
 
 impl OnsetTracker {
     /// Starts before the window whose newest row is `first_newest`.
-    pub fn new(first_newest: usize, columns: usize) -> Self {
+    pub(super) fn new(first_newest: usize, columns: usize) -> Self {
         Self {
             first_newest,
             columns,
@@ -54,7 +54,7 @@ impl OnsetTracker {
     }
 
     /// Takes the next window's forecast; `newest` is the row it was issued on.
-    pub fn push(
+    pub(super) fn push(
         &mut self,
         dataset: &Dataset,
         free_flow: &[f32],
@@ -76,12 +76,12 @@ impl OnsetTracker {
     }
 
     /// Compares what was announced with what happened.
-    pub fn scores(&self, dataset: &Dataset, free_flow: &[f32]) -> OnsetScores {
+    pub(super) fn scores(&self, dataset: &Dataset, free_flow: &[f32]) -> OnsetScores {
         let mut scores = OnsetScores::default();
         let windows = self.announced.len() / self.columns.max(1);
         let mut leads = 0usize;
-        for column in 0..self.columns {
-            let onsets = onset_rows(dataset, column, free_flow[column], self.first_newest);
+        for (column, &level) in free_flow.iter().enumerate() {
+            let onsets = onset_rows(dataset, column, level, self.first_newest);
             let announced = |window: usize| {
                 let step = usize::from(self.announced[window * self.columns + column]);
                 (step > 0).then_some(self.first_newest + window + step)

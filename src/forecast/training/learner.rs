@@ -10,7 +10,8 @@ use rand_chacha::ChaCha8Rng;
 
 use super::super::features::{FEATURE_COUNT, FeatureContext};
 use super::super::mlp::{MlpModule, initial_weights, ratios};
-use super::super::windows::{Spoil, Windows};
+use super::super::spoil::Spoil;
+use super::super::windows::Windows;
 use super::super::{
     Architecture, DataCard, Dataset, DatasetError, Mlp, ModelCard, STEP_COUNT, TrainingCard,
 };
