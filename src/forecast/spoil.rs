@@ -24,8 +24,8 @@ pub(super) struct Spoil {
     pub(super) is_level_of_today: bool,
     /// Whether the model isn't told the time of day.
     pub(super) hides_time: bool,
-    /// Whether the slow levels are unknown, as in an engine that has just started.
-    pub(super) hides_levels: bool,
+    /// Whether slow levels, scatter and loadings are unknown, as in an engine that has just started.
+    pub(super) hides_past: bool,
 }
 
 impl Spoil {
@@ -36,7 +36,7 @@ impl Spoil {
         flattened: 0.0,
         is_level_of_today: false,
         hides_time: false,
-        hides_levels: false,
+        hides_past: false,
     };
 
     /// Cells of half the windows are hidden, up to half of them; nothing else changes (chosen).
@@ -44,7 +44,7 @@ impl Spoil {
         let masked = rng.random_range(0.0..0.5);
         Self {
             masked: if rng.random_bool(0.5) { masked } else { 0.0 },
-            hides_levels: rng.random_bool(0.15),
+            hides_past: rng.random_bool(0.15),
             ..Self::NOTHING
         }
     }
@@ -61,7 +61,7 @@ impl Spoil {
             flattened: sometimes(0.4, 1.0),
             is_level_of_today: sometimes(0.5, 1.0) > 0.0,
             hides_time: sometimes(0.4, 1.0) > 0.0,
-            hides_levels: sometimes(0.5, 1.0) > 0.0,
+            hides_past: sometimes(0.5, 1.0) > 0.0,
         }
     }
 }

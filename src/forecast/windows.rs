@@ -304,7 +304,7 @@ impl<'a> Windows<'a> {
             level_share: vec![0.0; columns * LEVEL_COUNT],
             calibration: Arc::clone(&self.calibration),
         };
-        let hides_levels = spoil.as_ref().is_some_and(|(spoil, _)| spoil.hides_levels);
+        let hides_past = spoil.as_ref().is_some_and(|(spoil, _)| spoil.hides_past);
         let flattened = spoil.as_ref().map_or(0.0, |(spoil, _)| spoil.flattened);
         let is_of_today = spoil
             .as_ref()
@@ -320,7 +320,7 @@ impl<'a> Windows<'a> {
                 profile_mps + flattened * (level_mps - profile_mps)
             };
             for (index, steps) in LEVEL_STEPS.into_iter().enumerate() {
-                if !hides_levels && flattened < f32::EPSILON {
+                if !hides_past && flattened < f32::EPSILON {
                     let (level_mps, share) = self.slow_level(newest, column, steps);
                     request.level_mps[column * LEVEL_COUNT + index] = level_mps;
                     request.level_share[column * LEVEL_COUNT + index] = share;

@@ -44,6 +44,8 @@ pub(super) struct Learner<'a> {
     device: Device,
     windows: Windows<'a>,
     context: FeatureContext,
+    /// The same without what the columns' past says about them.
+    strange: FeatureContext,
     vars: BTreeMap<String, Var>,
     /// The running average of the weights, which is what is kept (Polyak and Juditsky, 1992).
     average: BTreeMap<String, Tensor>,
@@ -81,6 +83,7 @@ impl<'a> Learner<'a> {
             },
         )?;
         let context = windows.context();
+        let strange = FeatureContext::new(dataset.graph.clone(), &dataset.attributes, Some(0));
         let is_left_out = match settings.holdout {
             Some(holdout) => holdout.is_left_out(dataset.column_count()),
             None => vec![false; dataset.column_count()],
@@ -107,6 +110,7 @@ impl<'a> Learner<'a> {
             device: device.clone(),
             windows,
             context,
+            strange,
             vars,
             module,
             optimiser,
@@ -172,7 +176,12 @@ impl<'a> Learner<'a> {
                 Spoiling::Field => Spoil::draw(&mut self.rng),
             };
             let request = self.windows.request(newest, Some((&spoil, &mut self.rng)));
-            let prepared = self.context.prepare(&request, Architecture::Second);
+            let context = if spoil.hides_past {
+                &self.strange
+            } else {
+                &self.context
+            };
+            let prepared = context.prepare(&request, Architecture::Second);
             for drawn in index::sample(&mut self.rng, columns, rows_each) {
                 let segment = self.columns[drawn];
                 let row = &mut features[at * FEATURE_COUNT..][..FEATURE_COUNT];
