@@ -1,5 +1,6 @@
-//! Forecasting 100 000 segments, twelve steps of three quantiles each, features and means over
-//! neighbours included; the unit is one segment. The model is the bundled one, the network a chain.
+//! Forecasting 100 000 segments, twelve steps each, features and means over neighbours included; the
+//! unit is one segment. «mlp» is the bundled model (three quantiles), «second» one of the shape that
+//! `train` makes (five quantiles, features of the hour and of the network); the network is a chain.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -7,8 +8,9 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use roadcast::forecast::{
-    Calibration, FEATURE_COUNT, FeatureContext, ForecastRequest, Forecaster, LAG_COUNT, Mlp,
-    ProfileResidual, RoadGraph, STEP_COUNT, SpeedQuantiles,
+    Calibration, Dataset, FeatureContext, ForecastRequest, Forecaster, LAG_COUNT, LEVEL_COUNT, Mlp,
+    ModelCard, ProfileResidual, RoadGraph, STEP_COUNT, SpeedQuantiles, TrainingSettings,
+    sha256_hex, train,
 };
 use roadcast::network::NetworkVersion;
 use roadcast::units::Timestamp;
@@ -33,6 +35,8 @@ fn request() -> ForecastRequest {
         history_share: vec![1.0; SEGMENTS * LAG_COUNT],
         past_profile_mps: wave(SEGMENTS * LAG_COUNT, 10.0),
         profile_mps: wave(SEGMENTS * STEP_COUNT, 10.0),
+        level_mps: wave(SEGMENTS * LEVEL_COUNT, 0.0),
+        level_share: vec![1.0; SEGMENTS * LEVEL_COUNT],
         calibration: Arc::new(Calibration::default()),
     }
 }
@@ -55,6 +59,33 @@ fn context() -> FeatureContext {
     )
 }
 
+/// A model of the newest architecture, trained for one step only: its speed is that of any other.
+fn second() -> Mlp {
+    let mut series = String::from("time,a,b");
+    (0..400)
+        .for_each(|row| series.push_str(&format!("\n{},{},{}", row * 300, 9 + row % 7, row % 5)));
+    let header = b"name='bench'\nquantity='speed'\nunit='m/s'\nstep_s=300\n";
+    let dataset = Dataset::parse(header, series.as_bytes(), b"from,to\na,b\n", None)
+        .expect("it is well formed");
+    let settings = TrainingSettings {
+        epochs: 1,
+        steps_per_epoch: 1,
+        ..TrainingSettings::default()
+    };
+    let trained = train(&dataset, &settings, &Device::Cpu, &mut |_| {}).expect("it fits the split");
+    let name = format!("roadcast-bench-{}.safetensors", std::process::id());
+    let path = std::env::temp_dir().join(name);
+    candle_core::safetensors::save(&trained.tensors, &path).expect("the folder is writable");
+    let weights = std::fs::read(&path).expect("it was just written");
+    std::fs::remove_file(&path).expect("it was just written");
+    let card = ModelCard {
+        weights_sha256: sha256_hex(&weights),
+        ..trained.card
+    };
+    let card = card.to_toml().expect("all numbers are finite");
+    Mlp::load(card.as_bytes(), &weights, &Device::Cpu).expect("it was just made")
+}
+
 fn forecast(criterion: &mut Criterion) {
     let (request, context) = (request(), context());
     let model = Mlp::bundled(&Device::Cpu).expect("the bundled model loads");
@@ -70,16 +101,28 @@ fn forecast(criterion: &mut Criterion) {
     group.bench_function("mlp", |bencher| {
         bencher.iter(|| model.forecast(&context, black_box(&request)));
     });
+    let second = second();
+    group.bench_function("second", |bencher| {
+        bencher.iter(|| second.forecast(&context, black_box(&request)));
+    });
+    group.bench_function("second features alone", |bencher| {
+        bencher.iter(|| {
+            let prepared = context.prepare(black_box(&request), second.architecture());
+            let mut sum = 0.0;
+            (0..SEGMENTS).for_each(|segment| prepared.write(segment, |_, value| sum += value));
+            sum
+        });
+    });
     group.bench_function("mlp features alone", |bencher| {
         bencher.iter(|| {
-            let prepared = context.prepare(black_box(&request));
+            let prepared = context.prepare(black_box(&request), model.architecture());
             let mut sum = 0.0;
             (0..SEGMENTS).for_each(|segment| prepared.write(segment, |_, value| sum += value));
             sum
         });
     });
     let rows = Tensor::ones(
-        (SEGMENTS, FEATURE_COUNT),
+        (SEGMENTS, model.architecture().feature_count()),
         candle_core::DType::F32,
         &Device::Cpu,
     )

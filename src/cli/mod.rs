@@ -6,7 +6,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod backtest;
 mod codec;
+mod dataset;
 mod demo;
 mod load;
 mod matching;
@@ -49,6 +51,8 @@ enum Command {
     Match(matching::Args),
     /// Train a forecasting model.
     Train(train::Args),
+    /// Score forecasters on a recorded series, as if they had run live.
+    Backtest(backtest::Args),
     /// Show message frames, hexadecimal lines on standard input, as lines of JSON; of other formats
     /// what is understood of each payload.
     Decode(codec::DecodeArgs),
@@ -82,6 +86,7 @@ pub fn main() -> ExitCode {
         Command::Network(args) => network::run(args),
         Command::Match(args) => matching::run(args),
         Command::Train(args) => train::run(args),
+        Command::Backtest(args) => backtest::run(args),
         Command::Decode(args) => codec::decode(&args),
         Command::Encode(args) => codec::encode(&args),
     };
@@ -118,26 +123,33 @@ pub(crate) fn forecaster(
     utc_offset_s: i64,
 ) -> anyhow::Result<std::sync::Arc<dyn crate::forecast::Forecaster>> {
     use crate::forecast::{Mlp, MlpForecaster, ProfileResidual};
-    use anyhow::Context;
 
-    let device = candle_core::Device::Cpu;
     let mlp = match model {
         "baseline" => return Ok(std::sync::Arc::new(ProfileResidual)),
-        "bundled" => Mlp::bundled(&device)?,
-        folder => {
-            let read = |name: &str| {
-                let path = std::path::Path::new(folder).join(name);
-                std::fs::read(&path).with_context(|| path.display().to_string())
-            };
-            Mlp::load(&read("card.toml")?, &read("weights.safetensors")?, &device)
-                .with_context(|| format!("model {folder}"))?
-        }
+        "bundled" => Mlp::bundled(&candle_core::Device::Cpu)?,
+        folder => load_model(std::path::Path::new(folder))?,
     };
     Ok(std::sync::Arc::new(MlpForecaster::new(
         mlp,
         network,
         Some(utc_offset_s),
     )))
+}
+
+/// The model in a folder with `card.toml` and `weights.safetensors`, on the CPU.
+fn load_model(folder: &std::path::Path) -> anyhow::Result<crate::forecast::Mlp> {
+    use anyhow::Context;
+
+    let read = |name: &str| {
+        let path = folder.join(name);
+        std::fs::read(&path).with_context(|| path.display().to_string())
+    };
+    crate::forecast::Mlp::load(
+        &read("card.toml")?,
+        &read("weights.safetensors")?,
+        &candle_core::Device::Cpu,
+    )
+    .with_context(|| format!("model {}", folder.display()))
 }
 
 /// Logs to standard error, at the level of `ROADCAST_LOG` (default `info`).

@@ -1,6 +1,5 @@
 //! `roadcast train`: reads a dataset folder, trains, writes a model folder.
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -8,10 +7,11 @@ use std::time::Instant;
 use anyhow::Context;
 use candle_core::Device;
 
-use super::UsageError;
+use super::backtest::holdout;
+use super::dataset::{parse_split, read_dataset};
 use crate::forecast::{
-    Dataset, EpochReport, FeatureContext, Mlp, ModelCard, RoadGraph, TrainedModel,
-    TrainingSettings, curve_csv, curve_svg, sha256_hex, train,
+    Dataset, EpochReport, FeatureContext, Mlp, MlpConfig, ModelCard, RoadGraph, Spoiling,
+    TrainedModel, TrainingSettings, curve_csv, curve_svg, sha256_hex, train,
 };
 use crate::replay::city::{CitySize, build};
 use crate::replay::traffic::history;
@@ -48,6 +48,18 @@ pub(crate) struct Args {
     /// Steps of the optimiser an epoch.
     #[arg(long, default_value_t = TrainingSettings::default().steps_per_epoch)]
     steps: usize,
+    /// Width of the hidden layers.
+    #[arg(long, default_value_t = crate::forecast::MlpConfig::default().hidden)]
+    hidden: usize,
+    /// Leave out the columns of one fold that holds this share of them, %.
+    #[arg(long, requires = "dataset")]
+    holdout_segments: Option<usize>,
+    /// Which fold of `--holdout-segments`, from 0.
+    #[arg(long, default_value_t = 0, requires = "holdout_segments")]
+    fold: usize,
+    /// What inputs are spoilt with; by default `masked` for a dataset, `field` for synthetic days.
+    #[arg(long, value_enum)]
+    spoil: Option<SpoilChoice>,
     /// Name and version of the model as published; by default the name of the folder.
     #[arg(long)]
     name: Option<String>,
@@ -60,23 +72,53 @@ enum DeviceChoice {
     Cuda,
 }
 
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum SpoilChoice {
+    /// Nothing.
+    Nothing,
+    /// Up to half of the cells are hidden.
+    Masked,
+    /// Cells hidden, speeds blurred, profiles flattened, time hidden: for other cities.
+    Field,
+}
+
 /// Runs the command.
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let name = args.name.clone().or_else(|| {
         let folder = args.out.file_name()?;
         Some(folder.to_string_lossy().into_owned())
     });
+    let dataset = match (&args.dataset, args.synthetic_days) {
+        (Some(folder), _) => read_dataset(folder)?,
+        (None, days) => synthetic_dataset(days.unwrap_or(14), args.seed)?,
+    };
+    let spoiling = match args.spoil {
+        Some(SpoilChoice::Nothing) => Spoiling::Nothing,
+        Some(SpoilChoice::Masked) => Spoiling::Masked,
+        Some(SpoilChoice::Field) => Spoiling::Field,
+        None if args.dataset.is_some() => Spoiling::Masked,
+        None => Spoiling::Field,
+    };
+    // A deviation of speed lasts; one of a count is mostly chance, so nothing of it is assumed.
+    let decay = if dataset.is_speed {
+        MlpConfig::default().decay
+    } else {
+        0.0
+    };
     let settings = TrainingSettings {
+        config: MlpConfig {
+            hidden: args.hidden.max(1),
+            decay,
+            ..MlpConfig::default()
+        },
+        spoiling,
+        holdout: holdout(args.holdout_segments, args.fold)?,
         name: name.unwrap_or_else(|| "residual-mlp".to_owned()),
         split: parse_split(&args.split)?,
         seed: args.seed,
         epochs: args.epochs.max(1),
         steps_per_epoch: args.steps.max(1),
         ..TrainingSettings::default()
-    };
-    let dataset = match (&args.dataset, args.synthetic_days) {
-        (Some(folder), _) => read_dataset(folder)?,
-        (None, days) => synthetic_dataset(days.unwrap_or(14), args.seed)?,
     };
     let device = pick_device(args.device)?;
     eprintln!(
@@ -99,14 +141,6 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn parse_split(text: &str) -> anyhow::Result<[usize; 3]> {
-    let parts: Option<Vec<usize>> = text.split('/').map(|part| part.parse().ok()).collect();
-    parts
-        .and_then(|parts| <[usize; 3]>::try_from(parts).ok())
-        .filter(|parts| parts.iter().all(|&part| part > 0))
-        .ok_or_else(|| UsageError(format!("--split {text} is not like 70/10/20")).into())
-}
-
 fn pick_device(choice: DeviceChoice) -> anyhow::Result<Device> {
     match choice {
         DeviceChoice::Cpu => Ok(Device::Cpu),
@@ -115,28 +149,6 @@ fn pick_device(choice: DeviceChoice) -> anyhow::Result<Device> {
             Device::new_cuda(0).context("no CUDA: build with --features cuda on a machine with one")
         }
     }
-}
-
-fn read_dataset(folder: &Path) -> anyhow::Result<Dataset> {
-    let header = read_file(&folder.join("dataset.toml"))?;
-    let zipped = folder.join("series.csv.gz");
-    let series = if zipped.exists() {
-        let mut bytes = Vec::new();
-        flate2::read::MultiGzDecoder::new(read_file(&zipped)?.as_slice())
-            .read_to_end(&mut bytes)
-            .with_context(|| format!("{} is not gzip", zipped.display()))?;
-        bytes
-    } else {
-        read_file(&folder.join("series.csv"))?
-    };
-    let graph = read_file(&folder.join("graph.csv"))?;
-    let segments = folder.join("segments.csv");
-    let segments = segments
-        .exists()
-        .then(|| read_file(&segments))
-        .transpose()?;
-    Dataset::parse(&header, &series, &graph, segments.as_deref())
-        .with_context(|| format!("dataset {}", folder.display()))
 }
 
 /// Traffic of the demo's city; `seed` moves the traffic, the city stays.
@@ -152,6 +164,7 @@ fn synthetic_dataset(days: usize, seed: u64) -> anyhow::Result<Dataset> {
         name: format!("synthetic-city-{CITY_SEED}-days-{days}-seed-{seed}"),
         licence: "Apache-2.0, made by roadcast's own generator".to_owned(),
         unit: "m/s".to_owned(),
+        is_speed: true,
         units_per_value: 1.0,
         times: (0..series.row_count() as i64)
             .map(|row| {
@@ -169,11 +182,6 @@ fn synthetic_dataset(days: usize, seed: u64) -> anyhow::Result<Dataset> {
         graph: RoadGraph::from_network(&city.network),
         attributes,
     })
-}
-
-fn read_file(path: &Path) -> anyhow::Result<Vec<u8>> {
-    std::fs::read(path)
-        .map_err(|error| UsageError(format!("cannot read {}: {error}", path.display())).into())
 }
 
 fn print_epoch(report: &EpochReport, settings: &TrainingSettings, started: Instant, unit: &str) {

@@ -64,6 +64,11 @@ pub(super) fn median_mps(
 }
 
 fn speak(baseline: Baseline, label: &str, request: &ForecastRequest) -> ForecastBatch {
+    request.answer(Arc::from(label), forecast_of(baseline, request))
+}
+
+/// What one baseline says: `STEP_COUNT` quantiles a segment.
+pub(super) fn forecast_of(baseline: Baseline, request: &ForecastRequest) -> Vec<SpeedQuantiles> {
     let mut quantiles = vec![SpeedQuantiles::default(); request.segment_count() * STEP_COUNT];
     quantiles
         .par_chunks_mut(STEP_COUNT)
@@ -82,5 +87,5 @@ fn speak(baseline: Baseline, label: &str, request: &ForecastRequest) -> Forecast
                 );
             }
         });
-    request.answer(Arc::from(label), quantiles)
+    quantiles
 }

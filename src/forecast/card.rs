@@ -3,10 +3,56 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::MlpConfig;
+use super::features::{FEATURE_COUNT, FIRST_FEATURE_COUNT};
+use super::{Holdout, MlpConfig, STEP_COUNT};
 
-/// The architecture this build can run.
-pub const ARCHITECTURE: &str = "residual-mlp-1";
+/// The architectures this build can run. New models are of the second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Architecture {
+    /// `residual-mlp-1`: three quantiles.
+    First,
+    /// `residual-mlp-2`: five quantiles, and what [`super::FeatureContext`] gathers over the hour and
+    /// over the network besides.
+    Second,
+}
+
+impl Architecture {
+    /// The name in cards.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::First => "residual-mlp-1",
+            Self::Second => "residual-mlp-2",
+        }
+    }
+
+    /// The architecture a card names, if this build can run it.
+    pub fn named(label: &str) -> Option<Self> {
+        [Self::First, Self::Second]
+            .into_iter()
+            .find(|architecture| architecture.label() == label)
+    }
+
+    /// How many numbers it reads of a segment.
+    pub const fn feature_count(self) -> usize {
+        match self {
+            Self::First => FIRST_FEATURE_COUNT,
+            Self::Second => FEATURE_COUNT,
+        }
+    }
+
+    /// How many numbers it gives a segment and step.
+    pub const fn outputs_per_step(self) -> usize {
+        match self {
+            Self::First => 3,
+            Self::Second => 5,
+        }
+    }
+
+    /// How many numbers it gives a segment.
+    pub const fn output_count(self) -> usize {
+        self.outputs_per_step() * STEP_COUNT
+    }
+}
 
 /// A model card, stored as TOML.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -69,6 +115,9 @@ pub struct TrainingCard {
     pub batch: usize,
     /// Highest learning rate.
     pub learning_rate: f64,
+    /// The columns left out, if any were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holdout: Option<Holdout>,
 }
 
 /// Mean absolute errors of the medians at one step, in the unit of the data.
@@ -85,7 +134,7 @@ pub struct StepMetrics {
     pub profile: f64,
     /// Of profile and fading deviation.
     pub profile_residual: f64,
-    /// Share of truths between the outer quantiles; 0.8 is wanted.
+    /// Share of truths between p10 and p90; 0.8 is wanted.
     pub coverage: f64,
 }
 
@@ -116,7 +165,7 @@ pub enum ModelError {
     #[error("model card: {0}")]
     Card(String),
     /// The card names code that this build lacks.
-    #[error("model architecture {found} is not {ARCHITECTURE}")]
+    #[error("model architecture {found} is not known to this build")]
     Architecture {
         /// What the card names.
         found: String,

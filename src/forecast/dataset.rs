@@ -55,6 +55,8 @@ pub struct Dataset {
     pub licence: String,
     /// The unit of the file.
     pub unit: String,
+    /// Whether the quantity is speed; only then is a low value congestion.
+    pub is_speed: bool,
     /// What one m/s (or one unit of another quantity) is in the unit of the file.
     pub units_per_value: f64,
     /// Local time of each row's start, as if local time were UTC.
@@ -119,6 +121,7 @@ impl Dataset {
             name: header.name,
             licence: header.licence.unwrap_or_default(),
             unit: header.unit,
+            is_speed: header.quantity == "speed",
             units_per_value: per_mps,
             times,
             columns,

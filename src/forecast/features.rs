@@ -5,12 +5,24 @@
 
 use rayon::prelude::*;
 
-use super::{ForecastRequest, LAG_COUNT, RoadGraph, STEP_COUNT};
+use super::low_rank::{self, FACTOR_COUNT, SegmentTraits};
+use super::{Architecture, ForecastRequest, LAG_COUNT, LEVEL_COUNT, RoadGraph, STEP_COUNT};
 use crate::network::{Network, RoadClass};
 use crate::units::Timestamp;
 
-/// How many numbers describe a segment.
-pub const FEATURE_COUNT: usize = TIME_AT + 4 + ATTRIBUTE_COUNT;
+/// How many numbers describe a segment to the first architecture.
+pub(super) const FIRST_FEATURE_COUNT: usize = TIME_AT + 4 + ATTRIBUTE_COUNT;
+/// How many numbers describe a segment to the newest architecture.
+pub const FEATURE_COUNT: usize = FIRST_FEATURE_COUNT + LATER_COUNT;
+
+/// What came with the second architecture: levels of the segment and its neighbours over the hour,
+/// the common factors, the slow levels, traits, scale and harmonics of the day.
+const LATER_COUNT: usize = 2 + HOP_COUNT + 4 + 2 * LEVEL_COUNT + 1 + FACTOR_COUNT + 1 + 4;
+/// Lags over which the weight of a level fades to 1/e: a quarter of an hour and an hour.
+const SHORT_LAGS: f32 = 3.0;
+const LONG_LAGS: f32 = 12.0;
+/// Weight of no deviation beside the lags of a level, so that a single lag is not believed fully.
+const LEVEL_PRIOR: f32 = 0.3;
 
 const HOP_AT: usize = 2 * LAG_COUNT + 4 + STEP_COUNT + 1;
 const HOP_COUNT: usize = 4;
@@ -46,6 +58,7 @@ pub struct SegmentAttributes {
 pub struct FeatureContext {
     graph: RoadGraph,
     attributes: Vec<[f32; ATTRIBUTE_COUNT]>,
+    traits: Vec<SegmentTraits>,
     /// Local time minus UTC, seconds; `None`: the time of day is not told to the model.
     utc_offset_s: Option<i64>,
 }
@@ -83,9 +96,21 @@ impl FeatureContext {
     ) -> Self {
         Self {
             graph,
+            traits: vec![SegmentTraits::UNKNOWN; attributes.len()],
             attributes: attributes.iter().map(encode_attributes).collect(),
             utc_offset_s,
         }
+    }
+
+    /// The same with what the segments' past says about them.
+    ///
+    /// # Panics
+    /// When there is not one entry a segment.
+    #[must_use]
+    pub fn with_traits(mut self, traits: Vec<SegmentTraits>) -> Self {
+        assert_eq!(traits.len(), self.attributes.len());
+        self.traits = traits;
+        self
     }
 
     /// How many segments there are.
@@ -93,12 +118,38 @@ impl FeatureContext {
         self.attributes.len()
     }
 
-    /// Computes what several segments share, above all the means over neighbours.
+    /// Computes what several segments share, above all the means over neighbours, as far as
+    /// `architecture` reads it.
     ///
     /// # Panics
     /// When the request is about another number of segments.
-    pub fn prepare<'a>(&'a self, request: &'a ForecastRequest) -> PreparedFeatures<'a> {
+    pub fn prepare<'a>(
+        &'a self,
+        request: &'a ForecastRequest,
+        architecture: Architecture,
+    ) -> PreparedFeatures<'a> {
         assert_eq!(request.segment_count(), self.segment_count());
+        let is_later = architecture == Architecture::Second;
+        let later_count = if is_later { request.segment_count() } else { 0 };
+        let levels: Vec<[f32; 4]> = (0..later_count)
+            .into_par_iter()
+            .with_min_len(4_096)
+            .map(|segment| {
+                let (short, short_weight) = level(request, segment, SHORT_LAGS);
+                let (long, long_weight) = level(request, segment, LONG_LAGS);
+                [short, short_weight, long, long_weight]
+            })
+            .collect();
+        let of_long: Vec<[f32; 2]> = levels
+            .iter()
+            .map(|&[_, _, level, weight]| [weight * level, weight])
+            .collect();
+        let short = levels.iter().map(|level| (level[0], level[1]));
+        let long = levels.iter().map(|level| (level[2], level[3]));
+        let common = [
+            low_rank::scores(&self.traits, short),
+            low_rank::scores(&self.traits, long),
+        ];
         let carried: Vec<[f32; 3]> = (0..request.segment_count())
             .into_par_iter()
             .with_min_len(4_096)
@@ -124,6 +175,14 @@ impl FeatureContext {
             context: self,
             request,
             hops: self.graph.hops(&carried),
+            long_hops: if is_later {
+                self.graph.hops(&of_long)
+            } else {
+                Default::default()
+            },
+            architecture,
+            levels,
+            common,
             time: self.time_features(request.first_step),
         }
     }
@@ -131,6 +190,7 @@ impl FeatureContext {
     /// Takes the time of day out of one row of features.
     pub(super) fn hide_time(row: &mut [f32]) {
         row[TIME_AT..TIME_AT + 4].fill(0.0);
+        row[FEATURE_COUNT - 4..].fill(0.0);
     }
 
     /// Whether the time of day is known, its sine and cosine, whether it is a weekend.
@@ -179,6 +239,22 @@ fn now_residual(request: &ForecastRequest, segment: usize) -> f32 {
     cut(residual_mps / free_flow_mps(request, segment))
 }
 
+/// The level of the deviation over the last hour, newer lags counting more, and how well it is
+/// known, 0..=1.
+fn level(request: &ForecastRequest, segment: usize, fading_lags: f32) -> (f32, f32) {
+    let (mut sum, mut total, mut most) = (0.0, 0.0, 0.0);
+    let fade = (-1.0 / fading_lags).exp();
+    let mut weight = 1.0;
+    for lag in 0..LAG_COUNT {
+        let share = request.history_share[segment * LAG_COUNT + lag];
+        sum += weight * share * past_residual(request, segment, lag);
+        total += weight * share;
+        most += weight;
+        weight *= fade;
+    }
+    (sum / (total + LEVEL_PRIOR), total / most)
+}
+
 fn past_residual(request: &ForecastRequest, segment: usize, lag: usize) -> f32 {
     let at = segment * LAG_COUNT + lag;
     if request.history_share[at] > 0.0 {
@@ -192,15 +268,73 @@ fn past_residual(request: &ForecastRequest, segment: usize, lag: usize) -> f32 {
 /// One request with its means over neighbours.
 #[derive(Clone, Debug)]
 pub struct PreparedFeatures<'a> {
+    architecture: Architecture,
     context: &'a FeatureContext,
     request: &'a ForecastRequest,
     hops: [Vec<[f32; 3]>; HOP_COUNT],
+    long_hops: [Vec<[f32; 2]>; HOP_COUNT],
+    /// Level over the quarter and over the hour with their weights.
+    levels: Vec<[f32; 4]>,
+    /// Common factors and mean deviation, over the quarter and over the hour.
+    common: [([f32; FACTOR_COUNT], f32); 2],
     time: [f32; 4],
 }
 
 impl PreparedFeatures<'_> {
-    /// Hands each of the `FEATURE_COUNT` numbers of `segment` to `put`, with its index, in order.
+    /// Hands each number that the architecture reads of `segment` to `put`, with its index, in order.
     pub fn write(&self, segment: usize, mut put: impl FnMut(usize, f32)) {
+        self.write_first(segment, &mut put);
+        if self.architecture == Architecture::Second {
+            self.write_later(segment, &mut put);
+        }
+    }
+
+    /// The features of the second architecture alone.
+    fn write_later(&self, segment: usize, put: &mut impl FnMut(usize, f32)) {
+        let request = self.request;
+        let scale = 1.0 / free_flow_mps(request, segment);
+        let mut at = FIRST_FEATURE_COUNT;
+        let mut next = |value: f32| {
+            put(at, value);
+            at += 1;
+        };
+        let [short, _, long, _] = self.levels[segment];
+        next(RESIDUAL_SCALE * short);
+        next(RESIDUAL_SCALE * long);
+        for hop in &self.long_hops {
+            let [sum, weight] = hop[segment];
+            next(RESIDUAL_SCALE * sum / (weight + 0.05));
+        }
+        let traits = &self.context.traits[segment];
+        for (factors, mean) in &self.common {
+            let shared: f32 = factors
+                .iter()
+                .zip(traits.loadings)
+                .map(|(score, loading)| score * loading)
+                .sum();
+            next(RESIDUAL_SCALE * traits.scatter * shared);
+            next(mean.clamp(-4.0, 4.0));
+        }
+        for index in 0..LEVEL_COUNT {
+            let at = segment * LEVEL_COUNT + index;
+            next(RESIDUAL_SCALE * cut(scale * request.level_mps[at]));
+            next(request.level_share[at]);
+        }
+        next(RESIDUAL_SCALE * traits.scatter);
+        let (factors, _) = self.common[1];
+        for (score, loading) in factors.iter().zip(traits.loadings) {
+            next(RESIDUAL_SCALE * traits.scatter * score * loading);
+        }
+        next(free_flow_mps(request, segment).ln_1p() / 4.0);
+        let [is_known, sine, cosine, _] = self.time;
+        next(is_known * 2.0 * sine * cosine);
+        next(is_known * (cosine * cosine - sine * sine));
+        next(is_known * (3.0 * sine - 4.0 * sine.powi(3)));
+        next(is_known * (4.0 * cosine.powi(3) - 3.0 * cosine));
+    }
+
+    /// Hands the numbers of the first architecture alone.
+    fn write_first(&self, segment: usize, put: &mut impl FnMut(usize, f32)) {
         let request = self.request;
         let scale = 1.0 / free_flow_mps(request, segment);
         for lag in 0..LAG_COUNT {

@@ -7,7 +7,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::snapshot::{Reader, SnapshotError, put_bytes, put_f32s, put_i64, put_u32};
-use super::{Calibration, ForecastRequest, LAG_COUNT, STEP_COUNT, STEP_MS, SpeedProfile};
+use super::{
+    Calibration, ForecastRequest, LAG_COUNT, LEVEL_COUNT, STEP_COUNT, STEP_MS, SpeedProfile,
+};
 use crate::network::NetworkVersion;
 use crate::state::{MINUTE_MS, Provenance, StateBatch};
 use crate::units::{SegmentId, Timestamp};
@@ -203,6 +205,9 @@ impl History {
             history_share,
             past_profile_mps,
             profile_mps,
+            // Deviations older than the hour are not kept: models do without, as they learnt to.
+            level_mps: vec![0.0; count * LEVEL_COUNT],
+            level_share: vec![0.0; count * LEVEL_COUNT],
             calibration,
         })
     }

@@ -12,11 +12,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-use super::features::FEATURE_COUNT;
-use super::{STEP_COUNT, SpeedQuantiles};
-
-/// Numbers the network gives a segment: a median, a distance below, a distance above each step.
-pub const OUTPUT_COUNT: usize = 3 * STEP_COUNT;
+use super::{Architecture, STEP_COUNT, SpeedQuantiles};
 
 /// Outputs for the median are multiplied by this to become shares of free flow, and those for the
 /// distances by [`REACH_SCALE`] (chosen near the spread of each, so that outputs stay near one).
@@ -54,14 +50,14 @@ impl MlpConfig {
     }
 
     /// Name, outputs and inputs of each layer, in the order they are run.
-    pub(super) fn layers(&self) -> Vec<(String, usize, usize)> {
+    pub(super) fn layers(&self, architecture: Architecture) -> Vec<(String, usize, usize)> {
         let hidden = self.hidden;
-        let mut layers = vec![("input".to_owned(), hidden, FEATURE_COUNT)];
+        let mut layers = vec![("input".to_owned(), hidden, architecture.feature_count())];
         for block in 0..self.blocks {
             layers.push((format!("block.{block}.first"), hidden, hidden));
             layers.push((format!("block.{block}.second"), hidden, hidden));
         }
-        layers.push(("output".to_owned(), OUTPUT_COUNT, hidden));
+        layers.push(("output".to_owned(), architecture.output_count(), hidden));
         layers
     }
 }
@@ -74,7 +70,7 @@ pub(super) fn initial_weights(
     device: &Device,
 ) -> Result<BTreeMap<String, Var>> {
     let mut weights = BTreeMap::new();
-    for (name, outputs, inputs) in config.layers() {
+    for (name, outputs, inputs) in config.layers(Architecture::Second) {
         let damp = if name == "output" || name.ends_with("second") {
             0.1
         } else {
@@ -138,7 +134,7 @@ impl MlpModule {
         })
     }
 
-    /// Raw outputs, `[segment, OUTPUT_COUNT]`, of features, `[segment, FEATURE_COUNT]`.
+    /// Raw outputs, `[segment, output]`, of features, `[segment, feature]`.
     ///
     /// # Errors
     /// When the shapes do not fit or the device fails.
@@ -152,27 +148,49 @@ impl MlpModule {
     }
 }
 
-/// Median and distances to the outer quantiles as shares of free flow, `[segment, step]` each, from
-/// raw outputs and the baseline they are added to.
-pub(super) fn ratios(raw: &Tensor, start: &Tensor) -> Result<[Tensor; 3]> {
+/// Median and the distances from one quantile to the next outer one (p50 to p10, p50 to p90, p10 to
+/// p05, p90 to p95) as shares of free flow, `[segment, step]` each, from raw outputs and the baseline
+/// they are added to.
+pub(super) fn ratios(raw: &Tensor, start: &Tensor) -> Result<[Tensor; 5]> {
     let part = |index: usize| raw.narrow(1, index * STEP_COUNT, STEP_COUNT);
     let median = (start + part(0)?.affine(f64::from(MEDIAN_SCALE), 0.0)?)?;
     let reach = |part: Tensor| -> Result<Tensor> {
         (part.sqr()?.affine(1.0, 4.0)?.sqrt()? + part)?.affine(0.5 * f64::from(REACH_SCALE), 0.0)
     };
-    Ok([median, reach(part(1)?)?, reach(part(2)?)?])
+    Ok([
+        median,
+        reach(part(1)?)?,
+        reach(part(2)?)?,
+        reach(part(3)?)?,
+        reach(part(4)?)?,
+    ])
 }
 
-/// The same for one segment and step in m/s.
-pub(super) fn quantiles(raw: [f32; 3], start: f32, free_flow_mps: f32) -> SpeedQuantiles {
-    let [median, below, above] = raw;
-    let ratio = (start + MEDIAN_SCALE * median).clamp(0.0, RATIO_MAX);
+/// The same for one segment and step in m/s; `raw` gives its outputs by their number.
+pub(super) fn quantiles(
+    architecture: Architecture,
+    raw: impl Fn(usize) -> f32,
+    start: f32,
+    free_flow_mps: f32,
+) -> SpeedQuantiles {
+    let ratio = (start + MEDIAN_SCALE * raw(0)).clamp(0.0, RATIO_MAX);
     // Positive and smooth without an exponential: (x + sqrt(x^2 + 4)) / 2.
-    let reach = |x: f32| 0.5 * REACH_SCALE * (x + (x * x + 4.0).sqrt());
-    SpeedQuantiles::ordered(
-        (ratio - reach(below)) * free_flow_mps,
-        ratio * free_flow_mps,
-        (ratio + reach(above)) * free_flow_mps,
-        start * free_flow_mps,
-    )
+    let reach = |index: usize| {
+        let x = raw(index);
+        0.5 * REACH_SCALE * (x + (x * x + 4.0).sqrt())
+    };
+    let (low, high) = (ratio - reach(1), ratio + reach(2));
+    let otherwise_mps = start * free_flow_mps;
+    match architecture {
+        Architecture::First => SpeedQuantiles::ordered(
+            low * free_flow_mps,
+            ratio * free_flow_mps,
+            high * free_flow_mps,
+            otherwise_mps,
+        ),
+        Architecture::Second => SpeedQuantiles::ordered_five(
+            [low - reach(3), low, ratio, high, high + reach(4)].map(|share| share * free_flow_mps),
+            otherwise_mps,
+        ),
+    }
 }

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+mod backtest;
 mod baseline;
 mod calibration;
 mod card;
@@ -14,27 +15,38 @@ mod features;
 mod fused;
 mod graph;
 mod history;
+mod low_rank;
 mod mlp;
 mod model;
 mod request;
+mod ridge;
 mod snapshot;
+mod spoil;
 mod spread;
 mod training;
+mod windows;
 
+pub use backtest::{
+    AdaptiveIntervals, Backtest, BacktestSettings, CONGESTED_BELOW, Contender, Errors, Holdout,
+    OnsetScores, Run, Scores, StepScores,
+};
 pub use baseline::{LastValue, Profile, ProfileResidual};
 pub use calibration::{Baseline, Calibration, RATIO_BIN_COUNT};
-pub use card::{ARCHITECTURE, DataCard, ModelCard, ModelError, StepMetrics, TrainingCard};
+pub use card::{Architecture, DataCard, ModelCard, ModelError, StepMetrics, TrainingCard};
 pub use dataset::{Dataset, DatasetError};
 pub use error_tracker::{ErrorTracker, MAX_TRACKED_SEGMENTS, Speaker};
 pub use features::{FEATURE_COUNT, FeatureContext, PreparedFeatures, SegmentAttributes};
 pub use graph::RoadGraph;
 pub use history::{FinishedStep, History};
-pub use mlp::{MlpConfig, MlpModule, OUTPUT_COUNT};
+pub use low_rank::{FACTOR_COUNT, SegmentTraits};
+pub use mlp::{MlpConfig, MlpModule};
 pub use model::{Mlp, MlpForecaster, sha256_hex};
-pub use request::{ForecastRequest, LAG_COUNT};
+pub use request::{ForecastRequest, LAG_COUNT, LEVEL_COUNT, LEVEL_STEPS};
+pub use ridge::Ridge;
 pub use snapshot::SnapshotError;
 pub use training::{
-    EpochReport, TrainedModel, TrainingError, TrainingSettings, curve_csv, curve_svg, train,
+    EpochReport, Spoiling, TrainedModel, TrainingError, TrainingSettings, curve_csv, curve_svg,
+    train,
 };
 
 use crate::network::NetworkVersion;
@@ -48,21 +60,40 @@ pub const STEP_COUNT: usize = 12;
 
 /// Speed quantiles of one segment and step, m/s.
 ///
-/// Invariant: finite, `0 <= p10 <= p50 <= p90`.
+/// Invariant: finite, `0 <= p05 <= p10 <= p50 <= p90 <= p95`.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct SpeedQuantiles {
+    /// One in twenty is slower than this.
+    pub p05_mps: f32,
     /// One in ten is slower than this.
     pub p10_mps: f32,
     /// The median.
     pub p50_mps: f32,
     /// One in ten is faster than this.
     pub p90_mps: f32,
+    /// One in twenty is faster than this.
+    pub p95_mps: f32,
 }
+
+/// The levels of [`SpeedQuantiles`], in their order.
+pub const LEVELS: [f32; 5] = [0.05, 0.1, 0.5, 0.9, 0.95];
+
+/// How far the twentieth lies from the median where the tenth lies at 1: the ratio of the standard
+/// normal distribution's quantiles, 1.6449 / 1.2816.
+const TWENTIETH: f32 = 1.2835;
 
 impl SpeedQuantiles {
     /// Makes three numbers keep the invariant: negative becomes 0, the outer quantiles are moved to
-    /// the median where they cross it, and what is not finite becomes `otherwise_mps` (or 0).
+    /// the median where they cross it, and what is not finite becomes `otherwise_mps` (or 0). The
+    /// outermost quantiles lie where those of a normal distribution would, side by side.
     pub fn ordered(p10_mps: f32, p50_mps: f32, p90_mps: f32, otherwise_mps: f32) -> Self {
+        let p05_mps = p50_mps + TWENTIETH * (p10_mps - p50_mps);
+        let p95_mps = p50_mps + TWENTIETH * (p90_mps - p50_mps);
+        Self::ordered_five([p05_mps, p10_mps, p50_mps, p90_mps, p95_mps], otherwise_mps)
+    }
+
+    /// The same for five numbers in the order of [`LEVELS`].
+    pub fn ordered_five(five_mps: [f32; 5], otherwise_mps: f32) -> Self {
         let finite = |value: f32, otherwise: f32| {
             if value.is_finite() {
                 value.max(0.0)
@@ -71,20 +102,33 @@ impl SpeedQuantiles {
             }
         };
         let otherwise_mps = finite(otherwise_mps, 0.0);
-        let p50_mps = finite(p50_mps, otherwise_mps);
+        let p50_mps = finite(five_mps[2], otherwise_mps);
+        let p10_mps = finite(five_mps[1], p50_mps).min(p50_mps);
+        let p90_mps = finite(five_mps[3], p50_mps).max(p50_mps);
         Self {
-            p10_mps: finite(p10_mps, p50_mps).min(p50_mps),
+            p05_mps: finite(five_mps[0], p10_mps).min(p10_mps),
+            p10_mps,
             p50_mps,
-            p90_mps: finite(p90_mps, p50_mps).max(p50_mps),
+            p90_mps,
+            p95_mps: finite(five_mps[4], p90_mps).max(p90_mps),
         }
+    }
+
+    /// The five numbers in the order of [`LEVELS`].
+    pub const fn as_array(&self) -> [f32; 5] {
+        [
+            self.p05_mps,
+            self.p10_mps,
+            self.p50_mps,
+            self.p90_mps,
+            self.p95_mps,
+        ]
     }
 
     /// Whether the invariant holds.
     pub fn is_valid(&self) -> bool {
-        self.p90_mps.is_finite()
-            && 0.0 <= self.p10_mps
-            && self.p10_mps <= self.p50_mps
-            && self.p50_mps <= self.p90_mps
+        let five = self.as_array();
+        five[4].is_finite() && 0.0 <= five[0] && five.is_sorted()
     }
 }
 

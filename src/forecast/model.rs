@@ -7,13 +7,12 @@ use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-use super::card::ARCHITECTURE;
-use super::features::{FEATURE_COUNT, PreparedFeatures};
+use super::features::PreparedFeatures;
 use super::fused::{After, LANES, Layer};
-use super::mlp::{MlpModule, OUTPUT_COUNT, quantiles};
+use super::mlp::{MlpModule, quantiles};
 use super::{
-    FeatureContext, ForecastBatch, ForecastRequest, Forecaster, ModelCard, ModelError,
-    ProfileResidual, STEP_COUNT, SpeedQuantiles,
+    Architecture, FeatureContext, ForecastBatch, ForecastRequest, Forecaster, ModelCard,
+    ModelError, ProfileResidual, STEP_COUNT, SpeedQuantiles,
 };
 use crate::network::{Network, NetworkVersion};
 
@@ -25,6 +24,7 @@ const BLOCKS_PER_TASK: usize = 21;
 pub struct Mlp {
     card: ModelCard,
     name: Arc<str>,
+    architecture: Architecture,
     device: Device,
     module: MlpModule,
     layers: Vec<Layer>,
@@ -39,11 +39,7 @@ impl Mlp {
     /// or misshapen, or the golden output is not reproduced.
     pub fn load(card: &[u8], weights: &[u8], device: &Device) -> Result<Self, ModelError> {
         let card = ModelCard::parse(card)?;
-        if card.architecture != ARCHITECTURE {
-            return Err(ModelError::Architecture {
-                found: card.architecture,
-            });
-        }
+        architecture_of(&card)?;
         let found = sha256_hex(weights);
         if found != card.weights_sha256 {
             return Err(ModelError::Hash {
@@ -90,8 +86,9 @@ impl Mlp {
         tensors: &HashMap<String, Tensor>,
         device: &Device,
     ) -> Result<Self, ModelError> {
+        let architecture = architecture_of(&card)?;
         let mut layers = Vec::new();
-        for (name, outputs, inputs) in card.config.layers() {
+        for (name, outputs, inputs) in card.config.layers(architecture) {
             let weight = named(tensors, &format!("{name}.weight"))?;
             let bias = named(tensors, &format!("{name}.bias"))?;
             if weight.dims() != [outputs, inputs] || bias.dims() != [outputs] {
@@ -106,6 +103,7 @@ impl Mlp {
         Ok(Self {
             name: Arc::from(card.name.as_str()),
             card,
+            architecture,
             device: device.clone(),
             module,
             layers,
@@ -117,6 +115,11 @@ impl Mlp {
         &self.card
     }
 
+    /// What it reads and gives.
+    pub fn architecture(&self) -> Architecture {
+        self.architecture
+    }
+
     /// The network as candle runs it.
     pub fn module(&self) -> &MlpModule {
         &self.module
@@ -125,15 +128,17 @@ impl Mlp {
     /// Raw outputs of one segment's features through the fused network.
     ///
     /// # Panics
-    /// When there are not `FEATURE_COUNT` features.
-    pub fn raw_row(&self, features: &[f32]) -> [f32; OUTPUT_COUNT] {
-        assert_eq!(features.len(), FEATURE_COUNT);
+    /// When there are not as many features as the architecture reads.
+    pub fn raw_row(&self, features: &[f32]) -> Vec<f32> {
+        assert_eq!(features.len(), self.architecture.feature_count());
         let mut block = Block::new(self);
         for (index, &value) in features.iter().enumerate() {
             block.features[index * LANES] = value;
         }
         block.run(&self.layers);
-        std::array::from_fn(|output| block.output[output * LANES])
+        (0..self.architecture.output_count())
+            .map(|output| block.output[output * LANES])
+            .collect()
     }
 
     /// Forecasts every segment of `request`, `STEP_COUNT` quantiles each.
@@ -145,7 +150,7 @@ impl Mlp {
         context: &FeatureContext,
         request: &ForecastRequest,
     ) -> Result<Vec<SpeedQuantiles>, ModelError> {
-        let prepared = context.prepare(request);
+        let prepared = context.prepare(request, self.architecture);
         let mut answer = vec![SpeedQuantiles::default(); request.segment_count() * STEP_COUNT];
         if self.device.is_cpu() {
             self.run_fused(&prepared, request, &mut answer);
@@ -192,11 +197,12 @@ impl Mlp {
         answer: &mut [SpeedQuantiles],
     ) -> Result<(), ModelError> {
         let count = request.segment_count();
-        let mut features = vec![0.0; count * FEATURE_COUNT];
-        for (segment, row) in features.chunks_exact_mut(FEATURE_COUNT).enumerate() {
+        let width = self.architecture.feature_count();
+        let mut features = vec![0.0; count * width];
+        for (segment, row) in features.chunks_exact_mut(width).enumerate() {
             prepared.write(segment, |feature, value| row[feature] = value);
         }
-        let features = Tensor::from_vec(features, (count, FEATURE_COUNT), &self.device)?;
+        let features = Tensor::from_vec(features, (count, width), &self.device)?;
         let raw: Vec<Vec<f32>> = self.module.forward(&features)?.to_vec2()?;
         for (segment, steps) in answer.chunks_exact_mut(STEP_COUNT).enumerate() {
             let raw = |output: usize| raw[segment][output];
@@ -215,8 +221,9 @@ impl Mlp {
     ) {
         for (step, said) in steps.iter_mut().enumerate() {
             let start = prepared.start(segment, step, self.card.config.decay_left(step));
-            let outputs = [step, STEP_COUNT + step, 2 * STEP_COUNT + step].map(&raw);
-            *said = quantiles(outputs, start, request.free_flow_mps[segment]);
+            let outputs = |index: usize| raw(index * STEP_COUNT + step);
+            let free_flow_mps = request.free_flow_mps[segment];
+            *said = quantiles(self.architecture, outputs, start, free_flow_mps);
         }
     }
 }
@@ -234,7 +241,7 @@ impl Block {
     fn new(model: &Mlp) -> Self {
         let len = |layer: Option<&Layer>| layer.map_or(0, Layer::output_len);
         Self {
-            features: vec![0.0; FEATURE_COUNT * LANES],
+            features: vec![0.0; model.architecture.feature_count() * LANES],
             hidden: vec![0.0; len(model.layers.first())],
             inner: vec![0.0; len(model.layers.first())],
             output: vec![0.0; len(model.layers.last())],
@@ -252,6 +259,12 @@ impl Block {
         }
         output.apply(&self.hidden, &mut self.output, After::Keep);
     }
+}
+
+fn architecture_of(card: &ModelCard) -> Result<Architecture, ModelError> {
+    Architecture::named(&card.architecture).ok_or_else(|| ModelError::Architecture {
+        found: card.architecture.clone(),
+    })
 }
 
 fn named(tensors: &HashMap<String, Tensor>, name: &str) -> Result<Tensor, candle_core::Error> {

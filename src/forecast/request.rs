@@ -9,6 +9,11 @@ use crate::units::{SegmentId, Timestamp};
 /// How many five-minute means a forecaster sees: one hour.
 pub const LAG_COUNT: usize = 12;
 
+/// How many slow levels a request holds: over three hours and over a day.
+pub const LEVEL_COUNT: usize = 2;
+/// Their lengths in steps.
+pub const LEVEL_STEPS: [usize; LEVEL_COUNT] = [36, 288];
+
 /// An owned picture of one moment, in id order.
 ///
 /// Lag `l` (from 0) covers `[first_step - 300 s * (l + 1), first_step - 300 s * l)`, so lag 0 is the
@@ -40,6 +45,11 @@ pub struct ForecastRequest {
     pub past_profile_mps: Vec<f32>,
     /// `STEP_COUNT` profile speeds a segment, m/s, at the middle of each step.
     pub profile_mps: Vec<f32>,
+    /// `LEVEL_COUNT` mean deviations from the profile a segment, m/s, over [`LEVEL_STEPS`]; 0 where
+    /// unknown.
+    pub level_mps: Vec<f32>,
+    /// `LEVEL_COUNT` shares a segment, 0..=1: how much of that time is known.
+    pub level_share: Vec<f32>,
     /// What was learnt from earlier errors.
     pub calibration: Arc<Calibration>,
 }

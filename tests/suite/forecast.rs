@@ -1,5 +1,7 @@
-//! Forecasts: history, baselines, scores, the model and its training.
+//! Forecasts: history, baselines, scores, the model and its training, backtests.
 
+#[path = "forecast/backtest.rs"]
+mod backtest;
 #[path = "forecast/baselines.rs"]
 mod baselines;
 #[path = "forecast/model.rs"]

@@ -108,11 +108,7 @@ fn minute(network: &Network, minute: i64, slow: &[(SegmentId, f32)]) -> StateBat
 fn unchanged(state: &StateBatch) -> ForecastBatch {
     let steps = |state: &SegmentState| {
         let p50_mps = state.speed_mps;
-        let step = SpeedQuantiles {
-            p10_mps: 0.9 * p50_mps,
-            p50_mps,
-            p90_mps: 1.1 * p50_mps,
-        };
+        let step = SpeedQuantiles::ordered(0.9 * p50_mps, p50_mps, 1.1 * p50_mps, p50_mps);
         [step; STEP_COUNT]
     };
     ForecastBatch {

@@ -1,8 +1,8 @@
 //! Scores a model and the baselines on the same windows.
 
 use super::super::baseline::median_mps;
+use super::super::windows::Windows;
 use super::super::{Baseline, FeatureContext, Mlp, ModelError, STEP_COUNT, STEP_MS, StepMetrics};
-use super::windows::Windows;
 
 /// Sums over windows, by step: absolute errors of model, last value, profile, profile and residual,
 /// in the unit of the data; truths between the outer quantiles; truths.

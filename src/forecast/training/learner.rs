@@ -9,21 +9,28 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::super::features::{FEATURE_COUNT, FeatureContext};
-use super::super::mlp::{MlpModule, OUTPUT_COUNT, initial_weights, ratios};
-use super::super::{ARCHITECTURE, DataCard, Dataset, Mlp, ModelCard, STEP_COUNT, TrainingCard};
+use super::super::mlp::{MlpModule, initial_weights, ratios};
+use super::super::spoil::Spoil;
+use super::super::windows::Windows;
+use super::super::{
+    Architecture, DataCard, Dataset, DatasetError, Mlp, ModelCard, STEP_COUNT, TrainingCard,
+};
 use super::evaluation::{Scores, evaluate};
-use super::windows::{Spoil, Windows};
-use super::{TrainingError, TrainingSettings};
+use super::{Spoiling, TrainingError, TrainingSettings};
 
-/// Moments that share one step of the optimiser.
-const WINDOWS_PER_STEP: usize = 4;
+/// Moments that share one step of the optimiser, at least; more where a moment has few segments.
+const WINDOWS_PER_STEP_MIN: usize = 4;
+/// What an average of weights keeps of itself a step (chosen: a memory of about 300 steps), after a
+/// start in which it forgets faster.
+const AVERAGE_KEEPS: f64 = 1.0 - 1.0 / 300.0;
 /// Rows of the golden example in the weight file.
 const GOLDEN_ROWS: usize = 4;
 /// Cells (window, segment) looked at for validation each epoch and for the final test.
 const VALIDATION_CELLS: usize = 60_000;
 const TEST_CELLS: usize = 2_000_000;
-/// The quantiles learnt: below, median, above. The median counts twice (chosen).
-const LEVELS: [(f64, f64); 3] = [(0.5, 2.0), (0.1, 1.0), (0.9, 1.0)];
+/// The levels learnt, in the order of the outputs, and how much each counts (chosen: the median is
+/// what is judged first).
+const LEVELS: [(f64, f64); 5] = [(0.5, 2.0), (0.1, 0.5), (0.9, 0.5), (0.05, 0.5), (0.95, 0.5)];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
@@ -37,7 +44,16 @@ pub(super) struct Learner<'a> {
     device: Device,
     windows: Windows<'a>,
     context: FeatureContext,
+    /// The same without what the columns' past says about them.
+    strange: FeatureContext,
     vars: BTreeMap<String, Var>,
+    /// The running average of the weights, which is what is kept (Polyak and Juditsky, 1992).
+    average: BTreeMap<String, Tensor>,
+    /// Columns learnt from.
+    columns: Vec<usize>,
+    /// How much an error in each column counts: its scale in the unit of the data over the mean one,
+    /// so that the loss is the error that is reported.
+    column_weight: Vec<f32>,
     module: MlpModule,
     optimiser: AdamW,
     rng: ChaCha8Rng,
@@ -66,13 +82,35 @@ impl<'a> Learner<'a> {
                 ..ParamsAdamW::default()
             },
         )?;
-        let context = FeatureContext::new(dataset.graph.clone(), &dataset.attributes, Some(0));
+        let context = windows.context();
+        let strange = FeatureContext::new(dataset.graph.clone(), &dataset.attributes, Some(0));
+        let is_left_out = match settings.holdout {
+            Some(holdout) => holdout.is_left_out(dataset.column_count()),
+            None => vec![false; dataset.column_count()],
+        };
+        let columns: Vec<usize> = (0..dataset.column_count())
+            .filter(|&column| !is_left_out[column])
+            .collect();
+        if columns.is_empty() {
+            return Err(DatasetError::Unfit("has no column to learn from".into()).into());
+        }
+        let scale = windows.free_flow_mps();
+        let mean = columns.iter().map(|&column| scale[column]).sum::<f32>() / columns.len() as f32;
+        let column_weight = scale.iter().map(|scale| scale / mean).collect();
+        let average = vars
+            .iter()
+            .map(|(name, var)| Ok((name.clone(), var.as_tensor().detach().copy()?)))
+            .collect::<Result<_, candle_core::Error>>()?;
         Ok(Self {
+            average,
+            columns,
+            column_weight,
             dataset,
             settings,
             device: device.clone(),
             windows,
             context,
+            strange,
             vars,
             module,
             optimiser,
@@ -93,8 +131,22 @@ impl<'a> Learner<'a> {
             self.clip(&mut gradients)?;
             self.optimiser.step(&gradients)?;
             self.step += 1;
+            self.follow()?;
         }
         Ok(total / self.settings.steps_per_epoch.max(1) as f64)
+    }
+
+    /// Moves the average towards the weights.
+    fn follow(&mut self) -> Result<(), TrainingError> {
+        let step = self.step as f64;
+        let keeps = AVERAGE_KEEPS.min((step + 1.0) / (step + 10.0));
+        for (name, average) in &mut self.average {
+            if let Some(var) = self.vars.get(name) {
+                let now = var.as_tensor().detach().affine(1.0 - keeps, 0.0)?;
+                *average = (average.affine(keeps, 0.0)? + now)?;
+            }
+        }
+        Ok(())
     }
 
     /// A short linear rise, then half a cosine down to a hundredth.
@@ -107,24 +159,31 @@ impl<'a> Learner<'a> {
     }
 
     fn draw(&mut self) -> Result<Batch, TrainingError> {
-        let columns = self.dataset.column_count();
-        let rows_each = (self.settings.batch / WINDOWS_PER_STEP).clamp(1, columns);
-        let count = rows_each * WINDOWS_PER_STEP;
+        let columns = self.columns.len();
+        let windows = (self.settings.batch / columns).max(WINDOWS_PER_STEP_MIN);
+        let rows_each = (self.settings.batch / windows).clamp(1, columns);
+        let count = rows_each * windows;
         let mut features = vec![0.0; count * FEATURE_COUNT];
         let mut start = vec![0.0; count * STEP_COUNT];
         let mut truth = vec![0.0; count * STEP_COUNT];
         let mut known = vec![0.0; count * STEP_COUNT];
         let mut at = 0;
-        for _ in 0..WINDOWS_PER_STEP {
+        for _ in 0..windows {
             let newest = self.rng.random_range(self.windows.training());
-            let spoil = if self.settings.spoils_inputs {
-                Spoil::draw(&mut self.rng)
-            } else {
-                Spoil::NOTHING
+            let spoil = match self.settings.spoiling {
+                Spoiling::Nothing => Spoil::NOTHING,
+                Spoiling::Masked => Spoil::draw_masked(&mut self.rng),
+                Spoiling::Field => Spoil::draw(&mut self.rng),
             };
             let request = self.windows.request(newest, Some((&spoil, &mut self.rng)));
-            let prepared = self.context.prepare(&request);
-            for segment in index::sample(&mut self.rng, columns, rows_each) {
+            let context = if spoil.hides_past {
+                &self.strange
+            } else {
+                &self.context
+            };
+            let prepared = context.prepare(&request, Architecture::Second);
+            for drawn in index::sample(&mut self.rng, columns, rows_each) {
+                let segment = self.columns[drawn];
                 let row = &mut features[at * FEATURE_COUNT..][..FEATURE_COUNT];
                 prepared.write(segment, |feature, value| row[feature] = value);
                 if spoil.hides_time {
@@ -136,7 +195,7 @@ impl<'a> Learner<'a> {
                     start[cell] = prepared.start(segment, step, decay_left);
                     if let Some(value) = self.dataset.value(newest + 1 + step, segment) {
                         truth[cell] = value / request.free_flow_mps[segment];
-                        known[cell] = 1.0;
+                        known[cell] = self.column_weight[segment];
                     }
                 }
                 at += 1;
@@ -154,9 +213,11 @@ impl<'a> Learner<'a> {
     /// Mean pinball loss over the known cells. The outer quantiles don't pull at the median.
     fn loss(&self, batch: &Batch) -> Result<Tensor, TrainingError> {
         let raw = self.module.forward(&batch.features)?;
-        let [median, below, above] = ratios(&raw, &batch.start)?;
+        let [median, below, above, far_below, far_above] = ratios(&raw, &batch.start)?;
         let fixed = median.detach();
-        let said = [median, (&fixed - below)?, (fixed + above)?];
+        let (p10, p90) = ((&fixed - below)?, (fixed + above)?);
+        let (p05, p95) = ((p10.detach() - far_below)?, (p90.detach() + far_above)?);
+        let said = [median, p10, p90, p05, p95];
         let mut total: Option<Tensor> = None;
         for (said, (level, weight)) in said.into_iter().zip(LEVELS) {
             let error = (&batch.truth - said)?;
@@ -195,12 +256,9 @@ impl<'a> Learner<'a> {
     }
 
     pub(super) fn copy_weights(&self) -> Result<HashMap<String, Tensor>, TrainingError> {
-        self.vars
+        self.average
             .iter()
-            .map(|(name, var)| {
-                let values = var.as_tensor().to_device(&Device::Cpu)?.detach().copy()?;
-                Ok((name.clone(), values))
-            })
+            .map(|(name, average)| Ok((name.clone(), average.to_device(&Device::Cpu)?.copy()?)))
             .collect()
     }
 
@@ -231,7 +289,7 @@ impl<'a> Learner<'a> {
     ) -> Result<HashMap<String, Tensor>, TrainingError> {
         let mlp = Mlp::from_tensors(self.card(0, 0), &weights, &Device::Cpu)?;
         let request = self.windows.request(self.windows.validation().start, None);
-        let prepared = self.context.prepare(&request);
+        let prepared = self.context.prepare(&request, Architecture::Second);
         let (mut input, mut output) = (Vec::new(), Vec::new());
         for row in 0..GOLDEN_ROWS {
             let segment = row * self.dataset.column_count() / GOLDEN_ROWS;
@@ -242,7 +300,8 @@ impl<'a> Learner<'a> {
         }
         let cpu = &Device::Cpu;
         let input = Tensor::from_vec(input, (GOLDEN_ROWS, FEATURE_COUNT), cpu)?;
-        let output = Tensor::from_vec(output, (GOLDEN_ROWS, OUTPUT_COUNT), cpu)?;
+        let output_count = Architecture::Second.output_count();
+        let output = Tensor::from_vec(output, (GOLDEN_ROWS, output_count), cpu)?;
         weights.insert("golden.input".to_owned(), input);
         weights.insert("golden.output".to_owned(), output);
         Ok(weights)
@@ -252,7 +311,7 @@ impl<'a> Learner<'a> {
         let settings = self.settings;
         ModelCard {
             name: settings.name.clone(),
-            architecture: ARCHITECTURE.to_owned(),
+            architecture: Architecture::Second.label().to_owned(),
             normalisation: "speeds as shares of the segment's free-flow speed, deviations from \
                             the profile times 4; nothing is fitted to the data"
                 .to_owned(),
@@ -275,6 +334,7 @@ impl<'a> Learner<'a> {
                 steps_per_epoch: settings.steps_per_epoch,
                 batch: settings.batch,
                 learning_rate: settings.learning_rate,
+                holdout: settings.holdout,
             },
             metrics: Vec::new(),
         }

@@ -8,15 +8,14 @@
 mod curve;
 mod evaluation;
 mod learner;
-mod windows;
 
 use std::collections::HashMap;
 
 use candle_core::{Device, Tensor};
 
-use super::{Dataset, DatasetError, MlpConfig, ModelCard, ModelError};
+use super::windows::Windows;
+use super::{Dataset, DatasetError, Holdout, MlpConfig, ModelCard, ModelError};
 use learner::{Learner, Part};
-use windows::Windows;
 
 pub use curve::{curve_csv, curve_svg};
 
@@ -43,10 +42,24 @@ pub struct TrainingSettings {
     pub weight_decay: f64,
     /// Norm to which gradients are cut.
     pub gradient_norm_max: f64,
-    /// Whether inputs are spoilt on purpose (masked, blurred, flattened), as they are in the field.
-    pub spoils_inputs: bool,
+    /// What inputs are spoilt with on purpose.
+    pub spoiling: Spoiling,
+    /// Columns that are not learnt from, if any.
+    pub holdout: Option<Holdout>,
     /// Epochs without a better validation error after which training stops.
     pub patience: usize,
+}
+
+/// What training inputs are spoilt with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spoiling {
+    /// Nothing.
+    Nothing,
+    /// Up to half of the cells are hidden: for models of the network they were trained on.
+    Masked,
+    /// Cells hidden, speeds blurred, profiles flattened, time hidden: for models that go to other
+    /// cities, with few probes and young profiles.
+    Field,
 }
 
 impl Default for TrainingSettings {
@@ -62,7 +75,8 @@ impl Default for TrainingSettings {
             learning_rate: 2e-3,
             weight_decay: 1e-2,
             gradient_norm_max: 1.0,
-            spoils_inputs: true,
+            spoiling: Spoiling::Field,
+            holdout: None,
             patience: 8,
         }
     }

@@ -122,11 +122,7 @@ pub(crate) fn forecast(network: &Network) -> ForecastBatch {
     let quantiles = (0..network.segment_count() * STEP_COUNT)
         .map(|index| {
             let p50_mps = 1.234 + (index % STEP_COUNT) as f32;
-            SpeedQuantiles {
-                p10_mps: p50_mps * 0.8,
-                p50_mps,
-                p90_mps: p50_mps * 1.1,
-            }
+            SpeedQuantiles::ordered(p50_mps * 0.8, p50_mps, p50_mps * 1.1, p50_mps)
         })
         .collect();
     ForecastBatch {

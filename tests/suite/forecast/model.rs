@@ -6,9 +6,10 @@ use std::sync::{Arc, OnceLock};
 use candle_core::{Device, Tensor};
 use proptest::prelude::*;
 use roadcast::forecast::{
-    Calibration, Dataset, FEATURE_COUNT, FeatureContext, ForecastRequest, Forecaster, LAG_COUNT,
-    Mlp, MlpConfig, MlpForecaster, ModelCard, ModelError, RoadGraph, STEP_COUNT, SpeedQuantiles,
-    TrainedModel, TrainingSettings, curve_csv, curve_svg, sha256_hex, train,
+    Architecture, Calibration, Dataset, FEATURE_COUNT, FeatureContext, ForecastRequest, Forecaster,
+    LAG_COUNT, LEVEL_COUNT, Mlp, MlpConfig, MlpForecaster, ModelCard, ModelError, RoadGraph,
+    STEP_COUNT, SpeedQuantiles, Spoiling, TrainedModel, TrainingSettings, curve_csv, curve_svg,
+    sha256_hex, train,
 };
 use roadcast::network::{
     Network, NetworkBuilder, NetworkVersion, RoadClass, SegmentDraft, SegmentFlags,
@@ -52,7 +53,7 @@ fn toy_settings() -> TrainingSettings {
         epochs: 3,
         steps_per_epoch: 60,
         learning_rate: 5e-3,
-        spoils_inputs: false,
+        spoiling: Spoiling::Nothing,
         batch: 32,
         ..TrainingSettings::default()
     }
@@ -110,6 +111,8 @@ fn request_of(count: usize, mut noise: impl FnMut() -> f32) -> ForecastRequest {
             .collect(),
         past_profile_mps: many(count * LAG_COUNT, 35.0),
         profile_mps: many(count * STEP_COUNT, 35.0),
+        level_mps: many(count * LEVEL_COUNT, 5.0),
+        level_share: many(count * LEVEL_COUNT, 1.0),
         calibration: Arc::new(Calibration::default()),
     }
 }
@@ -136,7 +139,7 @@ fn chain(count: usize) -> FeatureContext {
 fn fused_blocks_equal_the_candle_module() {
     let (model, context) = (toy_model(), chain(1_111));
     let request = request_of(1_111, hashed());
-    let prepared = context.prepare(&request);
+    let prepared = context.prepare(&request, Architecture::Second);
     let mut rows = vec![0.0; 1_111 * FEATURE_COUNT];
     for (segment, row) in rows.chunks_exact_mut(FEATURE_COUNT).enumerate() {
         prepared.write(segment, |feature, value| row[feature] = value);
@@ -184,7 +187,7 @@ fn a_model_is_refused_when_card_and_weights_do_not_belong_together() {
         Err(ModelError::Hash { .. })
     ));
     let rehashed = card.replace(&sha256_hex(weights), &sha256_hex(&tampered));
-    let other = card.replace("residual-mlp-1", "residual-mlp-9");
+    let other = card.replace("residual-mlp-2", "residual-mlp-9");
     assert!(matches!(
         load(&other, weights),
         Err(ModelError::Architecture { .. })

@@ -4,11 +4,13 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
-use super::super::{
-    Calibration, Dataset, DatasetError, ForecastRequest, LAG_COUNT, STEP_COUNT, STEP_MS,
+use super::low_rank::learn_traits;
+use super::spoil::{Spoil, fill_now, spoil_history};
+use super::{
+    Calibration, Dataset, DatasetError, FeatureContext, ForecastRequest, LAG_COUNT, LEVEL_COUNT,
+    LEVEL_STEPS, STEP_COUNT, STEP_MS, SegmentTraits,
 };
 use crate::network::NetworkVersion;
 
@@ -24,51 +26,8 @@ const KIND_PRIOR: f32 = 4.0;
 const MEAN_PRIOR: f32 = 2.0;
 /// Quantile of the training values taken as free flow, as the state room's profiles take it.
 const FREE_FLOW_QUANTILE: f32 = 0.94;
-/// Share of a deviation kept a step, and its spread, where the newest values are missing (the
-/// defaults of the state room's filter).
-const CARRY: f32 = 0.9;
-const CARRIED_SPREAD: f32 = 0.15;
-
-/// What a training window is spoilt with; shares of free flow where not stated otherwise.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Spoil {
-    /// Share of cells that are hidden, 0..=0.5.
-    masked: f32,
-    /// Standard deviation of the noise added to each value.
-    noise: f32,
-    /// How much of the profile is replaced by one level, 0..=1.
-    flattened: f32,
-    /// Whether that level is the mean of the last hour, as a young profile has it, or of all time.
-    is_level_of_today: bool,
-    /// Whether the model isn't told the time of day.
-    pub(super) hides_time: bool,
-}
-
-impl Spoil {
-    /// Everything stays as it is.
-    pub(super) const NOTHING: Self = Self {
-        masked: 0.0,
-        noise: 0.0,
-        flattened: 0.0,
-        is_level_of_today: false,
-        hides_time: false,
-    };
-
-    /// Half of the windows keep their values and profile; the others lose some (chosen).
-    pub(super) fn draw(rng: &mut ChaCha8Rng) -> Self {
-        let mut sometimes = |chance: f64, most: f32| {
-            let amount = rng.random_range(0.0..most);
-            if rng.random_bool(chance) { amount } else { 0.0 }
-        };
-        Self {
-            masked: sometimes(0.6, 0.5),
-            noise: sometimes(0.5, 0.12),
-            flattened: sometimes(0.4, 1.0),
-            is_level_of_today: sometimes(0.5, 1.0) > 0.0,
-            hides_time: sometimes(0.4, 1.0) > 0.0,
-        }
-    }
-}
+/// Weight of no deviation beside the cells of a slow level (chosen).
+const LEVEL_PRIOR: f32 = 6.0;
 
 /// All windows of a dataset, split in time.
 #[derive(Debug)]
@@ -83,6 +42,11 @@ pub(super) struct Windows<'a> {
     /// The same added up over days, `[kind][slot][column]`.
     total: Vec<(f32, f32)>,
     calibration: Arc<Calibration>,
+    traits: Vec<SegmentTraits>,
+    /// Sums and counts of the deviations seen before each row, `[row][column]`.
+    before: Vec<(f32, f32)>,
+    /// Share of input cells that are hidden in every window alike, and the seed that picks them.
+    hidden: Option<(f32, u64)>,
 }
 
 impl<'a> Windows<'a> {
@@ -110,11 +74,49 @@ impl<'a> Windows<'a> {
             own: Vec::new(),
             total: Vec::new(),
             calibration: Arc::new(Calibration::default()),
+            traits: Vec::new(),
+            before: Vec::new(),
+            hidden: None,
         };
         windows.learn_levels();
         windows.learn_profile();
         windows.learn_decay();
+        windows.learn_traits();
+        windows.sum_deviations();
         Ok(windows)
+    }
+
+    /// Hides a share of the cells from every window's input; levels and profile stay as learnt, and
+    /// truth is never hidden. A cell is hidden in all windows or in none.
+    pub(super) fn hide(&mut self, share: f32, seed: u64) {
+        self.hidden = (share > 0.0).then_some((share, seed));
+        self.sum_deviations();
+    }
+
+    /// A cell as an input: `None` where missing or hidden.
+    fn seen(&self, row: usize, column: usize) -> Option<f32> {
+        if let Some((share, seed)) = self.hidden {
+            let cell = (row * self.dataset.column_count() + column) as u64;
+            if unit_hash(seed, cell) < share {
+                return None;
+            }
+        }
+        self.dataset.value(row, column)
+    }
+
+    /// The speed of unhindered traffic in each column, or the level that stands for it.
+    pub(super) fn free_flow_mps(&self) -> &[f32] {
+        &self.free_flow_mps
+    }
+
+    /// What features need to know about the columns.
+    pub(super) fn context(&self) -> FeatureContext {
+        FeatureContext::new(
+            self.dataset.graph.clone(),
+            &self.dataset.attributes,
+            Some(0),
+        )
+        .with_traits(self.traits.clone())
     }
 
     /// Newest input rows whose window lies in the training part.
@@ -184,7 +186,7 @@ impl<'a> Windows<'a> {
     }
 
     /// The profile at a row from the training days other than its own.
-    fn profile_mps(&self, row: usize, column: usize) -> f32 {
+    pub(super) fn profile_mps(&self, row: usize, column: usize) -> f32 {
         let columns = self.dataset.column_count();
         let (kind, slot) = self.slot_of(row);
         let own = self.own[row * columns + column];
@@ -197,7 +199,7 @@ impl<'a> Windows<'a> {
     }
 
     fn last_hour_mps(&self, newest: usize, column: usize) -> f32 {
-        let known = (0..LAG_COUNT).filter_map(|lag| self.dataset.value(newest - lag, column));
+        let known = (0..LAG_COUNT).filter_map(|lag| self.seen(newest - lag, column));
         let (sum, count) = known.fold((0.0, 0.0), |(sum, count), value| (sum + value, count + 1.0));
         if count > 0.0 {
             sum / count
@@ -234,6 +236,50 @@ impl<'a> Windows<'a> {
         self.calibration = Arc::new(calibration);
     }
 
+    /// Scatter and common factors from the training part.
+    fn learn_traits(&mut self) {
+        let columns = self.dataset.column_count();
+        let mut counts = vec![0.0; columns];
+        let mut deviations = Vec::with_capacity(self.bounds[0]);
+        for row in 0..self.bounds[0] {
+            let mut values = vec![0.0; columns];
+            for column in 0..columns {
+                if let Some(value) = self.dataset.value(row, column) {
+                    let deviation = value - self.profile_mps(row, column);
+                    values[column] = deviation / self.free_flow_mps[column];
+                    counts[column] += 1.0;
+                }
+            }
+            deviations.push(values);
+        }
+        self.traits = learn_traits(&deviations, &counts);
+    }
+
+    fn sum_deviations(&mut self) {
+        let (rows, columns) = (self.dataset.row_count(), self.dataset.column_count());
+        let mut before = vec![(0.0, 0.0); (rows + 1) * columns];
+        for row in 0..rows {
+            for column in 0..columns {
+                let (mut sum, mut count) = before[row * columns + column];
+                if let Some(value) = self.seen(row, column) {
+                    sum += value - self.profile_mps(row, column);
+                    count += 1.0;
+                }
+                before[(row + 1) * columns + column] = (sum, count);
+            }
+        }
+        self.before = before;
+    }
+
+    /// Mean deviation over the `steps` rows that end with `newest`, m/s, and how much of it is known.
+    fn slow_level(&self, newest: usize, column: usize, steps: usize) -> (f32, f32) {
+        let columns = self.dataset.column_count();
+        let at = |row: usize| self.before[row * columns + column];
+        let (last, first) = (at(newest + 1), at((newest + 1).saturating_sub(steps)));
+        let (sum, count) = (last.0 - first.0, last.1 - first.1);
+        (sum / (count + LEVEL_PRIOR), count / steps as f32)
+    }
+
     /// What is known when row `newest` is the last one, spoilt if wanted.
     pub(super) fn request(
         &self,
@@ -254,8 +300,11 @@ impl<'a> Windows<'a> {
             history_share: vec![0.0; columns * LAG_COUNT],
             past_profile_mps: vec![0.0; columns * LAG_COUNT],
             profile_mps: vec![0.0; columns * STEP_COUNT],
+            level_mps: vec![0.0; columns * LEVEL_COUNT],
+            level_share: vec![0.0; columns * LEVEL_COUNT],
             calibration: Arc::clone(&self.calibration),
         };
+        let hides_past = spoil.as_ref().is_some_and(|(spoil, _)| spoil.hides_past);
         let flattened = spoil.as_ref().map_or(0.0, |(spoil, _)| spoil.flattened);
         let is_of_today = spoil
             .as_ref()
@@ -270,6 +319,13 @@ impl<'a> Windows<'a> {
                 let profile_mps = self.profile_mps(row, column);
                 profile_mps + flattened * (level_mps - profile_mps)
             };
+            for (index, steps) in LEVEL_STEPS.into_iter().enumerate() {
+                if !hides_past && flattened < f32::EPSILON {
+                    let (level_mps, share) = self.slow_level(newest, column, steps);
+                    request.level_mps[column * LEVEL_COUNT + index] = level_mps;
+                    request.level_share[column * LEVEL_COUNT + index] = share;
+                }
+            }
             for lag in 0..LAG_COUNT {
                 request.past_profile_mps[column * LAG_COUNT + lag] = profile(newest - lag);
             }
@@ -277,7 +333,7 @@ impl<'a> Windows<'a> {
                 request.profile_mps[column * STEP_COUNT + step] = profile(newest + 1 + step);
             }
             for lag in 0..LAG_COUNT {
-                if let Some(value) = self.dataset.value(newest - lag, column) {
+                if let Some(value) = self.seen(newest - lag, column) {
                     request.history_mps[column * LAG_COUNT + lag] = value;
                     request.history_share[column * LAG_COUNT + lag] = 1.0;
                 }
@@ -292,45 +348,13 @@ impl<'a> Windows<'a> {
     }
 }
 
-fn spoil_history(request: &mut ForecastRequest, spoil: &Spoil, rng: &mut ChaCha8Rng) {
-    for at in 0..request.history_mps.len() {
-        if spoil.masked > 0.0 && rng.random_bool(f64::from(spoil.masked)) {
-            request.history_mps[at] = 0.0;
-            request.history_share[at] = 0.0;
-        } else if request.history_share[at] > 0.0 && spoil.noise > 0.0 {
-            let noise_mps = spoil.noise * request.free_flow_mps[at / LAG_COUNT] * normal(rng);
-            request.history_mps[at] = (request.history_mps[at] + noise_mps).max(0.0);
-            request.history_share[at] = rng.random_range(0.2..=1.0);
-        }
-    }
-}
-
-/// Carries the newest known value of each segment forward, as the state filter does.
-fn fill_now(request: &mut ForecastRequest, noise: f32) {
-    for column in 0..request.segment_count() {
-        let first = column * LAG_COUNT;
-        let profile_mps = request.past_profile_mps[first];
-        let shares = &request.history_share[first..first + LAG_COUNT];
-        let known = shares.iter().position(|&share| share > 0.0);
-        let (now_mps, kept) = match known {
-            Some(lag) => {
-                let kept = CARRY.powi(lag as i32);
-                let residual_mps =
-                    request.history_mps[first + lag] - request.past_profile_mps[first + lag];
-                ((profile_mps + kept * residual_mps).max(0.0), kept)
-            }
-            None => (profile_mps, 0.0),
-        };
-        request.now_mps[column] = now_mps;
-        let carried = CARRIED_SPREAD * (1.0 - kept * kept).sqrt();
-        request.sigma_mps[column] =
-            request.free_flow_mps[column] * (kept * noise).hypot(carried).max(0.02);
-        request.age_min[column] = known.map_or(u8::MAX, |lag| 5 * lag as u8);
-    }
-}
-
-/// A standard normal number (Box and Muller, 1958).
-fn normal(rng: &mut ChaCha8Rng) -> f32 {
-    let radius = (-2.0 * (1.0 - rng.random::<f32>()).max(1e-12).ln()).sqrt();
-    radius * (std::f32::consts::TAU * rng.random::<f32>()).cos()
+/// A number in 0..1 that a seed and an index determine (SplitMix64 of Steele, Lea and Flood, 2014,
+/// "Fast splittable pseudorandom number generators").
+pub(super) fn unit_hash(seed: u64, index: u64) -> f32 {
+    let mut z = seed
+        .wrapping_mul(0x9E37_79B9_7F4A_7C15)
+        .wrapping_add(index.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    ((z ^ (z >> 31)) >> 40) as f32 / (1u64 << 24) as f32
 }

@@ -1,0 +1,258 @@
+//! Backtests: forecasts of a recorded series, issued row by row as if live, and their scores.
+//!
+//! A window belongs to the part in which its first target row lies; its history may reach back into
+//! the part before. Profile, free flow and the regression are learnt from the training part, a
+//! network brings what it learnt with it, and intervals go on learning from each truth that the
+//! series has reached. Missing truth is left out; inputs hidden on purpose are never truth.
+
+mod intervals;
+mod onset;
+mod scores;
+
+use std::ops::Range;
+
+pub use intervals::AdaptiveIntervals;
+pub use onset::{CONGESTED_BELOW, OnsetScores};
+pub use scores::{Errors, Scores, StepScores};
+
+use onset::OnsetTracker;
+
+use super::baseline::forecast_of;
+use super::windows::{Windows, unit_hash};
+use super::{
+    Baseline, Dataset, DatasetError, FeatureContext, Mlp, ModelError, Ridge, STEP_COUNT,
+    SpeedQuantiles,
+};
+
+const HOUR_MS: i64 = 3_600_000;
+
+/// What to test on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BacktestSettings {
+    /// Proportions in time of training, validation and test.
+    pub split: [usize; 3],
+    /// Share of input cells hidden from every forecaster, 0..=1.
+    pub missing: f32,
+    /// Picks the hidden cells.
+    pub seed: u64,
+    /// The columns scored and, by the regression, not learnt from; none scores all.
+    pub holdout: Option<Holdout>,
+}
+
+/// Columns left out of training: one fold of a seeded partition.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Holdout {
+    /// Share of the columns in a fold, %.
+    pub percent: usize,
+    /// Which fold, from 0.
+    pub fold: usize,
+    /// Picks the partition.
+    pub seed: u64,
+}
+
+impl Holdout {
+    /// For each of `columns` columns whether it is left out. Folds of one seed and share don't
+    /// overlap and together hold every column where 100 is a multiple of the share.
+    pub fn is_left_out(&self, columns: usize) -> Vec<bool> {
+        let mut order: Vec<usize> = (0..columns).collect();
+        let key = |column: usize| unit_hash(self.seed, column as u64);
+        order.sort_by(|&a, &b| key(a).total_cmp(&key(b)).then(a.cmp(&b)));
+        let bound = |fold: usize| (fold * self.percent * columns / 100).min(columns);
+        let mut is_left_out = vec![false; columns];
+        for &column in &order[bound(self.fold)..bound(self.fold + 1)] {
+            is_left_out[column] = true;
+        }
+        is_left_out
+    }
+}
+
+/// Who is tested.
+#[derive(Clone, Debug)]
+pub enum Contender {
+    /// A forecaster without training.
+    Baseline(Baseline),
+    /// The regression on lags and profile.
+    Ridge(Ridge),
+    /// A trained network.
+    Network(Box<Mlp>),
+}
+
+/// A dataset ready to be forecast, window by window.
+#[derive(Debug)]
+pub struct Backtest<'a> {
+    dataset: &'a Dataset,
+    windows: Windows<'a>,
+    context: FeatureContext,
+    is_scored: Vec<bool>,
+}
+
+impl<'a> Backtest<'a> {
+    /// Learns profile, free flow and decay from the training part.
+    ///
+    /// # Errors
+    /// When the dataset is too short for its split, or no column would be scored.
+    pub fn new(dataset: &'a Dataset, settings: &BacktestSettings) -> Result<Self, DatasetError> {
+        let mut windows = Windows::new(dataset, settings.split)?;
+        windows.hide(settings.missing, settings.seed);
+        let columns = dataset.column_count();
+        let is_scored = match settings.holdout {
+            Some(holdout) => holdout.is_left_out(columns),
+            None => vec![true; columns],
+        };
+        if !is_scored.contains(&true) {
+            return Err(DatasetError::Unfit("has no column in this fold".into()));
+        }
+        Ok(Self {
+            dataset,
+            context: windows.context(),
+            windows,
+            is_scored,
+        })
+    }
+
+    /// Fits the regression to the training part without the columns held out, if any are.
+    ///
+    /// # Errors
+    /// When no column is left to learn from.
+    pub fn fit_ridge(&self) -> Result<Ridge, DatasetError> {
+        let is_everything_scored = !self.is_scored.contains(&false);
+        let is_left_out: Vec<bool> = self
+            .is_scored
+            .iter()
+            .map(|&is_scored| is_scored && !is_everything_scored)
+            .collect();
+        Ridge::fit(&self.windows, &is_left_out)
+    }
+
+    /// Newest input rows of the windows of the test part.
+    pub fn test(&self) -> Range<usize> {
+        self.windows.test()
+    }
+
+    /// Newest input rows of the windows of the validation part.
+    pub fn validation(&self) -> Range<usize> {
+        self.windows.validation()
+    }
+
+    /// The level that stands for free flow in each column, in the dataset's inner unit.
+    pub fn free_flow(&self) -> &[f32] {
+        self.windows.free_flow_mps()
+    }
+
+    /// What `contender` says when `newest` is the newest row, `STEP_COUNT` quantiles a column.
+    ///
+    /// # Errors
+    /// When a device fails.
+    pub fn forecast(
+        &self,
+        contender: &Contender,
+        newest: usize,
+    ) -> Result<Vec<SpeedQuantiles>, ModelError> {
+        let request = self.windows.request(newest, None);
+        match contender {
+            Contender::Baseline(baseline) => Ok(forecast_of(*baseline, &request)),
+            Contender::Ridge(ridge) => Ok(ridge.forecast(&request)),
+            Contender::Network(mlp) => mlp.forecast(&self.context, &request),
+        }
+    }
+
+    /// Starts to run one forecaster over the series.
+    pub fn run(&self) -> Run<'_> {
+        Run {
+            backtest: self,
+            intervals: AdaptiveIntervals::new(),
+            scores: Scores::default(),
+            onsets: OnsetTracker::new(self.test().start, self.dataset.column_count()),
+        }
+    }
+}
+
+/// One forecaster's way through the series.
+#[derive(Debug)]
+pub struct Run<'a> {
+    backtest: &'a Backtest<'a>,
+    intervals: AdaptiveIntervals,
+    scores: Scores,
+    onsets: OnsetTracker,
+}
+
+impl Run<'_> {
+    /// Learns the width of intervals from one window before the test part. Rows go forward.
+    pub fn warm_up(&mut self, newest: usize, said: &mut [SpeedQuantiles]) {
+        let backtest = self.backtest;
+        self.intervals
+            .observe(newest, |column| backtest.dataset.value(newest, column));
+        let request = backtest.windows.request(newest, None);
+        let (now, free_flow) = (&request.now_mps, &request.free_flow_mps);
+        self.intervals.issue(newest + 1, now, free_flow, said);
+    }
+
+    /// Stretches the intervals of one window of the test part and scores it. Rows go forward.
+    pub fn score(&mut self, newest: usize, said: &mut [SpeedQuantiles]) {
+        self.warm_up(newest, said);
+        let dataset = self.backtest.dataset;
+        let free_flow = self.backtest.free_flow();
+        for column in 0..dataset.column_count() {
+            if !self.backtest.is_scored[column] {
+                continue;
+            }
+            for step in 0..STEP_COUNT {
+                let row = newest + 1 + step;
+                let Some(truth) = dataset.value(row, column) else {
+                    continue;
+                };
+                let is_congested = dataset.is_speed && truth < CONGESTED_BELOW * free_flow[column];
+                let hour = dataset.times[row]
+                    .as_millis()
+                    .div_euclid(HOUR_MS)
+                    .rem_euclid(24);
+                let said = &said[column * STEP_COUNT + step];
+                self.scores.add(
+                    step,
+                    hour as usize,
+                    f64::from(truth) * dataset.units_per_value,
+                    said,
+                    dataset.units_per_value,
+                    is_congested,
+                );
+            }
+        }
+        if dataset.is_speed {
+            self.onsets.push(dataset, free_flow, newest, said);
+        }
+    }
+
+    /// The scores; onsets where the quantity is speed.
+    pub fn finish(self) -> (Scores, Option<OnsetScores>) {
+        let dataset = self.backtest.dataset;
+        let onsets = dataset
+            .is_speed
+            .then(|| self.onsets.scores(dataset, self.backtest.free_flow()));
+        (self.scores, onsets)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folds_are_disjoint_and_hold_every_column() {
+        let mut seen = vec![0; 66];
+        for fold in 0..5 {
+            let holdout = Holdout {
+                percent: 20,
+                fold,
+                seed: 7,
+            };
+            let is_left_out = holdout.is_left_out(66);
+            let count = is_left_out.iter().filter(|&&is| is).count();
+            assert!((13..=14).contains(&count), "{count}");
+            for (seen, is_left_out) in seen.iter_mut().zip(is_left_out) {
+                *seen += usize::from(is_left_out);
+            }
+        }
+        assert!(seen.iter().all(|&seen| seen == 1));
+    }
+}
