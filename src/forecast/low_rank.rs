@@ -142,7 +142,7 @@ mod tests {
     fn a_common_wave_is_the_first_factor_and_is_found_again() {
         let (rows, segments) = (400, 30);
         let scatter = |segment: usize| 0.1 + 0.01 * segment as f32;
-        let sign = |segment: usize| if segment % 3 == 0 { -1.0 } else { 1.0 };
+        let sign = |segment: usize| if segment.is_multiple_of(3) { -1.0 } else { 1.0 };
         let deviations: Vec<Vec<f32>> = (0..rows)
             .map(|row| {
                 let wave = (row as f32 / 9.0).sin();

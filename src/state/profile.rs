@@ -232,6 +232,9 @@ impl Profiles {
     }
 
     /// What the slots within half an hour say together, those of the day type's sibling included.
+    ///
+    /// One sample of each slot just passed is today's, which the filter knows already: it does not
+    /// count.
     fn pooled(&self, index: usize, slot: Slot) -> Pooled {
         let day_type = slot.hour / HOURS_PER_DAY;
         let (mut sum, mut weight) = (0.0f32, 0.0f32);
@@ -249,7 +252,9 @@ impl Profiles {
                     let hour = day_type * HOURS_PER_DAY + at / SLOTS_PER_HOUR;
                     if let Some(hour) = &self.hours[hour] {
                         let cell = index * SLOTS_PER_HOUR + at % SLOTS_PER_HOUR;
-                        let samples = share * near * f32::from(hour.samples[cell]);
+                        let of_today = u16::from(side == 1);
+                        let samples = hour.samples[cell].saturating_sub(of_today);
+                        let samples = share * near * f32::from(samples);
                         sum += samples * f32::from(hour.speed_cmps[cell]);
                         weight += samples;
                     }

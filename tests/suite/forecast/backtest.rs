@@ -1,5 +1,7 @@
 //! Backtests on series whose scores are known beforehand.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
 use roadcast::forecast::{
     Backtest, BacktestSettings, Baseline, Contender, Dataset, Holdout, STEP_COUNT, SpeedQuantiles,
 };
