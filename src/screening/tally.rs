@@ -39,11 +39,12 @@ impl ViewTally {
 
     /// Adds what another part of the same view came to.
     pub fn merge(&mut self, other: &Self) {
-        self.used += other.used;
-        self.refused += other.refused;
-        self.sampled += other.sampled;
+        // Saturating: a damaged snapshot may hold any numbers.
+        self.used = self.used.saturating_add(other.used);
+        self.refused = self.refused.saturating_add(other.refused);
+        self.sampled = self.sampled.saturating_add(other.sampled);
         for (mine, theirs) in self.miss_mm.iter_mut().zip(other.miss_mm) {
-            *mine += theirs;
+            *mine = mine.saturating_add(theirs);
         }
     }
 }

@@ -279,7 +279,8 @@ fn a_second_run_begins_with_the_profiles_of_the_first() {
     assert_eq!(mode & 0o777, 0o600);
     // A single vehicle later: of nearly all segments only the profile speaks.
     let (second, ignorant) = (start("second", &place), start("ignorant", ""));
-    publish(1, SECONDS..SECONDS + 130);
+    // Only the first of its minutes is closed, and stays the newest.
+    publish(1, SECONDS..SECONDS + 70);
     let later = Timestamp::from_secs(START_S + SECONDS);
     let (knows, knows_not) = (second.segments_at(later), ignorant.segments_at(later));
     let pairs = knows.as_array().unwrap().iter();
