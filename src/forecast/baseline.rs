@@ -5,9 +5,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::{
-    Baseline, ForecastBatch, ForecastRequest, Forecaster, LAG_COUNT, STEP_COUNT, SpeedQuantiles,
-};
+use super::{Baseline, ForecastBatch, ForecastRequest, Forecaster, STEP_COUNT, SpeedQuantiles};
 use crate::units::SegmentId;
 
 macro_rules! baseline {
@@ -56,9 +54,11 @@ pub(super) fn median_mps(
         Baseline::LastValue => request.now_mps[segment],
         Baseline::Profile => profile_mps(),
         Baseline::ProfileResidual => {
-            let residual_mps =
-                request.now_mps[segment] - request.past_profile_mps[segment * LAG_COUNT];
-            (profile_mps() + request.calibration.decay[step] * residual_mps).max(0.0)
+            let id = SegmentId(segment as u32);
+            let left = request
+                .calibration
+                .left(step, request.ratio(id), request.deviations(id));
+            (profile_mps() + left * request.unhindered_mps(segment)).max(0.0)
         }
     }
 }

@@ -2,6 +2,8 @@
 //! the truth scatters around each of them.
 
 use super::STEP_COUNT;
+use super::fading::{Decay, Fading};
+use super::request::Deviations;
 use super::snapshot::{Reader, SnapshotError, put_f32s};
 
 /// How many classes of the current speed ratio errors are kept for.
@@ -33,15 +35,10 @@ impl Baseline {
     pub const ALL: [Self; 3] = [Self::LastValue, Self::Profile, Self::ProfileResidual];
 }
 
-/// Share of a deviation from the profile that is left after one step, before any is learnt (0.9 is
-/// the starting value of the project's trials; the learnt one replaces it within an hour).
-pub(super) const DEFAULT_DECAY: f32 = 0.9;
-
 /// Learnt numbers, in shares of the free-flow speed. Immutable once handed out.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Calibration {
-    /// Share of today's deviation left at each step, 0..=1.
-    pub decay: [f32; STEP_COUNT],
+    pub(super) decay: Decay,
     /// Distance of the first decile of errors below the median, >= 0.
     below: Vec<f32>,
     /// Distance of the last decile of errors above the median, >= 0.
@@ -55,8 +52,15 @@ impl Default for Calibration {
     /// Before anything is learnt: a deviation keeps 0.9 a step, and errors scatter as
     /// those of one week of loop speeds, rounded up.
     fn default() -> Self {
+        Self::of(&Fading::default())
+    }
+}
+
+impl Calibration {
+    /// What `fading` has learnt, with errors scattering as before any was seen.
+    pub(super) fn of(fading: &Fading) -> Self {
         let mut calibration = Self {
-            decay: std::array::from_fn(|step| DEFAULT_DECAY.powi(step as i32 + 1)),
+            decay: fading.decay(),
             below: vec![0.0; CELL_COUNT],
             above: vec![0.0; CELL_COUNT],
         };
@@ -88,6 +92,13 @@ fn cell(baseline: Baseline, step: usize, bin: usize) -> usize {
 }
 
 impl Calibration {
+    /// What is left at `step` of the deviations of a segment whose speed is `ratio` of free flow,
+    /// in shares of free flow.
+    pub fn left(&self, step: usize, ratio: f32, deviations: Deviations) -> f32 {
+        let shares = self.decay[ratio_bin(ratio)][step];
+        shares[0] * deviations[0] + shares[1] * deviations[1]
+    }
+
     /// How far the outer quantiles lie below and above the median, in shares of free flow.
     pub fn reach(&self, baseline: Baseline, step: usize, ratio: f32) -> (f32, f32) {
         let cell = cell(baseline, step, ratio_bin(ratio));
@@ -107,14 +118,16 @@ impl Calibration {
     }
 
     pub(super) fn snapshot(&self, out: &mut Vec<u8>) {
-        put_f32s(out, &self.decay);
+        put_f32s(out, self.decay.as_flattened().as_flattened());
         put_f32s(out, &self.below);
         put_f32s(out, &self.above);
     }
 
     pub(super) fn restore(reader: &mut Reader<'_>) -> Result<Self, SnapshotError> {
         let mut calibration = Self::default();
-        calibration.decay.copy_from_slice(&reader.f32s(STEP_COUNT)?);
+        let decay = reader.f32s(2 * RATIO_BIN_COUNT * STEP_COUNT)?;
+        let left = calibration.decay.as_flattened_mut().as_flattened_mut();
+        left.copy_from_slice(&decay);
         calibration.below = reader.f32s(CELL_COUNT)?;
         calibration.above = reader.f32s(CELL_COUNT)?;
         Ok(calibration)

@@ -8,17 +8,18 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::baseline::median_mps;
-use super::calibration::{DEFAULT_DECAY, default_scatter, ratio_bin};
+use super::calibration::{default_scatter, ratio_bin};
+use super::fading::Fading;
 use super::snapshot::{Reader, SnapshotError, put_f32s, put_f64, put_i64, put_u32};
 use super::spread::{CELLS, cell_of, normal_counts, quantile};
 use super::{
-    Baseline, Calibration, ForecastBatch, ForecastRequest, Forecaster, History, ProfileResidual,
-    RATIO_BIN_COUNT, STEP_COUNT, STEP_MS,
+    Baseline, Calibration, Deviations, ForecastBatch, ForecastRequest, Forecaster, History,
+    ProfileResidual, RATIO_BIN_COUNT, STEP_COUNT, STEP_MS,
 };
 use crate::network::NetworkVersion;
 use crate::units::{SegmentId, Timestamp};
 
-const SNAPSHOT_VERSION: u32 = 1;
+const SNAPSHOT_VERSION: u32 = 2;
 
 /// Segments scored at most; beyond it every n-th is taken. Bounds the memory to about 60 MB.
 pub const MAX_TRACKED_SEGMENTS: usize = 16_384;
@@ -27,12 +28,9 @@ pub const MAX_TRACKED_SEGMENTS: usize = 16_384;
 /// (chosen).
 const KEEP: f64 = 1.0 - 1.0 / 72.0;
 
-/// Squared deviation, in shares of free flow, that the fading starts with: as many as 100 segments
-/// at a deviation of 0.1 (chosen).
-const PRIOR_SQUARE: f64 = 1.0;
-
-/// Finished steps a model must have been scored on before it can lose its voice (chosen).
-const MIN_SCORED_STEPS: u32 = 6;
+/// Finished steps a model must have been scored on before it can lose its voice: two hours, so that
+/// errors of every horizon are among them (chosen).
+const MIN_SCORED_STEPS: u32 = 24;
 /// A model falls silent when its mean error exceeds the baseline's by this factor, and speaks again
 /// below parity (chosen, so that it does not flicker).
 const LOSE_FACTOR: f64 = 1.05;
@@ -77,7 +75,9 @@ struct Issued {
     first_step: Timestamp,
     free_flow_mps: Vec<f32>,
     now_mps: Vec<f32>,
-    profile_now_mps: Vec<f32>,
+    /// Deviations of the last minute, and of the last quarter of an hour, in shares of free flow.
+    minute: Vec<f32>,
+    quarter: Vec<f32>,
     /// A number a step.
     profile_mps: Vec<f32>,
     /// A number a step.
@@ -97,9 +97,7 @@ pub struct ErrorTracker {
     weight: Vec<f64>,
     /// Errors of the baselines by size, `[baseline][step][ratio class][cell]`.
     spread: Vec<f32>,
-    /// Sums of deviation now times deviation then, and of the square now, `[step]`.
-    cross: Vec<f64>,
-    square: Vec<f64>,
+    fading: Fading,
     scored_steps: u32,
     model_loses: bool,
     calibration: Arc<Calibration>,
@@ -124,7 +122,6 @@ impl ErrorTracker {
                 }
             }
         }
-        let decay = (1..=STEP_COUNT as i32).map(|step| f64::from(DEFAULT_DECAY).powi(step));
         Self {
             network: NetworkVersion::default(),
             stride: 1,
@@ -132,8 +129,7 @@ impl ErrorTracker {
             error_mps: vec![0.0; Speaker::ALL.len() * STEP_COUNT],
             weight: vec![0.0; Speaker::ALL.len() * STEP_COUNT],
             spread,
-            cross: decay.map(|decay| PRIOR_SQUARE * decay).collect(),
-            square: vec![PRIOR_SQUARE; STEP_COUNT],
+            fading: Fading::default(),
             scored_steps: 0,
             model_loses: false,
             calibration: Arc::new(Calibration::default()),
@@ -189,14 +185,10 @@ impl ErrorTracker {
     }
 
     fn fade(&mut self) {
-        for sum in [
-            &mut self.error_mps,
-            &mut self.weight,
-            &mut self.cross,
-            &mut self.square,
-        ] {
+        for sum in [&mut self.error_mps, &mut self.weight] {
             sum.iter_mut().for_each(|value| *value *= KEEP);
         }
+        self.fading.fade(KEEP);
         self.spread
             .iter_mut()
             .for_each(|count| *count *= KEEP as f32);
@@ -211,7 +203,8 @@ impl ErrorTracker {
             forecast.profile_mps[at],
             forecast.residual_median_mps[at],
         ];
-        let bin = ratio_bin(forecast.now_mps[slot] / free_flow_mps);
+        let ratio = forecast.now_mps[slot] / free_flow_mps;
+        let bin = ratio_bin(ratio);
         for (speaker, median_mps) in medians_mps.into_iter().enumerate() {
             let error_mps = truth_mps - median_mps;
             self.error_mps[speaker * STEP_COUNT + step] += f64::from(error_mps.abs());
@@ -222,18 +215,14 @@ impl ErrorTracker {
                 self.spread[row * CELLS + cell] += 1.0;
             }
         }
-        let now =
-            f64::from((forecast.now_mps[slot] - forecast.profile_now_mps[slot]) / free_flow_mps);
-        let then = f64::from((truth_mps - forecast.profile_mps[at]) / free_flow_mps);
-        self.cross[step] += now * then;
-        self.square[step] += now * now;
+        let now = [forecast.minute[slot], forecast.quarter[slot]];
+        let then = (truth_mps - forecast.profile_mps[at]) / free_flow_mps;
+        self.fading.add(ratio, step, now, then);
     }
 
     fn learn(&mut self) {
-        let mut calibration = Calibration::default();
+        let mut calibration = Calibration::of(&self.fading);
         for step in 0..STEP_COUNT {
-            let decay = self.cross[step] / self.square[step].max(1e-9);
-            calibration.decay[step] = decay.clamp(0.0, 1.0) as f32;
             for baseline in Baseline::ALL {
                 for bin in 0..RATIO_BIN_COUNT {
                     let row = (baseline as usize * STEP_COUNT + step) * RATIO_BIN_COUNT + bin;
@@ -288,15 +277,17 @@ impl ErrorTracker {
                 .map(|(segment, step)| value(segment, step))
                 .collect()
         };
+        let deviations: Vec<Deviations> = picked()
+            .map(|segment| request.deviations(SegmentId(segment as u32)))
+            .collect();
         self.issued.push_back(Issued {
             first_step: request.first_step,
             free_flow_mps: picked()
                 .map(|segment| request.free_flow_mps[segment])
                 .collect(),
             now_mps: picked().map(|segment| request.now_mps[segment]).collect(),
-            profile_now_mps: picked()
-                .map(|segment| request.past_profile_mps[segment * super::LAG_COUNT])
-                .collect(),
+            minute: deviations.iter().map(|of| of[0]).collect(),
+            quarter: deviations.iter().map(|of| of[1]).collect(),
             profile_mps: a_step(&|segment, step| request.profile_mps[segment * STEP_COUNT + step]),
             residual_median_mps: a_step(&|segment, step| {
                 median_mps(Baseline::ProfileResidual, request, segment, step)
@@ -329,9 +320,10 @@ impl ErrorTracker {
         put_u32(out, self.stride as u32);
         put_u32(out, self.scored_steps);
         put_u32(out, u32::from(self.model_loses));
-        for values in [&self.error_mps, &self.weight, &self.cross, &self.square] {
+        for values in [&self.error_mps, &self.weight] {
             values.iter().for_each(|&value| put_f64(out, value));
         }
+        self.fading.snapshot(out);
         put_f32s(out, &self.spread);
         self.calibration.snapshot(out);
         put_u32(out, self.issued.len() as u32);
@@ -341,7 +333,8 @@ impl ErrorTracker {
             for values in [
                 &issued.free_flow_mps,
                 &issued.now_mps,
-                &issued.profile_now_mps,
+                &issued.minute,
+                &issued.quarter,
                 &issued.profile_mps,
                 &issued.residual_median_mps,
                 &issued.running_mps,
@@ -362,16 +355,12 @@ impl ErrorTracker {
         tracker.stride = reader.u32()?.max(1) as usize;
         tracker.scored_steps = reader.u32()?;
         tracker.model_loses = reader.u32()? != 0;
-        for values in [
-            &mut tracker.error_mps,
-            &mut tracker.weight,
-            &mut tracker.cross,
-            &mut tracker.square,
-        ] {
+        for values in [&mut tracker.error_mps, &mut tracker.weight] {
             for value in values.iter_mut() {
                 *value = reader.f64()?;
             }
         }
+        tracker.fading = Fading::restore(&mut reader)?;
         tracker.spread = reader.f32s(tracker.spread.len())?;
         tracker.calibration = Arc::new(Calibration::restore(&mut reader)?);
         let issued_count = reader.u32()? as usize;
@@ -388,7 +377,8 @@ impl ErrorTracker {
                 first_step,
                 free_flow_mps: reader.f32s(count)?,
                 now_mps: reader.f32s(count)?,
-                profile_now_mps: reader.f32s(count)?,
+                minute: reader.f32s(count)?,
+                quarter: reader.f32s(count)?,
                 profile_mps: reader.f32s(count * STEP_COUNT)?,
                 residual_median_mps: reader.f32s(count * STEP_COUNT)?,
                 running_mps: reader.f32s(count * STEP_COUNT)?,

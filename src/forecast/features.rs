@@ -6,6 +6,7 @@
 use rayon::prelude::*;
 
 use super::low_rank::{self, FACTOR_COUNT, SegmentTraits};
+use super::request::{LONG_LAGS, SHORT_LAGS, cut};
 use super::{Architecture, ForecastRequest, LAG_COUNT, LEVEL_COUNT, RoadGraph, STEP_COUNT};
 use crate::network::{Network, RoadClass};
 use crate::units::Timestamp;
@@ -18,11 +19,6 @@ pub const FEATURE_COUNT: usize = FIRST_FEATURE_COUNT + LATER_COUNT;
 /// What came with the second architecture: levels of the segment and its neighbours over the hour,
 /// the common factors, the slow levels, traits, scale and harmonics of the day.
 const LATER_COUNT: usize = 2 + HOP_COUNT + 4 + 2 * LEVEL_COUNT + 1 + FACTOR_COUNT + 1 + 4;
-/// Lags over which the weight of a level fades to 1/e: a quarter of an hour and an hour.
-const SHORT_LAGS: f32 = 3.0;
-const LONG_LAGS: f32 = 12.0;
-/// Weight of no deviation beside the lags of a level, so that a single lag is not believed fully.
-const LEVEL_PRIOR: f32 = 0.3;
 
 const HOP_AT: usize = 2 * LAG_COUNT + 4 + STEP_COUNT + 1;
 const HOP_COUNT: usize = 4;
@@ -31,8 +27,6 @@ const ATTRIBUTE_COUNT: usize = RoadClass::ALL.len() + 6;
 
 /// Deviations from the profile are multiplied by this (their spread is about a quarter of free flow).
 const RESIDUAL_SCALE: f32 = 4.0;
-/// Deviations beyond this share of free flow are cut.
-const RESIDUAL_MAX: f32 = 2.0;
 /// Weight of a neighbour that nobody measured lately, against 1 for one measured throughout.
 const UNSEEN_WEIGHT: f32 = 0.02;
 /// Times before 2000-01-01 are the seconds of a simulation: they say nothing of the time of day.
@@ -135,8 +129,8 @@ impl FeatureContext {
             .into_par_iter()
             .with_min_len(4_096)
             .map(|segment| {
-                let (short, short_weight) = level(request, segment, SHORT_LAGS);
-                let (long, long_weight) = level(request, segment, LONG_LAGS);
+                let (short, short_weight) = request.level(segment, SHORT_LAGS);
+                let (long, long_weight) = request.level(segment, LONG_LAGS);
                 [short, short_weight, long, long_weight]
             })
             .collect();
@@ -159,13 +153,13 @@ impl FeatureContext {
                 let weight = share.max(UNSEEN_WEIGHT);
                 let mut recent = 0.0;
                 for (lag, part) in shares.iter().enumerate() {
-                    recent += part * past_residual(request, segment, lag);
+                    recent += part * request.past_residual(segment, lag);
                 }
                 if share > 0.0 {
                     recent /= 3.0 * share;
                 }
                 [
-                    weight * now_residual(request, segment),
+                    weight * request.now_residual(segment),
                     weight * recent,
                     weight,
                 ]
@@ -226,45 +220,6 @@ fn encode_attributes(attributes: &Option<SegmentAttributes>) -> [f32; ATTRIBUTE_
     coded
 }
 
-fn free_flow_mps(request: &ForecastRequest, segment: usize) -> f32 {
-    request.free_flow_mps[segment].max(0.1)
-}
-
-fn cut(residual: f32) -> f32 {
-    residual.clamp(-RESIDUAL_MAX, RESIDUAL_MAX)
-}
-
-fn now_residual(request: &ForecastRequest, segment: usize) -> f32 {
-    let residual_mps = request.now_mps[segment] - request.past_profile_mps[segment * LAG_COUNT];
-    cut(residual_mps / free_flow_mps(request, segment))
-}
-
-/// The level of the deviation over the last hour, newer lags counting more, and how well it is
-/// known, 0..=1.
-fn level(request: &ForecastRequest, segment: usize, fading_lags: f32) -> (f32, f32) {
-    let (mut sum, mut total, mut most) = (0.0, 0.0, 0.0);
-    let fade = (-1.0 / fading_lags).exp();
-    let mut weight = 1.0;
-    for lag in 0..LAG_COUNT {
-        let share = request.history_share[segment * LAG_COUNT + lag];
-        sum += weight * share * past_residual(request, segment, lag);
-        total += weight * share;
-        most += weight;
-        weight *= fade;
-    }
-    (sum / (total + LEVEL_PRIOR), total / most)
-}
-
-fn past_residual(request: &ForecastRequest, segment: usize, lag: usize) -> f32 {
-    let at = segment * LAG_COUNT + lag;
-    if request.history_share[at] > 0.0 {
-        let residual_mps = request.history_mps[at] - request.past_profile_mps[at];
-        cut(residual_mps / free_flow_mps(request, segment))
-    } else {
-        0.0
-    }
-}
-
 /// One request with its means over neighbours.
 #[derive(Clone, Debug)]
 pub struct PreparedFeatures<'a> {
@@ -292,7 +247,7 @@ impl PreparedFeatures<'_> {
     /// The features of the second architecture alone.
     fn write_later(&self, segment: usize, put: &mut impl FnMut(usize, f32)) {
         let request = self.request;
-        let scale = 1.0 / free_flow_mps(request, segment);
+        let scale = 1.0 / request.unhindered_mps(segment);
         let mut at = FIRST_FEATURE_COUNT;
         let mut next = |value: f32| {
             put(at, value);
@@ -325,7 +280,7 @@ impl PreparedFeatures<'_> {
         for (score, loading) in factors.iter().zip(traits.loadings) {
             next(RESIDUAL_SCALE * traits.scatter * score * loading);
         }
-        next(free_flow_mps(request, segment).ln_1p() / 4.0);
+        next(request.unhindered_mps(segment).ln_1p() / 4.0);
         let [is_known, sine, cosine, _] = self.time;
         next(is_known * 2.0 * sine * cosine);
         next(is_known * (cosine * cosine - sine * sine));
@@ -336,9 +291,9 @@ impl PreparedFeatures<'_> {
     /// Hands the numbers of the first architecture alone.
     fn write_first(&self, segment: usize, put: &mut impl FnMut(usize, f32)) {
         let request = self.request;
-        let scale = 1.0 / free_flow_mps(request, segment);
+        let scale = 1.0 / request.unhindered_mps(segment);
         for lag in 0..LAG_COUNT {
-            put(lag, RESIDUAL_SCALE * past_residual(request, segment, lag));
+            put(lag, RESIDUAL_SCALE * request.past_residual(segment, lag));
             put(
                 LAG_COUNT + lag,
                 request.history_share[segment * LAG_COUNT + lag],
@@ -349,7 +304,7 @@ impl PreparedFeatures<'_> {
             put(at, value);
             at += 1;
         };
-        next(RESIDUAL_SCALE * now_residual(request, segment));
+        next(RESIDUAL_SCALE * request.now_residual(segment));
         next((RESIDUAL_SCALE * scale * request.sigma_mps[segment]).clamp(0.0, 2.0));
         next(f32::from(request.age_min[segment].min(60)) / 60.0);
         next((scale * request.now_mps[segment]).clamp(0.0, 2.0));
@@ -373,14 +328,14 @@ impl PreparedFeatures<'_> {
             attributes[last].abs() < f32::EPSILON,
             "the last is filled here"
         );
-        next((free_flow_mps(request, segment) / 30.0).clamp(0.0, 2.0));
+        next((request.unhindered_mps(segment) / 30.0).clamp(0.0, 2.0));
     }
 
     /// What the model starts from at one step: the profile and what is left of the deviation after
     /// keeping `decay` a step, as a share of free flow.
     pub fn start(&self, segment: usize, step: usize, decay_left: f32) -> f32 {
         let profile_mps = self.request.profile_mps[segment * STEP_COUNT + step];
-        let profile = profile_mps / free_flow_mps(self.request, segment);
-        (profile + decay_left * now_residual(self.request, segment)).clamp(0.0, 3.0)
+        let profile = profile_mps / self.request.unhindered_mps(segment);
+        (profile + decay_left * self.request.now_residual(segment)).clamp(0.0, 3.0)
     }
 }

@@ -181,16 +181,17 @@ impl History {
             }
         }
         let middle = |steps: i64| first_step.plus_millis(steps * STEP_MS + STEP_MS / 2);
+        let times: Vec<Timestamp> = (0..LAG_COUNT as i64)
+            .map(|lag| middle(-lag - 1))
+            .chain((0..STEP_COUNT as i64).map(middle))
+            .collect();
+        let usual_mps = profile.speeds_at(&times);
         let mut past_profile_mps = Vec::with_capacity(count * LAG_COUNT);
         let mut profile_mps = Vec::with_capacity(count * STEP_COUNT);
         let mut free_flow_mps = Vec::with_capacity(count);
         for segment in (0..count as u32).map(SegmentId) {
-            past_profile_mps.extend(
-                (0..LAG_COUNT as i64).map(|lag| profile.speed_mps(segment, middle(-lag - 1))),
-            );
-            profile_mps.extend(
-                (0..STEP_COUNT as i64).map(|step| profile.speed_mps(segment, middle(step))),
-            );
+            past_profile_mps.extend((0..LAG_COUNT).map(|lag| usual_mps(segment, lag)));
+            profile_mps.extend((0..STEP_COUNT).map(|step| usual_mps(segment, LAG_COUNT + step)));
             free_flow_mps.push(profile.free_flow_mps(segment));
         }
         Some(ForecastRequest {

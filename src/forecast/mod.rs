@@ -11,6 +11,7 @@ mod calibration;
 mod card;
 mod dataset;
 mod error_tracker;
+mod fading;
 mod features;
 mod fused;
 mod graph;
@@ -35,13 +36,14 @@ pub use calibration::{Baseline, Calibration, RATIO_BIN_COUNT};
 pub use card::{Architecture, DataCard, ModelCard, ModelError, StepMetrics, TrainingCard};
 pub use dataset::{Dataset, DatasetError};
 pub use error_tracker::{ErrorTracker, MAX_TRACKED_SEGMENTS, Speaker};
+pub use fading::Decay;
 pub use features::{FEATURE_COUNT, FeatureContext, PreparedFeatures, SegmentAttributes};
 pub use graph::RoadGraph;
 pub use history::{FinishedStep, History};
 pub use low_rank::{FACTOR_COUNT, SegmentTraits};
 pub use mlp::{MlpConfig, MlpModule};
 pub use model::{Mlp, MlpForecaster, sha256_hex};
-pub use request::{ForecastRequest, LAG_COUNT, LEVEL_COUNT, LEVEL_STEPS};
+pub use request::{Deviations, ForecastRequest, LAG_COUNT, LEVEL_COUNT, LEVEL_STEPS};
 pub use ridge::Ridge;
 pub use snapshot::SnapshotError;
 pub use training::{
@@ -139,6 +141,14 @@ pub trait SpeedProfile {
 
     /// The speed of unhindered traffic in m/s; finite, > 0.
     fn free_flow_mps(&self, segment: SegmentId) -> f32;
+
+    /// [`SpeedProfile::speed_mps`] of any segment at `times[index]`, for those who ask for many.
+    fn speeds_at<'a>(
+        &'a self,
+        times: &'a [Timestamp],
+    ) -> Box<dyn Fn(SegmentId, usize) -> f32 + 'a> {
+        Box::new(|segment, time| self.speed_mps(segment, times[time]))
+    }
 }
 
 impl SpeedProfile for crate::state::Profiles {
@@ -148,6 +158,13 @@ impl SpeedProfile for crate::state::Profiles {
 
     fn free_flow_mps(&self, segment: SegmentId) -> f32 {
         Self::free_flow_mps(self, segment)
+    }
+
+    fn speeds_at<'a>(
+        &'a self,
+        times: &'a [Timestamp],
+    ) -> Box<dyn Fn(SegmentId, usize) -> f32 + 'a> {
+        Box::new(Self::speeds_at(self, times))
     }
 }
 
@@ -195,11 +212,5 @@ impl ForecastBatch {
             start,
             end: start.plus_millis(STEP_MS),
         }
-    }
-
-    /// The forecast median at `time`, which is clamped to the forecast's reach.
-    pub fn median_mps(&self, segment: SegmentId, time: Timestamp) -> f32 {
-        let step = time.millis_since(self.first_step).div_euclid(STEP_MS);
-        self.steps(segment)[step.clamp(0, STEP_COUNT as i64 - 1) as usize].p50_mps
     }
 }

@@ -14,6 +14,22 @@ pub const LEVEL_COUNT: usize = 2;
 /// Their lengths in steps.
 pub const LEVEL_STEPS: [usize; LEVEL_COUNT] = [36, 288];
 
+/// Lags over which the weight of a level fades to 1/e: a quarter of an hour and an hour.
+pub(super) const SHORT_LAGS: f32 = 3.0;
+pub(super) const LONG_LAGS: f32 = 12.0;
+/// Weight of no deviation beside the lags of a level, so that a single lag is not believed fully.
+const LEVEL_PRIOR: f32 = 0.3;
+/// Deviations beyond this share of free flow are cut.
+const RESIDUAL_MAX: f32 = 2.0;
+
+/// Deviations from what is usual in shares of free flow: of the last minute, and of about the last
+/// quarter of an hour.
+pub type Deviations = [f32; 2];
+
+pub(super) fn cut(residual: f32) -> f32 {
+    residual.clamp(-RESIDUAL_MAX, RESIDUAL_MAX)
+}
+
 /// An owned picture of one moment, in id order.
 ///
 /// Lag `l` (from 0) covers `[first_step - 300 s * (l + 1), first_step - 300 s * l)`, so lag 0 is the
@@ -68,12 +84,54 @@ impl ForecastRequest {
         &self.profile_mps[segment.index() * STEP_COUNT..][..STEP_COUNT]
     }
 
-    /// How far the last minute is from the profile, m/s.
+    /// How far `segment` is from what is usual, in shares of free flow: in the last closed minute,
+    /// and in about the last quarter of an hour.
     ///
     /// # Panics
     /// When `segment` is of another network.
-    pub fn residual_mps(&self, segment: SegmentId) -> f32 {
-        self.now_mps[segment.index()] - self.past_profile_mps[segment.index() * LAG_COUNT]
+    pub fn deviations(&self, segment: SegmentId) -> Deviations {
+        let segment = segment.index();
+        [
+            self.now_residual(segment),
+            self.level(segment, SHORT_LAGS).0,
+        ]
+    }
+
+    pub(super) fn unhindered_mps(&self, segment: usize) -> f32 {
+        self.free_flow_mps[segment].max(0.1)
+    }
+
+    /// The last minute's deviation, in shares of free flow.
+    pub(super) fn now_residual(&self, segment: usize) -> f32 {
+        let residual_mps = self.now_mps[segment] - self.past_profile_mps[segment * LAG_COUNT];
+        cut(residual_mps / self.unhindered_mps(segment))
+    }
+
+    /// A lag's deviation, in shares of free flow; 0 where nothing is known.
+    pub(super) fn past_residual(&self, segment: usize, lag: usize) -> f32 {
+        let at = segment * LAG_COUNT + lag;
+        if self.history_share[at] > 0.0 {
+            let residual_mps = self.history_mps[at] - self.past_profile_mps[at];
+            cut(residual_mps / self.unhindered_mps(segment))
+        } else {
+            0.0
+        }
+    }
+
+    /// The level of the deviation, newer lags counting more by a weight that fades to 1/e over
+    /// `fading_lags`, and how well it is known, 0..=1.
+    pub(super) fn level(&self, segment: usize, fading_lags: f32) -> (f32, f32) {
+        let (mut sum, mut total, mut most) = (0.0, 0.0, 0.0);
+        let fade = (-1.0 / fading_lags).exp();
+        let mut weight = 1.0;
+        for lag in 0..LAG_COUNT {
+            let share = self.history_share[segment * LAG_COUNT + lag];
+            sum += weight * share * self.past_residual(segment, lag);
+            total += weight * share;
+            most += weight;
+            weight *= fade;
+        }
+        (sum / (total + LEVEL_PRIOR), total / most)
     }
 
     /// The ratio of the last minute's speed to free flow.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use rand_chacha::ChaCha8Rng;
 
+use super::fading::Fading;
 use super::low_rank::learn_traits;
 use super::spoil::{Spoil, fill_now, spoil_history};
 use super::{
@@ -13,6 +14,7 @@ use super::{
     LEVEL_STEPS, STEP_COUNT, STEP_MS, SegmentTraits,
 };
 use crate::network::NetworkVersion;
+use crate::units::SegmentId;
 
 const DAY_MS: i64 = 86_400_000;
 const SLOTS: usize = (DAY_MS / STEP_MS) as usize;
@@ -80,9 +82,9 @@ impl<'a> Windows<'a> {
         };
         windows.learn_levels();
         windows.learn_profile();
-        windows.learn_decay();
         windows.learn_traits();
         windows.sum_deviations();
+        windows.learn_decay();
         Ok(windows)
     }
 
@@ -210,30 +212,24 @@ impl<'a> Windows<'a> {
 
     /// Regresses later deviations on present ones over some training moments.
     fn learn_decay(&mut self) {
-        let mut calibration = Calibration::default();
-        let (mut cross, mut square) = ([0.0f64; STEP_COUNT], [1e-6f64; STEP_COUNT]);
+        let mut fading = Fading::default();
         let range = self.training();
         let stride = (range.len() / 200).max(1);
         for newest in range.step_by(stride) {
+            let request = self.request(newest, None);
             for column in 0..self.dataset.column_count() {
-                let Some(now) = self.dataset.value(newest, column) else {
-                    continue;
-                };
-                let now = f64::from(now - self.profile_mps(newest, column));
+                let id = SegmentId(column as u32);
+                let (ratio, now) = (request.ratio(id), request.deviations(id));
                 for step in 0..STEP_COUNT {
                     let row = newest + 1 + step;
-                    if let Some(then) = self.dataset.value(row, column) {
-                        let then = f64::from(then - self.profile_mps(row, column));
-                        cross[step] += now * then;
-                        square[step] += now * now;
+                    if let Some(later) = self.dataset.value(row, column) {
+                        let later = later - self.profile_mps(row, column);
+                        fading.add(ratio, step, now, later / self.free_flow_mps[column]);
                     }
                 }
             }
         }
-        for step in 0..STEP_COUNT {
-            calibration.decay[step] = (cross[step] / square[step]).clamp(0.0, 1.0) as f32;
-        }
-        self.calibration = Arc::new(calibration);
+        self.calibration = Arc::new(Calibration::of(&fading));
     }
 
     /// Scatter and common factors from the training part.

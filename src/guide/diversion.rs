@@ -3,7 +3,7 @@
 
 use super::GuideSettings;
 use super::jam::{CREEPING_MPS, Run};
-use crate::forecast::{ForecastBatch, SpeedQuantiles};
+use crate::forecast::{ForecastBatch, STEP_MS, SpeedQuantiles};
 use crate::network::paths::{PathLimits, Router};
 use crate::network::{Network, RoadClass, SegmentFlags};
 use crate::state::StateBatch;
@@ -24,8 +24,9 @@ const STRETCH_MAX: f32 = 1.3;
 /// Extra seconds each residential or service segment costs, so that guidance keeps to the roads
 /// that are made for it (chosen).
 const MINOR_ROAD_PENALTY_S: f32 = 30.0;
-/// Distance between the 10 % and 90 % quantiles in standard deviations of a normal distribution.
-const QUANTILE_SPREAD: f32 = 2.563;
+/// Distance of the 10 % and the 90 % quantile from the median in standard deviations of a normal
+/// distribution.
+const TENTH: f32 = 1.2816;
 /// Standard deviation of a travel time that is not forecast to vary, as a share (chosen).
 const SIGMA_SHARE_MIN: f32 = 0.05;
 
@@ -50,6 +51,14 @@ pub(super) struct Times {
     pub(super) main_s: f32,
     pub(super) alternative_s: f32,
     pub(super) probability: f32,
+}
+
+/// The travel time of one route, and standard deviations of it towards less and towards more.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Drive {
+    time_s: f32,
+    faster_s: f32,
+    slower_s: f32,
 }
 
 /// Everything a search looks at.
@@ -144,51 +153,79 @@ impl Planner<'_> {
     }
 
     /// Travel times of two routes that start now, and the probability that the second is faster:
-    /// normal errors, fully correlated along each route, independent between the routes (cautious:
-    /// correlation between the routes would only raise a clear saving's probability).
+    /// errors fully correlated along each route, independent between the routes (cautious:
+    /// correlation between the routes would only raise a clear saving's probability), each normal
+    /// with the spread of the side that matters. Travel times of jams are skewed: that the jam may
+    /// last much longer than expected does not make the way through it more likely to be the faster.
     pub(super) fn compare(
         &self,
         main: &[SegmentId],
         alternative: &[SegmentId],
         now: Timestamp,
     ) -> Times {
-        let (main_s, main_sigma_s) = self.drive(main, now);
-        let (alternative_s, alternative_sigma_s) = self.drive(alternative, now);
-        let sigma_s = main_sigma_s.hypot(alternative_sigma_s);
-        let z = (main_s - alternative_s) / sigma_s.max(1.0);
+        let through = self.drive(main, now);
+        let around = self.drive(alternative, now);
+        let saving_s = through.time_s - around.time_s;
+        let sigma_s = if saving_s >= 0.0 {
+            through.faster_s.hypot(around.slower_s)
+        } else {
+            through.slower_s.hypot(around.faster_s)
+        };
         Times {
-            main_s,
-            alternative_s,
-            probability: normal_cdf(z),
+            main_s: through.time_s,
+            alternative_s: around.time_s,
+            probability: normal_cdf(saving_s / sigma_s.max(1.0)),
         }
     }
 
-    /// Seconds from the end of the first segment of a route to the start of its last, and their
-    /// standard deviation: both ways share the two end segments.
-    fn drive(&self, route: &[SegmentId], now: Timestamp) -> (f32, f32) {
-        let (mut time_s, mut sigma_s) = (0.0f32, 0.0f32);
+    /// From the end of the first segment of a route to the start of its last: both ways share the
+    /// two end segments.
+    fn drive(&self, route: &[SegmentId], now: Timestamp) -> Drive {
+        let mut drive = Drive::default();
         for &id in &route[1..route.len().max(2) - 1] {
-            let at = now.plus_millis((f64::from(time_s) * 1e3) as i64);
+            let at = now.plus_millis((f64::from(drive.time_s) * 1e3) as i64);
             let quantiles = self.quantiles(id, at);
             let length_m = self.network.segment(id).length_m;
-            let slow_s = length_m / quantiles.p10_mps.max(CREEPING_MPS);
-            let fast_s = length_m / quantiles.p90_mps.max(CREEPING_MPS);
-            time_s += length_m / quantiles.p50_mps.max(CREEPING_MPS);
-            sigma_s += (slow_s - fast_s) / QUANTILE_SPREAD;
+            let time_s = |speed_mps: f32| length_m / speed_mps.max(CREEPING_MPS);
+            let median_s = time_s(quantiles.p50_mps);
+            drive.time_s += median_s;
+            drive.faster_s += (median_s - time_s(quantiles.p90_mps)) / TENTH;
+            drive.slower_s += (time_s(quantiles.p10_mps) - median_s) / TENTH;
         }
-        (time_s, sigma_s.max(SIGMA_SHARE_MIN * time_s))
+        let least_s = SIGMA_SHARE_MIN * drive.time_s;
+        drive.faster_s = drive.faster_s.max(least_s);
+        drive.slower_s = drive.slower_s.max(least_s);
+        drive
     }
 
+    /// The speed on `id` at `at`: between the end of the last closed minute, whose state is known,
+    /// and the middle of the first step a straight line, then the forecast of the step.
     fn quantiles(&self, id: SegmentId, at: Timestamp) -> SpeedQuantiles {
-        let step = at
-            .millis_since(self.forecast.first_step)
-            .div_euclid(crate::forecast::STEP_MS);
         let steps = self.forecast.steps(id);
-        steps[step.clamp(0, steps.len() as i64 - 1) as usize]
+        let first = self.forecast.first_step;
+        let since_first_ms = at.millis_since(first);
+        let step = since_first_ms.div_euclid(STEP_MS).max(0) as usize;
+        let forecast = steps[step.min(steps.len() - 1)];
+        let now = self.states.interval.end;
+        let reach_ms = first.plus_millis(STEP_MS / 2).millis_since(now);
+        let since_now_ms = at.millis_since(now);
+        if since_now_ms >= reach_ms {
+            return forecast;
+        }
+        let state = &self.states.segments[id.index()];
+        let share = since_now_ms.max(0) as f32 / reach_ms as f32;
+        let between = |now_mps: f32, then_mps: f32| now_mps + share * (then_mps - now_mps);
+        let tenth_mps = TENTH * state.sigma_mps;
+        SpeedQuantiles::ordered(
+            between(state.speed_mps - tenth_mps, steps[0].p10_mps),
+            between(state.speed_mps, steps[0].p50_mps),
+            between(state.speed_mps + tenth_mps, steps[0].p90_mps),
+            state.speed_mps,
+        )
     }
 
     fn travel_s(&self, id: SegmentId, at: Timestamp) -> f32 {
-        let speed_mps = self.forecast.median_mps(id, at).max(CREEPING_MPS);
+        let speed_mps = self.quantiles(id, at).p50_mps.max(CREEPING_MPS);
         self.network.segment(id).length_m / speed_mps
     }
 

@@ -3,12 +3,14 @@
 //! Learnt online from the minutes that were measured, never from estimates. Where little was seen
 //! the level comes from what the run has seen on similar segments, never from the speed limit.
 
+use std::collections::VecDeque;
+
 use super::bytes::{Reader, SnapshotError, put_f32_all, put_head, put_i64, put_u8, put_u16_all};
 use crate::network::Network;
 use crate::units::{SegmentId, Timestamp};
 
 const MAGIC: &[u8; 8] = b"RCPROFIL";
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 const WHAT: &str = "profile file";
 
 /// Length of a profile slot, milliseconds.
@@ -28,9 +30,14 @@ const SMOOTHING: [f32; 6] = [1.0, 0.895, 0.642, 0.368, 0.169, 0.062];
 const SIBLINGS: [usize; DAY_TYPE_COUNT] = [1, 0, 3, 2, 3];
 const SIBLING_SHARE: f32 = 0.6;
 
-/// Samples that weigh as much as the prior: P = (n P' + 4 prior) / (n + 4) (methods of this
-/// project, after empirical Bayes shrinkage).
+/// Pooled samples that weigh as much as the prior: P = (n P' + m prior) / (n + m), empirical Bayes
+/// shrinkage; m was fitted on the fifth day of the loop week. One day pools to about five.
 const PRIOR_SAMPLES: f32 = 1.0;
+
+/// Slots that wait before they count, and how long that is, ms: what is usual must not hold the last
+/// hours themselves, which forecasts hold against it, an hour back and the smoothing around that.
+const WAITING_MAX: usize = 24;
+const WAITING_MS: i64 = SLOT_MS * WAITING_MAX as i64;
 
 /// Samples after which a slot forgets: the mean becomes exponential over about this many days.
 const SAMPLES_MAX: u16 = 30;
@@ -153,8 +160,24 @@ pub struct Profiles {
     /// Running high quantile of measured minutes, m/s.
     fast_mps: Vec<f32>,
     measured_minutes: Vec<f32>,
+    /// Finished slots that do not count yet, oldest first; at most [`WAITING_MAX`].
+    waiting: VecDeque<Waiting>,
     /// What the stored slots say at the slot of the open minute, by segment.
     now: Option<(Slot, Vec<Pooled>)>,
+}
+
+/// The means of one finished slot, cm/s; 0 where nothing was measured.
+#[derive(Clone, Debug, PartialEq)]
+struct Waiting {
+    start: Timestamp,
+    speed_cmps: Vec<u16>,
+}
+
+/// One stored slot that says something about a time, and how much.
+struct Tap<'a> {
+    hour: &'a Hour,
+    slot: usize,
+    share: f32,
 }
 
 impl Profiles {
@@ -175,6 +198,7 @@ impl Profiles {
             fast_mps: limit_mps.clone(),
             measured_minutes: vec![0.0; segment_count],
             limit_mps,
+            waiting: VecDeque::new(),
             now: None,
         }
     }
@@ -186,8 +210,7 @@ impl Profiles {
     /// When `segment` is of another network.
     pub fn speed_mps(&self, segment: SegmentId, at: Timestamp) -> f32 {
         let index = segment.index();
-        (self.stored_at(index, self.slot_at(at)).speed_mps + self.offset_mps[index])
-            .clamp(0.0, self.limit_mps[index] * 1.3)
+        self.moved_mps(index, self.stored_at(index, self.slot_at(at)))
     }
 
     /// Speed at which traffic moves unhindered, m/s: the learnt high quantile capped by the limit,
@@ -219,10 +242,14 @@ impl Profiles {
 
     /// The stored profile alone: what the slots around say, shrunk towards the level.
     pub(super) fn stored_at(&self, index: usize, slot: Slot) -> Stored {
+        self.shrunk(index, slot, || Self::pooled(&self.taps(slot), index))
+    }
+
+    fn shrunk(&self, index: usize, slot: Slot, pooled: impl FnOnce() -> Pooled) -> Stored {
         let level_mps = self.level_mps[index];
         let pooled = match &self.now {
             Some((at, pooled)) if *at == slot => pooled[index],
-            _ => self.pooled(index, slot),
+            _ => pooled(),
         };
         let level_share = PRIOR_SAMPLES / (pooled.samples + PRIOR_SAMPLES);
         Stored {
@@ -231,44 +258,69 @@ impl Profiles {
         }
     }
 
-    /// What the slots within half an hour say together, those of the day type's sibling included.
-    ///
-    /// One sample of each slot just passed is today's, which the filter knows already: it does not
-    /// count.
-    fn pooled(&self, index: usize, slot: Slot) -> Pooled {
+    /// The stored slots within half an hour of `slot`, those of the day type's sibling included.
+    fn taps(&self, slot: Slot) -> Vec<Tap<'_>> {
         let day_type = slot.hour / HOURS_PER_DAY;
-        let (mut sum, mut weight) = (0.0f32, 0.0f32);
+        let in_day = (slot.hour % HOURS_PER_DAY) * SLOTS_PER_HOUR + slot.slot;
+        let mut taps = Vec::new();
         for (day_type, share) in [(day_type, 1.0), (SIBLINGS[day_type], SIBLING_SHARE)] {
-            let in_day = (slot.hour % HOURS_PER_DAY) * SLOTS_PER_HOUR + slot.slot;
-            for (distance, near) in SMOOTHING.iter().enumerate() {
-                let sides = if distance == 0 { 1 } else { 2 };
-                for side in 0..sides {
-                    let shift = if side == 0 {
-                        distance
-                    } else {
-                        SLOTS_PER_DAY - distance
-                    };
-                    let at = (in_day + shift) % SLOTS_PER_DAY;
-                    let hour = day_type * HOURS_PER_DAY + at / SLOTS_PER_HOUR;
-                    if let Some(hour) = &self.hours[hour] {
-                        let cell = index * SLOTS_PER_HOUR + at % SLOTS_PER_HOUR;
-                        let of_today = u16::from(side == 1);
-                        let samples = hour.samples[cell].saturating_sub(of_today);
-                        let samples = share * near * f32::from(samples);
-                        sum += samples * f32::from(hour.speed_cmps[cell]);
-                        weight += samples;
-                    }
+            let mut tap = |at: usize, near: f32| {
+                let at = at % SLOTS_PER_DAY;
+                let hour = &self.hours[day_type * HOURS_PER_DAY + at / SLOTS_PER_HOUR];
+                taps.extend(hour.as_ref().map(|hour| Tap {
+                    hour,
+                    slot: at % SLOTS_PER_HOUR,
+                    share: share * near,
+                }));
+            };
+            for (distance, &near) in SMOOTHING.iter().enumerate() {
+                tap(in_day + distance, near);
+                if distance > 0 {
+                    tap(in_day + SLOTS_PER_DAY - distance, near);
                 }
             }
         }
+        taps
+    }
+
+    /// What some slots say together of one segment.
+    fn pooled(taps: &[Tap<'_>], index: usize) -> Pooled {
+        let (mut sum, mut weight) = (0.0f32, 0.0f32);
+        for tap in taps {
+            let cell = index * SLOTS_PER_HOUR + tap.slot;
+            let samples = tap.share * f32::from(tap.hour.samples[cell]);
+            sum += samples * f32::from(tap.hour.speed_cmps[cell]);
+            weight += samples;
+        }
+        let speed_mps = if weight > 0.0 {
+            sum / weight / 100.0
+        } else {
+            0.0
+        };
         Pooled {
-            speed_mps: if weight > 0.0 {
-                sum / weight / 100.0
-            } else {
-                0.0
-            },
+            speed_mps,
             samples: weight,
         }
+    }
+
+    /// [`Profiles::speed_mps`] of any segment at some times: the slots are looked up once.
+    pub fn speeds_at(&self, times: &[Timestamp]) -> impl Fn(SegmentId, usize) -> f32 + '_ {
+        let slots: Vec<(Slot, Vec<Tap<'_>>)> = times
+            .iter()
+            .map(|&time| self.slot_at(time))
+            .map(|slot| (slot, self.taps(slot)))
+            .collect();
+        move |segment, time| {
+            let index = segment.index();
+            let (slot, taps) = &slots[time];
+            let stored = self.shrunk(index, *slot, || Self::pooled(taps, index));
+            self.moved_mps(index, stored)
+        }
+    }
+
+    /// A stored speed with today's deviation, m/s.
+    fn moved_mps(&self, index: usize, stored: Stored) -> f32 {
+        (stored.speed_mps + self.offset_mps[index]).clamp(0.0, self.limit_mps[index] * 1.3)
     }
 
     /// Gathers what the stored slots say at `slot`, which is asked for every minute; once a slot.
@@ -281,7 +333,8 @@ impl Profiles {
         if self.hours.iter().all(Option::is_none) {
             pooled.resize(self.segment_count, Pooled::default());
         } else {
-            pooled.extend((0..self.segment_count).map(|index| self.pooled(index, slot)));
+            let taps = self.taps(slot);
+            pooled.extend((0..self.segment_count).map(|index| Self::pooled(&taps, index)));
         }
         self.now = Some((slot, pooled));
     }
@@ -330,28 +383,52 @@ impl Profiles {
         *fast = fast.clamp(0.0, self.limit_mps[index] * 1.3);
     }
 
-    /// Takes the mean of one finished slot of one segment into the profile.
-    pub(super) fn learn_slot(&mut self, index: usize, slot_start: Timestamp, speed_mps: f32) {
+    /// Takes the mean of one finished slot of one segment; it counts after [`WAITING_MS`].
+    pub(super) fn learn_slot(&mut self, index: usize, start: Timestamp, speed_mps: f32) {
+        if self.waiting.back().is_none_or(|slot| slot.start != start) {
+            let speed_cmps = vec![0; self.segment_count];
+            self.waiting.push_back(Waiting { start, speed_cmps });
+        }
+        if let Some(slot) = self.waiting.back_mut() {
+            slot.speed_cmps[index] = (speed_mps * 100.0).round().clamp(1.0, 65_535.0) as u16;
+        }
+    }
+
+    /// Lets the slots count that have waited long enough at `now`, when the next slot begins.
+    pub(super) fn settle(&mut self, now: Timestamp) {
+        while let Some(slot) = self
+            .waiting
+            .pop_front_if(|slot| now.millis_since(slot.start) >= WAITING_MS)
+        {
+            self.count(&slot);
+        }
+    }
+
+    fn count(&mut self, learnt: &Waiting) {
         // The open slot is another one, but smoothing reaches it.
         self.now = None;
-        let (day_type, hour, slot) = self.calendar.slot(slot_start);
-        let count = self.segment_count * SLOTS_PER_HOUR;
-        let hour =
-            self.hours[day_type as usize * HOURS_PER_DAY + hour].get_or_insert_with(|| Hour {
-                speed_cmps: vec![0; count],
-                samples: vec![0; count],
-            });
-        let cell = index * SLOTS_PER_HOUR + slot;
-        let samples = hour.samples[cell].min(SAMPLES_MAX - 1);
-        let mean_mps = f32::from(hour.speed_cmps[cell]) / 100.0;
-        let mut away_mps = speed_mps - mean_mps;
-        if samples >= ROBUST_FROM {
-            let far_mps = ROBUST_SHARE * self.limit_mps[index];
-            away_mps = away_mps.clamp(-far_mps, far_mps);
+        let Slot { hour, slot } = self.slot_at(learnt.start);
+        let cells = self.segment_count * SLOTS_PER_HOUR;
+        let hour = self.hours[hour].get_or_insert_with(|| Hour {
+            speed_cmps: vec![0; cells],
+            samples: vec![0; cells],
+        });
+        for (index, &speed_cmps) in learnt.speed_cmps.iter().enumerate() {
+            if speed_cmps == 0 {
+                continue;
+            }
+            let cell = index * SLOTS_PER_HOUR + slot;
+            let samples = hour.samples[cell].min(SAMPLES_MAX - 1);
+            let mean_mps = f32::from(hour.speed_cmps[cell]) / 100.0;
+            let mut away_mps = f32::from(speed_cmps) / 100.0 - mean_mps;
+            if samples >= ROBUST_FROM {
+                let far_mps = ROBUST_SHARE * self.limit_mps[index];
+                away_mps = away_mps.clamp(-far_mps, far_mps);
+            }
+            let mean_mps = mean_mps + away_mps / f32::from(samples + 1);
+            hour.speed_cmps[cell] = (mean_mps * 100.0).round().clamp(0.0, 65_535.0) as u16;
+            hour.samples[cell] = samples + 1;
         }
-        let mean_mps = mean_mps + away_mps / f32::from(samples + 1);
-        hour.speed_cmps[cell] = (mean_mps * 100.0).round().clamp(0.0, 65_535.0) as u16;
-        hour.samples[cell] = samples + 1;
     }
 
     /// Appends everything learnt as a profile file.
@@ -372,6 +449,11 @@ impl Profiles {
                 put_u16_all(out, &hour.speed_cmps);
                 put_u16_all(out, &hour.samples);
             }
+        }
+        put_u8(out, self.waiting.len() as u8);
+        for slot in &self.waiting {
+            put_i64(out, slot.start.as_millis());
+            put_u16_all(out, &slot.speed_cmps);
         }
     }
 
@@ -406,6 +488,17 @@ impl Profiles {
                 }
                 _ => return Err(reader.damaged()),
             };
+        }
+        loaded.waiting.clear();
+        let waiting = usize::from(reader.take_u8()?);
+        if waiting > WAITING_MAX {
+            return Err(reader.damaged());
+        }
+        for _ in 0..waiting {
+            let start = Timestamp::from_millis(reader.take_i64()?);
+            let mut speed_cmps = vec![0; loaded.segment_count];
+            reader.take_u16_all(&mut speed_cmps)?;
+            loaded.waiting.push_back(Waiting { start, speed_cmps });
         }
         reader.finish()?;
         loaded.now = None;

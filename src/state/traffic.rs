@@ -331,6 +331,7 @@ impl TrafficState {
         if slot_start == self.slot_start {
             return;
         }
+        self.profiles.settle(slot_start);
         for index in 0..self.slot_count.len() {
             if self.slot_count[index] > 0 {
                 let mean_mps = self.slot_sum_mps[index] / self.slot_count[index] as f32;
