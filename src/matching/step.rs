@@ -56,6 +56,16 @@ const STANDING_CROSSING_PRIOR: f32 = -3.0;
 /// Below this reported speed a vehicle stands, m/s.
 const STANDING_MPS: f32 = 0.5;
 
+/// Logarithm of how likely a vehicle is to come over a stop line while it brakes to a halt, just
+/// before it stands, and the speed from which braking says nothing, m/s (the prior fades linearly
+/// to there). Who brakes so hard stops at the line. Without it the queue before a signal leaks into
+/// the short segment behind it. Fitted to minute speeds of a SUMO hour of Bologna of another seed.
+const BRAKING_CROSSING_PRIOR: f32 = -6.0;
+const BRAKING_BELOW_MPS: f32 = 7.0;
+/// Longest time between two fixes over which that holds, s: in more, a vehicle can have come over
+/// the line long before it brakes.
+const BRAKING_STEP_MAX_S: f32 = 2.5;
+
 /// Below this speed a heading says nothing, m/s.
 const HEADING_MIN_MPS: f32 = 1.5;
 
@@ -219,7 +229,8 @@ impl Search {
         }
         self.next_visit();
         self.visited[home as usize] = self.visit;
-        self.push_exits(roads, road, road.length_m, 0.0, fix, reach_m);
+        let stopping = stopping_prior(fix, prediction.parent.belief.mean[1]);
+        self.push_exits(roads, road, road.length_m, (0.0, stopping), reach_m);
         let mut visited_count = 0;
         while let Some(Reverse((start_bits, stage, label))) = self.frontier.pop() {
             if self.visited[stage as usize] == self.visit {
@@ -236,7 +247,8 @@ impl Search {
             }
             let can_return = clearance_m <= fix.radius_m + (reach_m - start_m);
             if can_return && visited_count < MAX_VISITED {
-                self.push_exits(roads, road, start_m + road.length_m, prior, fix, reach_m);
+                let end_m = start_m + road.length_m;
+                self.push_exits(roads, road, end_m, (prior, stopping), reach_m);
             }
         }
     }
@@ -246,19 +258,17 @@ impl Search {
         roads: &Roads,
         road: &Road,
         end_m: f32,
-        prior: f32,
-        fix: &Fix,
+        (prior, stopping): (f32, f32),
         reach_m: f32,
     ) {
-        let is_standing = fix.speed_mps.is_some_and(|speed| speed < STANDING_MPS);
         for exit in roads.exits(road) {
             let start_m = end_m + exit.junction_m;
             if start_m <= reach_m && self.visited[exit.to as usize] != self.visit {
                 let label = self.priors.len() as u32;
                 let has_stop_line = road.is_signalised || exit.junction_m > 0.0;
                 let mut exit_prior = prior + exit.prior;
-                if is_standing && has_stop_line {
-                    exit_prior += STANDING_CROSSING_PRIOR;
+                if has_stop_line {
+                    exit_prior += stopping;
                 }
                 self.priors.push(exit_prior);
                 // The bits of positive floats sort like the floats.
@@ -401,6 +411,17 @@ impl Search {
             count += 1;
         }
         track.hypothesis_count = count as u8;
+    }
+}
+
+/// Logarithm of how likely a vehicle that was `before_mps` fast is to have come over a stop line.
+fn stopping_prior(fix: &Fix, before_mps: f32) -> f32 {
+    match fix.speed_mps {
+        Some(speed_mps) if speed_mps < STANDING_MPS => STANDING_CROSSING_PRIOR,
+        Some(speed_mps) if speed_mps < before_mps && fix.elapsed_s <= BRAKING_STEP_MAX_S => {
+            BRAKING_CROSSING_PRIOR * (1.0 - speed_mps / BRAKING_BELOW_MPS).max(0.0)
+        }
+        _ => 0.0,
     }
 }
 

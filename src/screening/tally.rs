@@ -24,6 +24,10 @@ pub struct ViewTally {
     pub miss_mm: [u64; DATUMS_TRIED.len()],
 }
 
+/// No sum of a minute in a snapshot is larger, records or mm: what is has been damaged (chosen; far
+/// beyond any fleet, and far from where adding up overflows).
+const SUM_MAX: u64 = 1 << 48;
+
 /// Distances to the nearest road end here, mm: farther off is off.
 pub const MISS_MM_MAX: u64 = 50_000;
 
@@ -39,7 +43,7 @@ impl ViewTally {
 
     /// Adds what another part of the same view came to.
     pub fn merge(&mut self, other: &Self) {
-        // Saturating: a damaged snapshot may hold any numbers.
+        // Saturating: a damaged snapshot may name one view often.
         self.used = self.used.saturating_add(other.used);
         self.refused = self.refused.saturating_add(other.refused);
         self.sampled = self.sampled.saturating_add(other.sampled);
@@ -77,7 +81,7 @@ impl Tallies {
 
     /// Every view that sent something, in the order of their numbers.
     pub fn iter(&self) -> impl Iterator<Item = ViewTally> + '_ {
-        let is_there = |tally: &&ViewTally| tally.used + tally.refused + tally.sampled > 0;
+        let is_there = |tally: &&ViewTally| tally.used.max(tally.refused).max(tally.sampled) > 0;
         self.by_view.iter().filter(is_there).copied()
     }
 
@@ -111,6 +115,14 @@ impl Tallies {
             };
             for miss_mm in &mut tally.miss_mm {
                 *miss_mm = next()?;
+            }
+            let counts = [tally.used, tally.refused, tally.sampled];
+            if counts
+                .iter()
+                .chain(&tally.miss_mm)
+                .any(|&sum| sum > SUM_MAX)
+            {
+                return None;
             }
             restored.of(view).merge(&tally);
         }

@@ -96,6 +96,11 @@ const SLOW_KEPT: f32 = 1.0 - 1.0 / 1440.0;
 /// What is left of the fast deviation after a minute: time constant 6.7 minutes.
 const FAST_KEPT: f32 = 0.861;
 
+/// Power of the number of vehicles by which the noise falls: more than 1, because the more are seen
+/// of a minute, the larger the share of all that it is (sampling without replacement, Cochran 1977,
+/// Sampling Techniques, 2.6). Fitted to a SUMO hour of Bologna of another seed at 5, 10 and 30 %.
+const SHARE_SEEN: f32 = 1.3;
+
 /// How much less brief sightings tell: the noise is multiplied by (1 + BRIEF_S / t)², s.
 const BRIEF_S: f32 = 18.0;
 
@@ -224,7 +229,7 @@ impl Filter {
         let brief = (1.0 + BRIEF_S / mean_time_s).powi(2);
         Measurement {
             ratio: probes.ratio.clamp(0.0, 1.1) * (1.0 - bias),
-            variance: params.vehicle_var / probes.effective_count.max(0.1) * brief,
+            variance: params.vehicle_var / probes.effective_count.max(0.1).powf(SHARE_SEEN) * brief,
         }
     }
 
