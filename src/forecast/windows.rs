@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rand_chacha::ChaCha8Rng;
 
-use super::companion::{CompanionRegression, Past, fold_of};
+use super::companion::{CompanionRegression, Fits, Past, fold_of};
 use super::fading::Fading;
 use super::low_rank::learn_traits;
 use super::spoil::{Spoil, fill_now, spoil_history};
@@ -47,18 +47,11 @@ pub(super) struct Windows<'a> {
     calibration: Arc<Calibration>,
     traits: Vec<SegmentTraits>,
     /// Set once windows can be made.
-    regressions: Option<Regressions>,
+    regressions: Option<Fits>,
     /// Sums and counts of the deviations seen before each row, `[row][column]`.
     before: Vec<(f32, f32)>,
     /// Share of input cells that are hidden in every window alike, and the seed that picks them.
     hidden: Option<(f32, u64)>,
-}
-
-/// Regressions on the training part, and on it without each of its folds.
-#[derive(Debug)]
-struct Regressions {
-    whole: Arc<CompanionRegression>,
-    without: Vec<Arc<CompanionRegression>>,
 }
 
 impl<'a> Windows<'a> {
@@ -294,11 +287,7 @@ impl<'a> Windows<'a> {
                 Some((value - self.profile_mps(row, column)) / self.free_flow_mps[column])
             },
         );
-        let fits = past.fit(&self.dataset.graph);
-        self.regressions = Some(Regressions {
-            whole: Arc::new(fits.whole),
-            without: fits.without.into_iter().map(Arc::new).collect(),
-        });
+        self.regressions = Some(past.fit(&self.dataset.graph));
     }
 
     fn sum_deviations(&mut self) {

@@ -247,6 +247,29 @@ fn training_falls_repeats_and_beats_the_last_value() {
 }
 
 #[test]
+fn a_column_that_follows_another_is_foretold_without_a_road_between_them() {
+    // Two columns of chance, each repeated by another column one step later; no graph.
+    let mut next = hashed();
+    let mut last = [50.0f32; 2];
+    let mut series = String::from("time,a,b,after_b,after_a");
+    for row in 0..6 * 288 {
+        let [a, b] = [(); 2].map(|()| 40.0 + 20.0 * next());
+        let [after_a, after_b] = std::mem::replace(&mut last, [a, b]);
+        let row_s = row * 300;
+        series.push_str(&format!(
+            "\n{row_s},{a:.2},{b:.2},{after_b:.2},{after_a:.2}"
+        ));
+    }
+    let header = b"name='echo'\nquantity='flow'\nunit='veh/5min'\nstep_s=300\n";
+    let dataset = Dataset::parse(header, series.as_bytes(), b"from,to\n", None).unwrap();
+    let trained = train(&dataset, &toy_settings(), &Device::Cpu, &mut |_| {}).unwrap();
+    // Half of the columns are known five minutes ahead, and nobody ten minutes ahead.
+    let [five, ten] = [0, 1].map(|step| trained.card.metrics[step]);
+    assert!(five.model < 0.65 * five.profile, "{five:?}");
+    assert!(ten.model > 0.95 * ten.profile, "{ten:?}");
+}
+
+#[test]
 fn a_short_dataset_is_refused() {
     let settings = TrainingSettings {
         split: [500, 1, 1],
