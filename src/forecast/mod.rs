@@ -49,8 +49,7 @@ pub use request::{Deviations, ForecastRequest, LAG_COUNT, LEVEL_COUNT, LEVEL_STE
 pub use ridge::Ridge;
 pub use snapshot::SnapshotError;
 pub use training::{
-    EpochReport, Spoiling, TrainedModel, TrainingError, TrainingSettings, curve_csv, curve_svg,
-    train,
+    EpochReport, Spoiling, TrainedModel, TrainingError, TrainingSettings, curve_csv, train,
 };
 
 use crate::network::NetworkVersion;

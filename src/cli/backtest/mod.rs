@@ -1,7 +1,6 @@
 //! `roadcast backtest`: runs forecasters over a recorded series and scores them.
 
 mod page;
-mod plot;
 mod report;
 
 use std::path::{Path, PathBuf};
