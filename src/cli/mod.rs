@@ -13,6 +13,7 @@ mod demo;
 mod load;
 mod matching;
 mod network;
+mod plot;
 mod record;
 mod replay;
 mod serve;

@@ -9,9 +9,10 @@ use candle_core::Device;
 
 use super::backtest::holdout;
 use super::dataset::{parse_split, read_dataset};
+use super::plot::{COLOURS, Chart, Line, stacked};
 use crate::forecast::{
     Dataset, EpochReport, FeatureContext, Mlp, MlpConfig, ModelCard, RoadGraph, Spoiling,
-    TrainedModel, TrainingSettings, curve_csv, curve_svg, sha256_hex, train,
+    TrainedModel, TrainingSettings, curve_csv, sha256_hex, train,
 };
 use crate::replay::city::{CitySize, build};
 use crate::replay::traffic::history;
@@ -197,6 +198,41 @@ fn print_epoch(report: &EpochReport, settings: &TrainingSettings, started: Insta
     );
 }
 
+/// Loss and validation error over the epochs, each on a scale of its own.
+fn curve_svg(curve: &[EpochReport], unit: &str) -> String {
+    let chart = |label: &str, y_label: &'static str, value: fn(&EpochReport) -> f64| {
+        let values: Vec<f64> = curve.iter().map(value).collect();
+        let low = values.iter().copied().fold(f64::INFINITY, f64::min);
+        let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let margin = (0.05 * (high - low)).max(1e-6);
+        let last = curve.len().max(2);
+        let epochs = || (1..=last).step_by(last.div_ceil(10));
+        Chart {
+            title: y_label,
+            x_label: "epoch",
+            y_label,
+            x: (1.0, last as f64),
+            y: (low - margin, high + margin),
+            x_ticks: epochs()
+                .map(|epoch| (epoch as f64, epoch.to_string()))
+                .collect(),
+            bands: Vec::new(),
+            lines: vec![Line {
+                label: format!("{label}, best {low:.4}"),
+                colour: COLOURS[0],
+                points: curve
+                    .iter()
+                    .map(|report| (report.epoch as f64, Some(value(report))))
+                    .collect(),
+            }],
+        }
+    };
+    stacked(&[
+        chart("share of free flow", "loss", |report| report.loss),
+        chart(unit, "validation MAE", |report| report.validation_mae),
+    ])
+}
+
 /// Writes weights, card and curve, and loads the model back to be sure of it.
 fn write_model(folder: &Path, trained: TrainedModel, unit: &str) -> anyhow::Result<ModelCard> {
     std::fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
@@ -251,4 +287,25 @@ fn print_metrics(card: &ModelCard) {
         mean(|step| step.profile_residual),
         mean(|step| step.coverage)
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_curve_shows_every_epoch_and_names_the_best() {
+        let curve: Vec<EpochReport> = (1..=12)
+            .map(|epoch| EpochReport {
+                epoch,
+                loss: 0.5 / epoch as f64,
+                validation_mae: 4.0 + (epoch as f64 - 7.0).abs(),
+                is_best: epoch <= 7,
+            })
+            .collect();
+        let svg = curve_svg(&curve, "veh");
+        assert_eq!(svg.matches("stroke-width=\"1.6\"").count(), 2);
+        assert_eq!(svg.matches('L').count(), 2 * 11);
+        assert!(svg.contains("veh, best 4.0000") && svg.contains("best 0.0417"));
+    }
 }

@@ -3,10 +3,13 @@
 //! Every speed is a share of the segment's free-flow speed, so that a model learnt in one city can
 //! speak in another; deviations from the profile are scaled by 4 to lie near one.
 
+use std::sync::Arc;
+
 use rayon::prelude::*;
 
-use super::low_rank::{self, FACTOR_COUNT, SegmentTraits};
-use super::request::{LONG_LAGS, SHORT_LAGS, cut};
+use super::companion::{CompanionRegression, Moment};
+use super::low_rank::{FACTOR_COUNT, SegmentTraits};
+use super::request::cut;
 use super::{Architecture, ForecastRequest, LAG_COUNT, LEVEL_COUNT, RoadGraph, STEP_COUNT};
 use crate::network::{Network, RoadClass};
 use crate::units::Timestamp;
@@ -17,8 +20,11 @@ pub(super) const FIRST_FEATURE_COUNT: usize = TIME_AT + 4 + ATTRIBUTE_COUNT;
 pub const FEATURE_COUNT: usize = FIRST_FEATURE_COUNT + LATER_COUNT;
 
 /// What came with the second architecture: levels of the segment and its neighbours over the hour,
-/// the common factors, the slow levels, traits, scale and harmonics of the day.
-const LATER_COUNT: usize = 2 + HOP_COUNT + 4 + 2 * LEVEL_COUNT + 1 + FACTOR_COUNT + 1 + 4;
+/// the common factors, the slow levels, traits, scale, what the segment's own past foretells, and
+/// harmonics of the day.
+const LATER_COUNT: usize =
+    2 + HOP_COUNT + 4 + 2 * LEVEL_COUNT + 1 + FACTOR_COUNT + 1 + 1 + STEP_COUNT + HARMONIC_COUNT;
+const HARMONIC_COUNT: usize = 4;
 
 const HOP_AT: usize = 2 * LAG_COUNT + 4 + STEP_COUNT + 1;
 const HOP_COUNT: usize = 4;
@@ -53,6 +59,8 @@ pub struct FeatureContext {
     graph: RoadGraph,
     attributes: Vec<[f32; ATTRIBUTE_COUNT]>,
     traits: Vec<SegmentTraits>,
+    /// What foretells the next hour from the segments' own past, where there is one.
+    regression: Option<Arc<CompanionRegression>>,
     /// Local time minus UTC, seconds; `None`: the time of day is not told to the model.
     utc_offset_s: Option<i64>,
 }
@@ -92,6 +100,7 @@ impl FeatureContext {
             graph,
             traits: vec![SegmentTraits::UNKNOWN; attributes.len()],
             attributes: attributes.iter().map(encode_attributes).collect(),
+            regression: None,
             utc_offset_s,
         }
     }
@@ -104,6 +113,13 @@ impl FeatureContext {
     pub fn with_traits(mut self, traits: Vec<SegmentTraits>) -> Self {
         assert_eq!(traits.len(), self.attributes.len());
         self.traits = traits;
+        self
+    }
+
+    /// The same with regressions that the segments' past taught.
+    #[must_use]
+    pub(super) fn with_regression(mut self, regression: Arc<CompanionRegression>) -> Self {
+        self.regression = Some(regression);
         self
     }
 
@@ -124,26 +140,17 @@ impl FeatureContext {
     ) -> PreparedFeatures<'a> {
         assert_eq!(request.segment_count(), self.segment_count());
         let is_later = architecture == Architecture::Second;
-        let later_count = if is_later { request.segment_count() } else { 0 };
-        let levels: Vec<[f32; 4]> = (0..later_count)
-            .into_par_iter()
-            .with_min_len(4_096)
-            .map(|segment| {
-                let (short, short_weight) = request.level(segment, SHORT_LAGS);
-                let (long, long_weight) = request.level(segment, LONG_LAGS);
-                [short, short_weight, long, long_weight]
-            })
-            .collect();
-        let of_long: Vec<[f32; 2]> = levels
-            .iter()
-            .map(|&[_, _, level, weight]| [weight * level, weight])
-            .collect();
-        let short = levels.iter().map(|level| (level[0], level[1]));
-        let long = levels.iter().map(|level| (level[2], level[3]));
-        let common = [
-            low_rank::scores(&self.traits, short),
-            low_rank::scores(&self.traits, long),
-        ];
+        let moment = is_later.then(|| Moment::new(request, &self.traits));
+        let of_long: Vec<[f32; 2]> = moment.as_ref().map_or_else(Vec::new, |moment| {
+            let levels = moment.levels.iter();
+            levels
+                .map(|&[_, _, level, weight]| [weight * level, weight])
+                .collect()
+        });
+        let foretold = match (&moment, &self.regression) {
+            (Some(moment), Some(regression)) => regression.foretell(request, &self.traits, moment),
+            _ => Vec::new(),
+        };
         let carried: Vec<[f32; 3]> = (0..request.segment_count())
             .into_par_iter()
             .with_min_len(4_096)
@@ -174,9 +181,8 @@ impl FeatureContext {
             } else {
                 Default::default()
             },
-            architecture,
-            levels,
-            common,
+            moment,
+            foretold,
             time: self.time_features(request.first_step),
         }
     }
@@ -184,7 +190,7 @@ impl FeatureContext {
     /// Takes the time of day out of one row of features.
     pub(super) fn hide_time(row: &mut [f32]) {
         row[TIME_AT..TIME_AT + 4].fill(0.0);
-        row[FEATURE_COUNT - 4..].fill(0.0);
+        row[FEATURE_COUNT - HARMONIC_COUNT..].fill(0.0);
     }
 
     /// Whether the time of day is known, its sine and cosine, whether it is a weekend.
@@ -223,15 +229,14 @@ fn encode_attributes(attributes: &Option<SegmentAttributes>) -> [f32; ATTRIBUTE_
 /// One request with its means over neighbours.
 #[derive(Clone, Debug)]
 pub struct PreparedFeatures<'a> {
-    architecture: Architecture,
     context: &'a FeatureContext,
     request: &'a ForecastRequest,
     hops: [Vec<[f32; 3]>; HOP_COUNT],
     long_hops: [Vec<[f32; 2]>; HOP_COUNT],
-    /// Level over the quarter and over the hour with their weights.
-    levels: Vec<[f32; 4]>,
-    /// Common factors and mean deviation, over the quarter and over the hour.
-    common: [([f32; FACTOR_COUNT], f32); 2],
+    /// Levels and common factors, for architectures that read them.
+    moment: Option<Moment>,
+    /// Deviations of the next hour in shares of free flow; empty where no past foretells any.
+    foretold: Vec<Option<[f32; STEP_COUNT]>>,
     time: [f32; 4],
 }
 
@@ -239,13 +244,17 @@ impl PreparedFeatures<'_> {
     /// Hands each number that the architecture reads of `segment` to `put`, with its index, in order.
     pub fn write(&self, segment: usize, mut put: impl FnMut(usize, f32)) {
         self.write_first(segment, &mut put);
-        if self.architecture == Architecture::Second {
-            self.write_later(segment, &mut put);
+        if let Some(moment) = &self.moment {
+            self.write_later(moment, segment, &mut put);
         }
     }
 
+    fn foretold(&self, segment: usize) -> Option<&[f32; STEP_COUNT]> {
+        self.foretold.get(segment)?.as_ref()
+    }
+
     /// The features of the second architecture alone.
-    fn write_later(&self, segment: usize, put: &mut impl FnMut(usize, f32)) {
+    fn write_later(&self, moment: &Moment, segment: usize, put: &mut impl FnMut(usize, f32)) {
         let request = self.request;
         let scale = 1.0 / request.unhindered_mps(segment);
         let mut at = FIRST_FEATURE_COUNT;
@@ -253,7 +262,7 @@ impl PreparedFeatures<'_> {
             put(at, value);
             at += 1;
         };
-        let [short, _, long, _] = self.levels[segment];
+        let [short, _, long, _] = moment.levels[segment];
         next(RESIDUAL_SCALE * short);
         next(RESIDUAL_SCALE * long);
         for hop in &self.long_hops {
@@ -261,7 +270,7 @@ impl PreparedFeatures<'_> {
             next(RESIDUAL_SCALE * sum / (weight + 0.05));
         }
         let traits = &self.context.traits[segment];
-        for (factors, mean) in &self.common {
+        for (factors, mean) in &moment.common {
             let shared: f32 = factors
                 .iter()
                 .zip(traits.loadings)
@@ -276,11 +285,16 @@ impl PreparedFeatures<'_> {
             next(request.level_share[at]);
         }
         next(RESIDUAL_SCALE * traits.scatter);
-        let (factors, _) = self.common[1];
+        let (factors, _) = moment.common[1];
         for (score, loading) in factors.iter().zip(traits.loadings) {
             next(RESIDUAL_SCALE * traits.scatter * score * loading);
         }
         next(request.unhindered_mps(segment).ln_1p() / 4.0);
+        let foretold = self.foretold(segment);
+        next(f32::from(u8::from(foretold.is_some())));
+        for step in 0..STEP_COUNT {
+            next(foretold.map_or(0.0, |foretold| RESIDUAL_SCALE * cut(foretold[step])));
+        }
         let [is_known, sine, cosine, _] = self.time;
         next(is_known * 2.0 * sine * cosine);
         next(is_known * (cosine * cosine - sine * sine));
@@ -331,11 +345,16 @@ impl PreparedFeatures<'_> {
         next((request.unhindered_mps(segment) / 30.0).clamp(0.0, 2.0));
     }
 
-    /// What the model starts from at one step: the profile and what is left of the deviation after
-    /// keeping `decay` a step, as a share of free flow.
+    /// What the model starts from at one step, as a share of free flow: the profile and the deviation
+    /// that the segment's own past foretells or, where it foretells none, `decay_left` of the present
+    /// one.
     pub fn start(&self, segment: usize, step: usize, decay_left: f32) -> f32 {
         let profile_mps = self.request.profile_mps[segment * STEP_COUNT + step];
         let profile = profile_mps / self.request.unhindered_mps(segment);
-        (profile + decay_left * self.request.now_residual(segment)).clamp(0.0, 3.0)
+        let deviation = match self.foretold(segment) {
+            Some(foretold) => foretold[step],
+            None => decay_left * self.request.now_residual(segment),
+        };
+        (profile + deviation).clamp(0.0, 3.0)
     }
 }

@@ -1,5 +1,7 @@
 //! Who lies upstream and downstream of whom, as sparse rows for averages over neighbours.
 
+use std::collections::BTreeSet;
+
 use rayon::prelude::*;
 
 use crate::network::Network;
@@ -107,6 +109,31 @@ impl RoadGraph {
         self.downstream.start.len().saturating_sub(1)
     }
 
+    /// The `most` segments nearest to `segment` by hops up- and downstream, without itself; where the
+    /// graph leads to fewer, the first of the others.
+    pub(super) fn nearest(&self, segment: usize, most: usize) -> Vec<u32> {
+        let mut seen = BTreeSet::from([segment as u32]);
+        let mut found = vec![segment as u32];
+        let mut next = 0;
+        while next < found.len() && found.len() <= most {
+            let from = found[next] as usize;
+            for side in [&self.upstream, &self.downstream] {
+                let range = side.start[from] as usize..side.start[from + 1] as usize;
+                found.extend(
+                    side.other[range]
+                        .iter()
+                        .filter(|&&other| seen.insert(other)),
+                );
+            }
+            next += 1;
+        }
+        let others = 0..self.segment_count() as u32;
+        let missing = (most + 1).saturating_sub(found.len());
+        found.extend(others.filter(|other| !seen.contains(other)).take(missing));
+        found.truncate(most + 1);
+        found.split_off(1)
+    }
+
     /// Means of `values` over neighbours: one hop up, two up, one down, two down.
     pub(super) fn hops<const N: usize>(&self, values: &[[f32; N]]) -> [Vec<[f32; N]>; 4] {
         let up = self.upstream.mean(values);
@@ -114,5 +141,19 @@ impl RoadGraph {
         let down = self.downstream.mean(values);
         let down_down = self.downstream.mean(&down);
         [up, up_up, down, down_down]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_come_by_hops_and_then_by_number() {
+        // 5 -> 3 -> 4 -> 0, and 1 and 2 apart.
+        let graph = RoadGraph::from_edges(6, &[(5, 3, 1.0), (3, 4, 1.0), (4, 0, 1.0)]);
+        assert_eq!(graph.nearest(3, 2), [5, 4]);
+        assert_eq!(graph.nearest(3, 4), [5, 4, 0, 1]);
+        assert_eq!(graph.nearest(1, 9), [0, 2, 3, 4, 5]);
     }
 }

@@ -9,6 +9,7 @@ mod backtest;
 mod baseline;
 mod calibration;
 mod card;
+mod companion;
 mod dataset;
 mod error_tracker;
 mod fading;
@@ -16,6 +17,7 @@ mod features;
 mod fused;
 mod graph;
 mod history;
+mod least_squares;
 mod low_rank;
 mod mlp;
 mod model;
@@ -47,8 +49,7 @@ pub use request::{Deviations, ForecastRequest, LAG_COUNT, LEVEL_COUNT, LEVEL_STE
 pub use ridge::Ridge;
 pub use snapshot::SnapshotError;
 pub use training::{
-    EpochReport, Spoiling, TrainedModel, TrainingError, TrainingSettings, curve_csv, curve_svg,
-    train,
+    EpochReport, Spoiling, TrainedModel, TrainingError, TrainingSettings, curve_csv, train,
 };
 
 use crate::network::NetworkVersion;

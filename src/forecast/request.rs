@@ -19,6 +19,8 @@ pub(super) const SHORT_LAGS: f32 = 3.0;
 pub(super) const LONG_LAGS: f32 = 12.0;
 /// Weight of no deviation beside the lags of a level, so that a single lag is not believed fully.
 const LEVEL_PRIOR: f32 = 0.3;
+/// Share of a deviation that is carried over one lag of which nothing is known (chosen).
+const CARRY: f32 = 0.9;
 /// Deviations beyond this share of free flow are cut.
 const RESIDUAL_MAX: f32 = 2.0;
 
@@ -116,6 +118,22 @@ impl ForecastRequest {
         } else {
             0.0
         }
+    }
+
+    /// Every lag's deviation, in shares of free flow; where nothing is known the next older one is
+    /// carried, fading.
+    pub(super) fn carried_residuals(&self, segment: usize) -> [f32; LAG_COUNT] {
+        let mut carried = 0.0;
+        let mut found = [0.0; LAG_COUNT];
+        for lag in (0..LAG_COUNT).rev() {
+            carried = if self.history_share[segment * LAG_COUNT + lag] > 0.0 {
+                self.past_residual(segment, lag)
+            } else {
+                CARRY * carried
+            };
+            found[lag] = carried;
+        }
+        found
     }
 
     /// The level of the deviation, newer lags counting more by a weight that fades to 1/e over

@@ -39,6 +39,12 @@ impl Spoil {
         hides_past: false,
     };
 
+    /// Whether nothing is known of the segments' past: a profile that is young in part says nothing
+    /// of scatter, loadings and what the past foretells.
+    pub(super) fn is_past_hidden(&self) -> bool {
+        self.hides_past || self.flattened > 0.0
+    }
+
     /// Cells of half the windows are hidden, up to half of them; nothing else changes (chosen).
     pub(super) fn draw_masked(rng: &mut ChaCha8Rng) -> Self {
         let masked = rng.random_range(0.0..0.5);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use rand_chacha::ChaCha8Rng;
 
+use super::companion::{CompanionRegression, Fits, Past, fold_of};
 use super::fading::Fading;
 use super::low_rank::learn_traits;
 use super::spoil::{Spoil, fill_now, spoil_history};
@@ -45,6 +46,8 @@ pub(super) struct Windows<'a> {
     total: Vec<(f32, f32)>,
     calibration: Arc<Calibration>,
     traits: Vec<SegmentTraits>,
+    /// Set once windows can be made.
+    regressions: Option<Fits>,
     /// Sums and counts of the deviations seen before each row, `[row][column]`.
     before: Vec<(f32, f32)>,
     /// Share of input cells that are hidden in every window alike, and the seed that picks them.
@@ -77,6 +80,7 @@ impl<'a> Windows<'a> {
             total: Vec::new(),
             calibration: Arc::new(Calibration::default()),
             traits: Vec::new(),
+            regressions: None,
             before: Vec::new(),
             hidden: None,
         };
@@ -85,6 +89,7 @@ impl<'a> Windows<'a> {
         windows.learn_traits();
         windows.sum_deviations();
         windows.learn_decay();
+        windows.learn_regressions();
         Ok(windows)
     }
 
@@ -113,12 +118,32 @@ impl<'a> Windows<'a> {
 
     /// What features need to know about the columns.
     pub(super) fn context(&self) -> FeatureContext {
-        FeatureContext::new(
+        self.context_with(self.regressions.as_ref().map(|all| &all.whole))
+    }
+
+    /// The same for training windows, one a fold of the training part: what a column's past foretells
+    /// in a fold was learnt from the others.
+    pub(super) fn training_contexts(&self) -> Vec<FeatureContext> {
+        let without = self.regressions.iter().flat_map(|all| &all.without);
+        without.map(|one| self.context_with(Some(one))).collect()
+    }
+
+    /// The fold of the training part that a window belongs to.
+    pub(super) fn fold(&self, newest: usize) -> usize {
+        fold_of(&self.training(), newest)
+    }
+
+    fn context_with(&self, regression: Option<&Arc<CompanionRegression>>) -> FeatureContext {
+        let context = FeatureContext::new(
             self.dataset.graph.clone(),
             &self.dataset.attributes,
             Some(0),
         )
-        .with_traits(self.traits.clone())
+        .with_traits(self.traits.clone());
+        match regression {
+            Some(regression) => context.with_regression(Arc::clone(regression)),
+            None => context,
+        }
     }
 
     /// Newest input rows whose window lies in the training part.
@@ -251,6 +276,20 @@ impl<'a> Windows<'a> {
         self.traits = learn_traits(&deviations, &counts);
     }
 
+    /// What each column's past foretells of its next hour.
+    fn learn_regressions(&mut self) {
+        let past = Past::gather(
+            self.training(),
+            &self.traits,
+            &|newest| self.request(newest, None),
+            &|row, column| {
+                let value = self.dataset.value(row, column)?;
+                Some((value - self.profile_mps(row, column)) / self.free_flow_mps[column])
+            },
+        );
+        self.regressions = Some(past.fit(&self.dataset.graph));
+    }
+
     fn sum_deviations(&mut self) {
         let (rows, columns) = (self.dataset.row_count(), self.dataset.column_count());
         let mut before = vec![(0.0, 0.0); (rows + 1) * columns];
@@ -300,7 +339,9 @@ impl<'a> Windows<'a> {
             level_share: vec![0.0; columns * LEVEL_COUNT],
             calibration: Arc::clone(&self.calibration),
         };
-        let hides_past = spoil.as_ref().is_some_and(|(spoil, _)| spoil.hides_past);
+        let hides_past = spoil
+            .as_ref()
+            .is_some_and(|(spoil, _)| spoil.is_past_hidden());
         let flattened = spoil.as_ref().map_or(0.0, |(spoil, _)| spoil.flattened);
         let is_of_today = spoil
             .as_ref()
@@ -316,7 +357,7 @@ impl<'a> Windows<'a> {
                 profile_mps + flattened * (level_mps - profile_mps)
             };
             for (index, steps) in LEVEL_STEPS.into_iter().enumerate() {
-                if !hides_past && flattened < f32::EPSILON {
+                if !hides_past {
                     let (level_mps, share) = self.slow_level(newest, column, steps);
                     request.level_mps[column * LEVEL_COUNT + index] = level_mps;
                     request.level_share[column * LEVEL_COUNT + index] = share;

@@ -1,7 +1,6 @@
 //! `roadcast backtest`: runs forecasters over a recorded series and scores them.
 
 mod page;
-mod plot;
 mod report;
 
 use std::path::{Path, PathBuf};
@@ -110,13 +109,15 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         let mut spent_windows = 0u32;
         let mut run = backtest.run();
         for newest in backtest.validation() {
-            let mut said = backtest.forecast(&contender, newest)?;
-            run.warm_up(newest, &mut said);
+            let request = backtest.request(newest);
+            let mut said = backtest.forecast(&contender, &request)?;
+            run.warm_up(newest, &request, &mut said);
             spent_windows += 1;
         }
         for newest in backtest.test() {
-            let mut said = backtest.forecast(&contender, newest)?;
-            run.score(newest, &mut said);
+            let request = backtest.request(newest);
+            let mut said = backtest.forecast(&contender, &request)?;
+            run.score(newest, &request, &mut said);
             spent_windows += 1;
             answers.push(said);
         }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::ops::Range;
 
-use super::plot::{Band, COLOURS, Chart, Line, escape};
+use super::super::plot::{Band, COLOURS, Chart, Line, escape};
 use super::report::Report;
 use crate::forecast::{Dataset, LEVELS, STEP_COUNT, Scores, SpeedQuantiles};
 

@@ -6,7 +6,8 @@ use anyhow::Context;
 use serde::Serialize;
 
 use crate::forecast::{
-    Backtest, Dataset, Holdout, LEVELS, OnsetScores, STEP_COUNT, STEP_MS, Scores, StepScores,
+    Backtest, Dataset, Holdout, LAG_COUNT, LEVELS, OnsetScores, STEP_COUNT, STEP_MS, Scores,
+    StepScores,
 };
 
 /// Steps of the first quarter of an hour.
@@ -202,7 +203,7 @@ impl Report {
             rows: dataset.row_count(),
             columns: dataset.column_count(),
             issued_rows: [test.start, test.end - 1],
-            history: STEP_COUNT,
+            history: LAG_COUNT,
             horizon: STEP_COUNT,
             missing_percent,
             holdout: None,

@@ -20,8 +20,8 @@ use onset::OnsetTracker;
 use super::baseline::forecast_of;
 use super::windows::{Windows, unit_hash};
 use super::{
-    Baseline, Dataset, DatasetError, FeatureContext, Mlp, ModelError, Ridge, STEP_COUNT,
-    SpeedQuantiles,
+    Baseline, Dataset, DatasetError, FeatureContext, ForecastRequest, Mlp, ModelError, Ridge,
+    STEP_COUNT, SpeedQuantiles,
 };
 
 const HOUR_MS: i64 = 3_600_000;
@@ -140,20 +140,24 @@ impl<'a> Backtest<'a> {
         self.windows.free_flow_mps()
     }
 
-    /// What `contender` says when `newest` is the newest row, `STEP_COUNT` quantiles a column.
+    /// What is known when `newest` is the newest row.
+    pub fn request(&self, newest: usize) -> ForecastRequest {
+        self.windows.request(newest, None)
+    }
+
+    /// What `contender` says to `request`, `STEP_COUNT` quantiles a column.
     ///
     /// # Errors
     /// When a device fails.
     pub fn forecast(
         &self,
         contender: &Contender,
-        newest: usize,
+        request: &ForecastRequest,
     ) -> Result<Vec<SpeedQuantiles>, ModelError> {
-        let request = self.windows.request(newest, None);
         match contender {
-            Contender::Baseline(baseline) => Ok(forecast_of(*baseline, &request)),
-            Contender::Ridge(ridge) => Ok(ridge.forecast(&request)),
-            Contender::Network(mlp) => mlp.forecast(&self.context, &request),
+            Contender::Baseline(baseline) => Ok(forecast_of(*baseline, request)),
+            Contender::Ridge(ridge) => Ok(ridge.forecast(request)),
+            Contender::Network(mlp) => mlp.forecast(&self.context, request),
         }
     }
 
@@ -178,19 +182,24 @@ pub struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Learns the width of intervals from one window before the test part. Rows go forward.
-    pub fn warm_up(&mut self, newest: usize, said: &mut [SpeedQuantiles]) {
+    /// Learns the width of intervals from one window before the test part, whose newest row is
+    /// `newest` and about which `request` asked. Rows go forward.
+    pub fn warm_up(
+        &mut self,
+        newest: usize,
+        request: &ForecastRequest,
+        said: &mut [SpeedQuantiles],
+    ) {
         let backtest = self.backtest;
         self.intervals
             .observe(newest, |column| backtest.dataset.value(newest, column));
-        let request = backtest.windows.request(newest, None);
         let (now, free_flow) = (&request.now_mps, &request.free_flow_mps);
         self.intervals.issue(newest + 1, now, free_flow, said);
     }
 
     /// Stretches the intervals of one window of the test part and scores it. Rows go forward.
-    pub fn score(&mut self, newest: usize, said: &mut [SpeedQuantiles]) {
-        self.warm_up(newest, said);
+    pub fn score(&mut self, newest: usize, request: &ForecastRequest, said: &mut [SpeedQuantiles]) {
+        self.warm_up(newest, request, said);
         let dataset = self.backtest.dataset;
         let free_flow = self.backtest.free_flow();
         for column in 0..dataset.column_count() {

@@ -44,6 +44,8 @@ pub(super) struct Learner<'a> {
     device: Device,
     windows: Windows<'a>,
     context: FeatureContext,
+    /// The same for training windows, by fold.
+    training_contexts: Vec<FeatureContext>,
     /// The same without what the columns' past says about them.
     strange: FeatureContext,
     vars: BTreeMap<String, Var>,
@@ -83,6 +85,7 @@ impl<'a> Learner<'a> {
             },
         )?;
         let context = windows.context();
+        let training_contexts = windows.training_contexts();
         let strange = FeatureContext::new(dataset.graph.clone(), &dataset.attributes, Some(0));
         let is_left_out = match settings.holdout {
             Some(holdout) => holdout.is_left_out(dataset.column_count()),
@@ -110,6 +113,7 @@ impl<'a> Learner<'a> {
             device: device.clone(),
             windows,
             context,
+            training_contexts,
             strange,
             vars,
             module,
@@ -176,10 +180,10 @@ impl<'a> Learner<'a> {
                 Spoiling::Field => Spoil::draw(&mut self.rng),
             };
             let request = self.windows.request(newest, Some((&spoil, &mut self.rng)));
-            let context = if spoil.hides_past {
+            let context = if spoil.is_past_hidden() {
                 &self.strange
             } else {
-                &self.context
+                &self.training_contexts[self.windows.fold(newest)]
             };
             let prepared = context.prepare(&request, Architecture::Second);
             for drawn in index::sample(&mut self.rng, columns, rows_each) {

@@ -17,7 +17,7 @@ use super::windows::Windows;
 use super::{Dataset, DatasetError, Holdout, MlpConfig, ModelCard, ModelError};
 use learner::{Learner, Part};
 
-pub use curve::{curve_csv, curve_svg};
+pub use curve::curve_csv;
 
 /// How to train.
 #[derive(Clone, Debug, PartialEq)]

@@ -42,8 +42,9 @@ fn settings() -> BacktestSettings {
 fn run(backtest: &Backtest<'_>, contender: &Contender) -> roadcast::forecast::Scores {
     let mut run = backtest.run();
     for newest in backtest.test() {
-        let mut said = backtest.forecast(contender, newest).unwrap();
-        run.score(newest, &mut said);
+        let request = backtest.request(newest);
+        let mut said = backtest.forecast(contender, &request).unwrap();
+        run.score(newest, &request, &mut said);
         assert!(said.iter().all(SpeedQuantiles::is_valid));
     }
     run.finish().0

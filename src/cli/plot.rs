@@ -67,12 +67,31 @@ pub(super) fn round_ticks(low: f64, high: f64) -> Vec<f64> {
     ticks
 }
 
-impl Chart<'_> {
-    /// Draws it.
-    pub(super) fn svg(&self) -> String {
-        let mut svg = String::new();
+/// Charts one below the other as a picture of its own.
+pub(super) fn stacked(charts: &[Chart<'_>]) -> String {
+    let height = HEIGHT * charts.len() as f64;
+    let mut svg = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\">\n\
+         <rect width=\"{WIDTH}\" height=\"{height}\" fill=\"white\"/>\n"
+    );
+    for (index, chart) in charts.iter().enumerate() {
+        let y = HEIGHT * index as f64;
+        let place = format!("y=\"{y}\" width=\"{WIDTH}\" height=\"{HEIGHT}\" ");
         // Writing to a string cannot fail.
-        self.draw(&mut svg).ok();
+        chart.draw(&mut svg, &place).ok();
+    }
+    svg.push_str("</svg>\n");
+    svg
+}
+
+impl Chart<'_> {
+    /// Draws it as a figure of a page.
+    pub(super) fn svg(&self) -> String {
+        let title = escape(self.title);
+        let mut svg = format!("<figure><figcaption>{title}</figcaption>");
+        // Writing to a string cannot fail.
+        self.draw(&mut svg, "").ok();
+        svg.push_str("</figure>\n");
         svg
     }
 
@@ -84,13 +103,11 @@ impl Chart<'_> {
         )
     }
 
-    fn draw(&self, svg: &mut String) -> std::fmt::Result {
+    fn draw(&self, svg: &mut String, place: &str) -> std::fmt::Result {
         writeln!(
             svg,
-            "<figure><figcaption>{}</figcaption><svg xmlns=\"http://www.w3.org/2000/svg\" \
-             viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" font-family=\"sans-serif\" \
-             font-size=\"11\">",
-            escape(self.title)
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" {place}viewBox=\"0 0 {WIDTH} {HEIGHT}\" \
+             role=\"img\" font-family=\"sans-serif\" font-size=\"11\">"
         )?;
         let (right, bottom) = (WIDTH - RIGHT, HEIGHT - BOTTOM);
         for tick in round_ticks(self.y.0, self.y.1) {
@@ -168,7 +185,7 @@ impl Chart<'_> {
             )?;
             legend(svg, &line.label, line.colour)?;
         }
-        writeln!(svg, "</svg></figure>")
+        writeln!(svg, "</svg>")
     }
 }
 
@@ -191,7 +208,7 @@ mod tests {
 
     #[test]
     fn a_gap_in_a_line_lifts_the_pen_and_text_is_escaped() {
-        let chart = Chart {
+        let chart = || Chart {
             title: "a<b",
             x_label: "x",
             y_label: "y",
@@ -210,10 +227,16 @@ mod tests {
                 ],
             }],
         };
-        let svg = chart.svg();
+        let svg = chart().svg();
         assert!(svg.contains("a&lt;b"));
         let path = svg.split("<path d=\"").last().unwrap();
         assert_eq!(path.matches('M').count(), 2);
         assert_eq!(path.matches('L').count(), 1);
+        let both = stacked(&[chart(), chart()]);
+        assert_eq!(
+            (both.matches("<svg").count(), both.matches("</svg>").count()),
+            (3, 3)
+        );
+        assert!(both.contains("y=\"300\"") && !both.contains("<figure>"));
     }
 }
