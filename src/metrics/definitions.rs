@@ -413,6 +413,18 @@ pub const DEFINITIONS: &[Definition] = &[
         "Places that showed something in a minute and were not watched, because 2000 were.",
     ),
     metric(
+        "roadcast_incident_searches_cut_total",
+        Kind::Counter,
+        &[],
+        "Searches for the head or tail of a queue that ended at 128 segments.",
+    ),
+    metric(
+        "roadcast_incident_slow_spots_forgotten_total",
+        Kind::Counter,
+        &[],
+        "Places where somebody was slowed that were forgotten early, because 16 were known on the segment.",
+    ),
+    metric(
         "roadcast_incident_orders_unknown_total",
         Kind::Counter,
         &[],
@@ -432,6 +444,12 @@ pub const DEFINITIONS: &[Definition] = &[
         Kind::Gauge,
         &[],
         "Bottlenecks that are active.",
+    ),
+    metric(
+        "roadcast_bottleneck_extents_cut_total",
+        Kind::Counter,
+        &[],
+        "Jams behind bottlenecks that were followed over 500 segments and no further.",
     ),
     metric(
         "roadcast_bottleneck_minutes_left_out_total",

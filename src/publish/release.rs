@@ -194,6 +194,7 @@ impl Release {
         for evidence in &mut told.evidence {
             if let IncidentEvidence::Stuck { count, .. }
             | IncidentEvidence::Passers { count }
+            | IncidentEvidence::Slowed { count }
             | IncidentEvidence::Crawling { count, .. } = evidence
             {
                 *count = self.privacy.sample_count(*count).unwrap_or(0);

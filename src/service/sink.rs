@@ -211,6 +211,13 @@ fn measure_incidents(metrics: &Metrics, incidents: &Incidents) {
     let (refused, unknown) = (incidents.refused(), incidents.orders_unknown());
     metrics.counter_to("roadcast_incident_places_refused_total", &[], refused);
     metrics.counter_to("roadcast_incident_orders_unknown_total", &[], unknown);
+    let (cut, forgotten) = (incidents.searches_cut(), incidents.slow_spots_forgotten());
+    metrics.counter_to("roadcast_incident_searches_cut_total", &[], cut);
+    metrics.counter_to(
+        "roadcast_incident_slow_spots_forgotten_total",
+        &[],
+        forgotten,
+    );
 }
 
 fn measure_performance(metrics: &Metrics, performance: &Performance) {
@@ -229,6 +236,8 @@ fn measure_performance(metrics: &Metrics, performance: &Performance) {
     metrics.gauge("roadcast_bottlenecks_active", &[], active);
     let left_out = bottlenecks.left_out_count();
     metrics.counter_to("roadcast_bottleneck_minutes_left_out_total", &[], left_out);
+    let cut = bottlenecks.extents_cut_count();
+    metrics.counter_to("roadcast_bottleneck_extents_cut_total", &[], cut);
 }
 
 fn measure_vetting(metrics: &Metrics, vetting: &Vetting) {

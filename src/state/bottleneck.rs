@@ -35,7 +35,7 @@ const EXTENT_SEGMENTS_MAX: usize = 500;
 pub const BOTTLENECKS_MAX: usize = 5_000;
 
 const MAGIC: &[u8; 8] = b"RCBOTTL\0";
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 const WHAT: &str = "bottleneck snapshot";
 
 /// One bottleneck on one day.
@@ -85,6 +85,7 @@ pub struct Bottlenecks {
     /// The day before, finished.
     yesterday: BottleneckDay,
     left_out: u64,
+    extents_cut: u64,
 }
 
 impl Bottlenecks {
@@ -98,6 +99,7 @@ impl Bottlenecks {
             today: BTreeMap::new(),
             yesterday: BottleneckDay::default(),
             left_out: 0,
+            extents_cut: 0,
         }
     }
 
@@ -129,7 +131,8 @@ impl Bottlenecks {
                 self.left_out += 1;
                 continue;
             }
-            let jam = walk(network, head, &jammed, &mut taken);
+            let (jam, is_cut) = walk(network, head, &jammed, &mut taken);
+            self.extents_cut += u64::from(is_cut);
             let is_new = !self.today.contains_key(&head);
             let known = self.today.entry(head).or_insert(Bottleneck {
                 segment: head,
@@ -201,11 +204,17 @@ impl Bottlenecks {
         self.left_out
     }
 
+    /// Jams that were longer than the most segments that are followed, a minute at a time.
+    pub fn extents_cut_count(&self) -> u64 {
+        self.extents_cut
+    }
+
     /// Appends everything needed to go on later.
     pub fn snapshot(&self, network: &Network, out: &mut Vec<u8>) {
         put_head(out, MAGIC, VERSION, network.version());
         put_i64(out, self.day);
         put_u64(out, self.left_out);
+        put_u64(out, self.extents_cut);
         put_u8_all(out, &self.held);
         put_u64(out, self.active.len() as u64);
         self.active
@@ -232,6 +241,7 @@ impl Bottlenecks {
         let mut restored = Self::new(self.calendar.clone(), self.held.len());
         restored.day = reader.take_i64()?;
         restored.left_out = reader.take_u64()?;
+        restored.extents_cut = reader.take_u64()?;
         reader.take_u8_all(&mut restored.held)?;
         for _ in 0..reader.take_count(4)? {
             let segment = SegmentId(reader.take_u32()?);
@@ -285,15 +295,15 @@ fn is_free_behind(network: &Network, id: SegmentId, states: &[SegmentState]) -> 
     !ways.is_empty() && ways.iter().all(|movement| is_fast(movement.to()))
 }
 
-/// The jam that hangs together upstream of `head`, nearest first; what another head has is left to
-/// it.
+/// The jam that hangs together upstream of `head`, nearest first, and whether there was more of it;
+/// what another head has is left to it.
 fn walk(
     network: &Network,
     head: SegmentId,
     is_jammed: &impl Fn(SegmentId) -> bool,
     taken: &mut BTreeSet<SegmentId>,
-) -> Vec<SegmentId> {
-    let mut jam = Vec::new();
+) -> (Vec<SegmentId>, bool) {
+    let (mut jam, mut is_cut) = (Vec::new(), false);
     if taken.insert(head) {
         jam.push(head);
     }
@@ -301,13 +311,19 @@ fn walk(
     while next < jam.len() {
         for movement in network.movements_into(jam[next]) {
             let from = movement.from();
-            if jam.len() < EXTENT_SEGMENTS_MAX && is_jammed(from) && taken.insert(from) {
-                jam.push(from);
+            if !is_jammed(from) || taken.contains(&from) {
+                continue;
             }
+            if jam.len() >= EXTENT_SEGMENTS_MAX {
+                is_cut = true;
+                continue;
+            }
+            taken.insert(from);
+            jam.push(from);
         }
         next += 1;
     }
-    jam
+    (jam, is_cut)
 }
 
 /// Delay of everybody on a segment in one minute, veh·h, and whether its flow is an estimate.

@@ -1,20 +1,22 @@
 #!/usr/bin/env python3
 """Scores incident detection on the hours that simulate.py made.
 
-usage: campaign.py RUNS [--seeds A-B] [--profiles]
+usage: campaign.py RUNS [--seeds A-B] [--profiles] [--replayed NAME]
 
 Every hour of RUNS/NETWORK/SEED/{quiet,blocked} is replayed by `roadcast replay --incidents` from a
 cold start (no profile of the network), or, with --profiles, with profiles learnt on the quiet hours
-of the other seeds.
+of the other seeds; these are learnt once and kept (RUNS/NETWORK/SEED/profiles.rcp). With --replayed
+nothing is replayed: the changes that stand in the files NAME beside the hours are scored.
 
-What is counted. A blockage begins when its first vehicle stands and ends when it may drive on. It
-*matters* where road users lose at least LOSS_S s more than in the same hour without it, on the
-blocked edge and the edges that lead into it, from its begin to its end. An incident of ours *matches*
-a blockage when its edge is the blocked one or a neighbour (an edge that leads into it, or that it
-leads into), and it is confirmed between begin and end. Detected: some incident matches. Delay: from
-begin to the `at` of the first change to `confirmed`. False alarm: an incident confirmed in a quiet
-hour, and in a blocked hour one that matches nothing and lies neither within 600 m upstream of a
-blockage (its queue) nor later than AFTER_S s after its end.
+What is counted. A blockage begins when its first vehicle stands and ends when it may drive on; a
+drawn one for which no vehicle came is none. It *matters* where road users lose at least LOSS_S s
+more than in the same hour without it, on the blocked edge and the edges that lead into it, over the
+minutes that overlap it. An incident of ours *matches* a blockage when its edge is the blocked one or
+a neighbour (an edge that leads into it, or that it leads into), and it is confirmed between begin
+and end, to the second. Detected: some incident matches. Delay: from begin to the `at` of the first
+change to `confirmed`. False alarm: an incident confirmed in a quiet hour, and in a blocked hour one
+that is confirmed before any blockage, that lies on none, next to none and not within 600 m upstream
+of one (its queue), or that is confirmed later than AFTER_S s after its end.
 
 ROADCAST_BIN   binary to run (default target/release/roadcast)
 ROADCAST_DATA  data folder (default ../shared/data)
@@ -49,7 +51,7 @@ def replay(network, run, out, *options):
 
 def loss_s(run, edges, begin, end):
     table = pd.read_parquet(run / "edges.parquet")
-    table = table[table.id.isin(edges) & (table.begin >= begin - 60) & (table.begin < end)]
+    table = table[table.id.isin(edges) & (table.begin + 60 > begin) & (table.begin < end)]
     return table.timeLoss.sum()
 
 
@@ -70,14 +72,20 @@ def upstream(net, edge):
     return set(found)
 
 
-def score(root, seeds, with_profiles):
+def changes_of(net_file, run, options, replayed):
+    if replayed:
+        return [json.loads(line) for line in (run / replayed).read_text().splitlines()]
+    return replay(net_file, run, run / "incidents.jsonl", *options)
+
+
+def score(root, seeds, with_profiles, replayed):
     blockages, alarms, rows = [], [], []
     hours = kilometre_hours = 0.0
     for network in sorted(path.name for path in root.iterdir() if path.is_dir()):
         net_file = scenario(network)[0]
         net = sumolib.net.readNet(str(net_file))
         km = sum(edge.getLength() for edge in net.getEdges() if edge.allows("passenger")) / 1000
-        mine = sorted(int(path.name) for path in (root / network).iterdir())
+        mine = sorted(int(path.name) for path in (root / network).iterdir() if path.is_dir())
         for seed in (seed for seed in mine if seed in seeds):
             folder = root / network / str(seed)
             if not (folder / "blocked/blocked.json").exists():
@@ -87,7 +95,7 @@ def score(root, seeds, with_profiles):
                 options = ["--profiles", profiles(root, network, net_file, seed, mine)]
             for kind in ("quiet", "blocked"):
                 run = folder / kind
-                changes = replay(net_file, run, run / "incidents.jsonl", *options)
+                changes = changes_of(net_file, run, options, replayed)
                 confirmed = {}
                 for change in changes:
                     if change["state"] == "confirmed":
@@ -106,7 +114,7 @@ def score(root, seeds, with_profiles):
                     hits = [
                         change["at"] - begin
                         for change in confirmed.values()
-                        if change["source_id"] in near and begin <= change["at"] <= end + 60
+                        if change["source_id"] in near and begin <= change["at"] <= end
                     ]
                     queue = upstream(net, blockage["edge"]) | near
                     explained |= {
@@ -127,18 +135,24 @@ def score(root, seeds, with_profiles):
                     if id_ not in explained:
                         alarms.append((network, seed, kind, change["source_id"], change["at"]))
                 rows.append((network, seed, kind, len(confirmed), len(changes)))
-    return pd.DataFrame(blockages), alarms, rows, hours, kilometre_hours
+    columns = ["network", "seed", "edge", "lanes", "closed", "loss_s", "delay_s", "before_end_m"]
+    return pd.DataFrame(blockages, columns=columns), alarms, rows, hours, kilometre_hours
 
 
 def profiles(root, network, net_file, seed, seeds):
-    """Profiles learnt on the quiet hours of up to four other seeds, one after the other."""
+    """Profiles learnt on the quiet hours of up to four other seeds, one after the other; kept."""
     path = root / network / str(seed) / "profiles.rcp"
-    known = []
+    if path.exists():
+        return path
+    unfinished, known = path.with_suffix(".part"), []
     for other in [other for other in seeds if other != seed][:4]:
         run = root / network / str(other) / "quiet"
         if (run / "blocked.json").exists():
-            replay(net_file, run, run / "learn.jsonl", *known, "--profiles-out", path)
-            known = ["--profiles", path]
+            replay(net_file, run, run / "learn.jsonl", *known, "--profiles-out", unfinished)
+            known = ["--profiles", unfinished]
+    if not known:
+        sys.exit(f"no quiet hour of another seed of {network} to learn profiles from")
+    unfinished.rename(path)
     return path
 
 
@@ -147,28 +161,44 @@ def main():
     arguments.add_argument("runs", type=pathlib.Path)
     arguments.add_argument("--seeds", default="1-1000")
     arguments.add_argument("--profiles", action="store_true")
+    arguments.add_argument("--replayed")
     options = arguments.parse_args()
     first, last = map(int, options.seeds.split("-"))
     table, alarms, rows, hours, km_hours = score(
-        options.runs, range(first, last + 1), options.profiles
+        options.runs, range(first, last + 1), options.profiles, options.replayed
     )
-    print(table.to_string() if len(table) else "no blockages")
+    if not rows:
+        sys.exit("no hours of these seeds")
+    print(table.to_string(float_format="%.0f"))
     for alarm in alarms:
         print("false alarm:", *alarm)
     matters = table[table.loss_s >= LOSS_S]
-    for name, part in [("all", table), ("where it matters", matters)]:
-        found = part.delay_s.notna()
+    parts = [("all", table), ("where it matters", matters)]
+    parts += [(f"  {name}", part) for name, part in matters.groupby("network")]
+    parts += [(f"  {name}", matters[matters.closed == is_closed])
+              for name, is_closed in [("all lanes", True), ("some lanes", False)]]  # fmt: skip
+    for name, part in parts:
+        if part.empty:
+            print(f"{name}: 0 blockages")
+            continue
+        delays = part.delay_s.dropna() / 60
         print(
-            f"{name}: {len(part)} blockages, detected {found.sum()} ({found.mean():.1%}), "
-            f"median delay {part.delay_s.median() / 60:.1f} min, 90 % within "
-            f"{part.delay_s.quantile(0.9) / 60:.1f} min"
+            f"{name}: {len(part)} blockages, detected {len(delays)} ({len(delays) / len(part):.1%})"
+            + (
+                f", median delay {delays.median():.1f} min, 90 % within {delays.quantile(0.9):.1f} min"
+                if len(delays)
+                else ""
+            )
         )
-    quiet = [row for row in rows if row[2] == "quiet"]
-    in_quiet = [alarm for alarm in alarms if alarm[2] == "quiet"]
-    print(
-        f"{len(quiet)} quiet hours with {len(in_quiet)} false alarms; all {hours:.0f} hours: "
-        f"{len(alarms)} false alarms, {len(alarms) / max(km_hours, 1e-9) * 10:.3f} per 10 km and hour"
-    )
+    for name, kinds in [("quiet", ["quiet"]), ("all", ["quiet", "blocked"])]:
+        count = sum(row[2] in kinds for row in rows)
+        wrong = sum(alarm[2] in kinds for alarm in alarms)
+        # Each quiet hour has a blocked one of the same network beside it.
+        driven = km_hours * count / hours
+        print(
+            f"{name} hours: {count} with {wrong} false alarms, "
+            f"{wrong / driven * 10:.3f} per 10 km and hour"
+        )
 
 
 if __name__ == "__main__":

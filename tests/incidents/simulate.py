@@ -35,6 +35,7 @@ HOUR_S = 3600
 ONSET_S, DURATION_S = (720, 2280), (600, 1200)
 LENGTH_MIN_M, FLOW_MIN_VPH, APART_M = 80.0, 250.0, 700.0
 FROM_START_M, FROM_END_M = 30.0, 15.0
+DEADLOCK_EDGE = "201283198"  # of the motorway
 
 
 def scenario(name):
@@ -54,8 +55,10 @@ def scenario(name):
 
 
 def motorway_demand(net, out):
-    """Flows between all ends of the motorway: 600 veh/h a lane that enters on it, 250 on ramps, to
-    every end that can be reached, by lanes; one vehicle in ten is a truck."""
+    """Flows between all ends of the motorway, so that it flows freely: 1 000 veh/h a lane where two
+    or more enter, 350 where one does, to every end that can be reached, by lanes; one vehicle in ten
+    is a truck. Routes over DEADLOCK_EDGE are left out: at any demand two ramps that merge there over
+    12 m into one lane stand in each other's way for the rest of the hour."""
     edges = [edge for edge in net.getEdges() if edge.allows("passenger")]
     ends = [edge for edge in edges if not edge.getOutgoing()]
     lines = [
@@ -66,9 +69,13 @@ def motorway_demand(net, out):
     ]
     number = 0
     for start in (edge for edge in edges if not edge.getIncoming()):
-        rate = (600 if start.getSpeed() > 22 else 250) * start.getLaneNumber()
+        rate = (1000 if start.getLaneNumber() > 1 else 350) * start.getLaneNumber()
         routes = [(net.getShortestPath(start, end)[0], end.getLaneNumber()) for end in ends]
-        routes = [(route, lanes) for route, lanes in routes if route]
+        routes = [
+            (route, lanes)
+            for route, lanes in routes
+            if route and all(edge.getID() != DEADLOCK_EDGE for edge in route)
+        ]
         total = sum(lanes for _, lanes in routes)
         for route, lanes in routes:
             path = " ".join(edge.getID() for edge in route)

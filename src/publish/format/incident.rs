@@ -82,6 +82,16 @@ pub enum IncidentEvidenceEntry {
         /// How many in the minute.
         count: u32,
     },
+    /// Road users slow down at one place and drive freely behind it.
+    Slowed {
+        /// How many within the last minutes.
+        count: u32,
+    },
+    /// Road users pass slower than is usual here, and nothing further on explains it.
+    Slower {
+        /// Their mean speed over the usual one.
+        ratio: f32,
+    },
     /// Lanes on which vehicles are and none gets through.
     DeadLanes {
         /// How many lanes.
@@ -118,6 +128,8 @@ impl From<IncidentEvidence> for IncidentEvidenceEntry {
                 before_end_m,
             },
             IncidentEvidence::Passers { count } => Self::Passers { count },
+            IncidentEvidence::Slowed { count } => Self::Slowed { count },
+            IncidentEvidence::Slower { ratio } => Self::Slower { ratio },
             IncidentEvidence::DeadLanes { lanes, minutes } => Self::DeadLanes { lanes, minutes },
             IncidentEvidence::Starved { missing } => Self::Starved { missing },
             IncidentEvidence::Crawling { count, ratio } => Self::Crawling { count, ratio },

@@ -126,7 +126,7 @@ pub(super) fn blocked(finding: &Finding, segment: &Segment) -> u8 {
     if finding.lanes > 0 {
         finding.lanes.min(u32::from(segment.lanes)) as u8
     } else {
-        u8::from(finding.passers > 0)
+        u8::from(finding.passers > 0 || finding.slowed > 0)
     }
 }
 

@@ -12,8 +12,10 @@
 mod detectors;
 mod evidence;
 mod life;
+mod pace;
 mod queue;
 mod room;
+mod slow_spot;
 mod snapshot;
 
 #[cfg(test)]
@@ -141,6 +143,16 @@ pub enum IncidentEvidence {
     Passers {
         /// How many in the minute.
         count: u32,
+    },
+    /// Road users slow down at one place and drive freely behind it.
+    Slowed {
+        /// How many within the last minutes.
+        count: u32,
+    },
+    /// Road users pass slower than is usual here, and nothing further on explains it.
+    Slower {
+        /// Their mean speed over the usual one.
+        ratio: f32,
     },
     /// Lanes on which vehicles are and none gets through.
     DeadLanes {

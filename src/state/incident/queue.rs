@@ -8,15 +8,18 @@ use super::room::{Incidents, Scene};
 use crate::state::Provenance;
 use crate::units::SegmentId;
 
-/// How far downstream the head of a queue is searched, m, and over how many segments (chosen: a
-/// queue of a hundred vehicles a lane).
-const HEAD_REACH_M: f32 = 800.0;
-const HEAD_SEGMENTS_MAX: usize = 64;
+/// How far downstream the head of a queue is searched, m (chosen: the queue of a closed motorway in
+/// a quarter of an hour).
+const HEAD_REACH_M: f32 = 3_000.0;
+/// Most segments that one search looks at; beyond, what further on may explain is left out of
+/// account, and a queue is told as shorter than it is.
+const SEARCH_SEGMENTS_MAX: usize = 128;
 /// A segment of which nothing is known is looked through when it is shorter, m.
 const UNSEEN_MAX_M: f32 = 80.0;
 /// Below this share of free-flow speed a segment may be part of a queue (the share below which a
 /// road counts as congested, GB/T 33171-2016).
 pub(super) const QUEUED_RATIO: f32 = 0.5;
+
 impl Incidents {
     /// The findings that stand at the head of their queue. What an incident further on explains is
     /// left out; what begins behind an open incident belongs to that one.
@@ -50,18 +53,28 @@ impl Incidents {
 
     /// Whether what stands on a segment is explained by what is downstream of it.
     fn is_tail(&self, start: SegmentId, scene: &Scene<'_>) -> bool {
+        if self.queued.contains_key(&start) && !self.is_known(start) {
+            return true;
+        }
         let mut seen = BTreeSet::from([start]);
         let mut waiting = vec![(start, 0.0f32, true)];
         while let Some((id, walked_m, is_close)) = waiting.pop() {
             for movement in self.network.movements_from(id) {
                 let next = movement.to();
                 let is_twin = self.network.segment(id).twin() == Some(next);
-                if is_twin || seen.len() >= HEAD_SEGMENTS_MAX || !seen.insert(next) {
+                if is_twin || seen.contains(&next) {
                     continue;
                 }
+                if seen.len() >= SEARCH_SEGMENTS_MAX {
+                    self.searches_cut.set(self.searches_cut.get() + 1);
+                    return false;
+                }
+                seen.insert(next);
                 let is_held = scene.findings.contains_key(&next)
+                    || scene.held.contains(&next)
                     || scene.lanes.get(&next).is_some_and(|lanes| lanes.is_full);
-                if (is_close && is_held) || self.is_known(next) {
+                let is_queued = is_close && self.queued.contains_key(&next);
+                if (is_close && is_held) || is_queued || self.is_known(next) {
                     return true;
                 }
                 let state = &scene.batch.segments[next.index()];
@@ -84,12 +97,13 @@ impl Incidents {
         self.watches.get(&segment).is_some_and(is_open) || self.ended.contains_key(&segment)
     }
 
-    /// Length of the queue upstream of an incident, and where it ends.
+    /// Length of the queue upstream of an incident, and where it ends; its segments go to `queued`.
     pub(super) fn queue(
         &self,
         segment: SegmentId,
         finding: Option<&Finding>,
         scene: &Scene<'_>,
+        queued: &mut BTreeSet<SegmentId>,
     ) -> (f32, SegmentId, f32) {
         let known = self
             .watches
@@ -111,9 +125,15 @@ impl Incidents {
                     || (state.provenance == Provenance::Observed
                         && state.speed_mps < QUEUED_RATIO * state.free_flow_mps);
                 let is_twin = self.network.segment(id).twin() == Some(from);
-                if is_twin || !is_queued || seen.len() >= HEAD_SEGMENTS_MAX || !seen.insert(from) {
+                if is_twin || !is_queued || seen.contains(&from) {
                     continue;
                 }
+                if seen.len() >= SEARCH_SEGMENTS_MAX {
+                    self.searches_cut.set(self.searches_cut.get() + 1);
+                    return best;
+                }
+                seen.insert(from);
+                queued.insert(from);
                 let length_m = self.network.segment(from).length_m;
                 let queued_m = state
                     .queue_length_m

@@ -1,12 +1,16 @@
 //! All that is watched on a network, minute by minute.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::detectors::{LaneWatch, Lanes};
-use super::evidence::{Finding, Learnt, Place, fast_roads, is_free, weigh};
+use super::evidence::{
+    Finding, Learnt, Place, UsualStands, fast_roads, is_free, weigh, weigh_slowed, weigh_slower,
+};
 use super::life::{Watch, advance, blocked, kind_of};
 use super::queue::QUEUED_RATIO;
+use super::slow_spot::SlowSpots;
 use super::{
     INCIDENTS_MAX, IncidentChange, IncidentEvidence, IncidentOrder, IncidentSettings, IncidentState,
 };
@@ -18,10 +22,16 @@ use crate::units::{SegmentId, Timestamp};
 
 /// A segment is looked at where somebody stood so long, s.
 const LOOK_STAND_S: f32 = 45.0;
+/// Who stands longer than this share of a stand that is too long, and so many seconds, explains what
+/// stands behind (chosen; see the campaign in `docs/incidents.md`).
+const HELD_SHARE: f32 = 0.5;
+const HELD_MIN_S: f32 = 75.0;
 /// Minutes for which the queue of an incident that is over may still stand upstream.
 const AFTER_MINUTES: i64 = 10;
-/// What an operator's verdict adds to the prior log-odds of its segment.
-const VERDICT_BIAS: f32 = 3.0;
+/// What an operator's verdict adds to the prior log-odds of its segment, and takes away: what was
+/// dismissed needs two minutes more of a vehicle that stands before it is told again.
+const CONFIRMED_BIAS: f32 = 3.0;
+const DISMISSED_BIAS: f32 = 6.0;
 
 /// What a closed minute brings.
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +57,10 @@ pub struct Incidents {
     /// Which segments are fast roads.
     fast: Vec<bool>,
     pub(super) lanes: LaneWatch,
+    pub(super) slow_spots: SlowSpots,
     pub(super) watches: BTreeMap<SegmentId, Watch>,
+    /// Segments in the queue of an incident, and when they were last.
+    pub(super) queued: BTreeMap<SegmentId, Timestamp>,
     /// Segments of incidents that are over, and when they ended.
     pub(super) ended: BTreeMap<SegmentId, Timestamp>,
     /// What operators said of segments: the bias and until when it holds.
@@ -55,6 +68,8 @@ pub struct Incidents {
     pub(super) next_id: u64,
     pub(super) refused: u64,
     pub(super) orders_unknown: u64,
+    /// Counted while a minute is only looked at.
+    pub(super) searches_cut: Cell<u64>,
 }
 
 /// What is known of the minute while it is judged.
@@ -62,6 +77,8 @@ pub(super) struct Scene<'a> {
     pub(super) batch: &'a StateBatch,
     pub(super) lanes: BTreeMap<SegmentId, Lanes>,
     pub(super) findings: BTreeMap<SegmentId, Finding>,
+    /// Segments on which somebody stands almost too long.
+    pub(super) held: BTreeSet<SegmentId>,
 }
 
 impl Incidents {
@@ -73,12 +90,15 @@ impl Incidents {
             network,
             settings,
             lanes: LaneWatch::default(),
+            slow_spots: SlowSpots::default(),
             watches: BTreeMap::new(),
+            queued: BTreeMap::new(),
             ended: BTreeMap::new(),
             verdicts: BTreeMap::new(),
             next_id: 1,
             refused: 0,
             orders_unknown: 0,
+            searches_cut: Cell::new(0),
         }
     }
 
@@ -92,6 +112,17 @@ impl Incidents {
     /// Places that were not watched because [`INCIDENTS_MAX`] were, since the start.
     pub fn refused(&self) -> u64 {
         self.refused
+    }
+
+    /// Searches for the head or the tail of a queue that ended at the most segments that are
+    /// searched, since the start.
+    pub fn searches_cut(&self) -> u64 {
+        self.searches_cut.get()
+    }
+
+    /// Places where somebody was slowed that were forgotten early, since the start.
+    pub fn slow_spots_forgotten(&self) -> u64 {
+        self.slow_spots.forgotten()
     }
 
     /// Orders for incidents that were not open, since the start.
@@ -124,6 +155,7 @@ impl Incidents {
     fn forget(&mut self, at: Timestamp) {
         let oldest = at.plus_millis(-AFTER_MINUTES * MINUTE_MS);
         self.ended.retain(|_, ended_at| *ended_at > oldest);
+        self.queued.retain(|_, queued_at| *queued_at > oldest);
         self.verdicts.retain(|_, (_, until)| *until > at);
     }
 
@@ -156,9 +188,9 @@ impl Incidents {
                 out.push((**incident).clone());
             }
             let bias = if order.is_confirmed {
-                VERDICT_BIAS
+                CONFIRMED_BIAS
             } else {
-                -VERDICT_BIAS
+                -DISMISSED_BIAS
             };
             let minutes = i64::from(self.settings.verdict_minutes);
             let until = at.plus_millis(minutes * MINUTE_MS);
@@ -173,29 +205,28 @@ impl Incidents {
     fn look<'a>(&mut self, minute: &IncidentMinute<'a>) -> Scene<'a> {
         let interval = minute.batch.interval;
         let lanes = self.lanes.take(minute.detectors, interval, minute.readings);
-        let network = Arc::clone(&self.network);
-        let mut is_looked_at = vec![false; self.learnt.len()];
-        let mut ended_stands: BTreeMap<u32, (f32, u8)> = BTreeMap::new();
-        for stay in minute.stays {
-            let index = stay.segment().index();
-            let (stand_s, _) = stay.stand();
-            is_looked_at[index] |= stand_s >= LOOK_STAND_S || self.fast[index];
-            if stand_s > 0.0 && stay.has_moved_on() {
-                let known = ended_stands.entry(index as u32).or_default();
-                known.0 = known.0.max(stand_s);
-                known.1 = known.1.saturating_add(1);
-            }
+        let stands = UsualStands::of(&self.learnt);
+        for (learnt, _) in self
+            .learnt
+            .iter_mut()
+            .zip(&self.fast)
+            .filter(|(_, is)| **is)
+        {
+            learnt.free_ago = learnt.free_ago.saturating_add(1);
         }
-        for segment in lanes.keys().chain(self.watches.keys()) {
-            is_looked_at[segment.index()] = true;
-        }
+        self.slow_spots.forget(interval.start.as_millis());
+        let is_looked_at = self.is_looked_at(minute.stays, &lanes);
         let looked_at = |stay: &&Stay| is_looked_at[stay.segment().index()];
         let mut stays: Vec<Stay> = minute.stays.iter().filter(looked_at).copied().collect();
         stays.sort_unstable();
-        let mut findings = BTreeMap::new();
+        let mut scene = Scene {
+            batch: minute.batch,
+            lanes,
+            findings: BTreeMap::new(),
+            held: BTreeSet::new(),
+        };
         for (index, _) in is_looked_at.iter().enumerate().filter(|(_, is)| **is) {
             let id = SegmentId(index as u32);
-            let segment = network.segment(id);
             let from = stays.partition_point(|stay| stay.segment() < id);
             let until = stays.partition_point(|stay| stay.segment() <= id);
             let is_doubted = minute.batch.segments[index].doubt != Doubt::None;
@@ -204,35 +235,86 @@ impl Incidents {
             } else {
                 &stays[from..until]
             };
-            let counted = lanes.get(&id);
-            let place = Place {
-                segment,
-                learnt: &self.learnt[index],
-                is_fast: self.fast[index],
-            };
-            let finding = weigh(&place, here, counted);
-            let learnt = &mut self.learnt[index];
-            if self.fast[index] {
-                learnt.free_ago = match is_free(segment, here, counted) {
-                    true => 0,
-                    false => learnt.free_ago.saturating_add(1),
-                };
+            let long_stand_s = stands.long_stand_s(self.fast[index]);
+            let held_s = (HELD_SHARE * long_stand_s).max(HELD_MIN_S);
+            if here.iter().any(|stay| stay.stand().0 >= held_s) {
+                scene.held.insert(id);
             }
+            let finding = self.look_at(id, here, long_stand_s, &scene);
             if finding.weight > 0.0 || finding.stuck > 0 || finding.is_crawling {
-                findings.insert(id, finding);
+                scene.findings.insert(id, finding);
             }
         }
-        for (index, (stand_s, count)) in ended_stands {
-            let learnt = &mut self.learnt[index as usize];
-            let is_incident = self.watches.contains_key(&SegmentId(index));
-            if !is_incident {
-                learnt.learn_stands(stand_s, count);
+        self.learn_stands(minute.stays);
+        scene
+    }
+
+    /// Which segments may show something: where somebody stands for long, detectors, fast roads in
+    /// use, places that are watched.
+    fn is_looked_at(&self, stays: &[Stay], lanes: &BTreeMap<SegmentId, Lanes>) -> Vec<bool> {
+        let mut is_looked_at = vec![false; self.learnt.len()];
+        for stay in stays {
+            let index = stay.segment().index();
+            is_looked_at[index] |= stay.stand().0 >= LOOK_STAND_S || self.fast[index];
+        }
+        for segment in lanes.keys().chain(self.watches.keys()) {
+            is_looked_at[segment.index()] = true;
+        }
+        is_looked_at
+    }
+
+    /// Weighs what one segment shows, and learns what is usual there.
+    fn look_at(
+        &mut self,
+        id: SegmentId,
+        stays: &[Stay],
+        long_stand_s: f32,
+        scene: &Scene<'_>,
+    ) -> Finding {
+        let (segment, is_fast) = (self.network.segment(id), self.fast[id.index()]);
+        let counted = scene.lanes.get(&id);
+        let learnt = &mut self.learnt[id.index()];
+        let place = Place {
+            segment,
+            free_ago: learnt.free_ago,
+            is_fast,
+            long_stand_s,
+        };
+        let mut finding = weigh(&place, stays, counted);
+        if !is_fast {
+            return finding;
+        }
+        let start_ms = scene.batch.interval.start.as_millis();
+        let slowing = self.slow_spots.take(start_ms, id, segment, stays);
+        weigh_slowed(&slowing, learnt, &mut finding);
+        if !is_slow_ahead(&self.network, id, scene.batch) {
+            weigh_slower(segment, learnt, stays, &mut finding);
+        }
+        let is_open = |watch: &Watch| watch.incident.is_some();
+        if !self.watches.get(&id).is_some_and(is_open) {
+            learnt.learn_passes(&slowing, stays);
+        }
+        if is_free(segment, stays, counted) {
+            learnt.free_ago = 0;
+        }
+        finding
+    }
+
+    /// Learns how long road users stand where there is no incident.
+    fn learn_stands(&mut self, stays: &[Stay]) {
+        let mut ended: BTreeMap<SegmentId, (f32, u8)> = BTreeMap::new();
+        for stay in stays {
+            let (stand_s, _) = stay.stand();
+            if stand_s > 0.0 && stay.has_moved_on() {
+                let (longest_s, count) = ended.entry(stay.segment()).or_default();
+                *longest_s = longest_s.max(stand_s);
+                *count = count.saturating_add(1);
             }
         }
-        Scene {
-            batch: minute.batch,
-            lanes,
-            findings,
+        for (id, (longest_s, count)) in ended {
+            if !self.watches.contains_key(&id) && !self.queued.contains_key(&id) {
+                self.learnt[id.index()].learn_stands(longest_s, count);
+            }
         }
     }
 
@@ -255,7 +337,8 @@ impl Incidents {
             self.watches
                 .insert(segment, Watch::new(&self.settings, bias));
         }
-        let (queue_m, tail, tail_offset_m) = self.queue(segment, finding, scene);
+        let mut queued = BTreeSet::new();
+        let (queue_m, tail, tail_offset_m) = self.queue(segment, finding, scene, &mut queued);
         let state = &scene.batch.segments[segment.index()];
         let is_passed = state.provenance == Provenance::Observed
             && state.speed_mps > QUEUED_RATIO * state.free_flow_mps
@@ -263,7 +346,12 @@ impl Incidents {
         let Some(watch) = self.watches.get_mut(&segment) else {
             return;
         };
+        // On a fast road traffic drives freely past one blocked lane.
+        let is_passed = is_passed && !self.fast[segment.index()];
         watch.weigh(finding, is_passed, floor);
+        if watch.incident.is_some() {
+            self.queued.extend(queued.into_iter().map(|id| (id, at)));
+        }
         if let Some(next) = watch.next_state(&self.settings) {
             let log_odds = watch.log_odds;
             let incident = watch.incident.get_or_insert_with(|| {
@@ -300,4 +388,13 @@ impl Incidents {
             self.watches.remove(&segment);
         }
     }
+}
+
+/// Whether traffic is slow on a segment that comes next.
+fn is_slow_ahead(network: &Network, id: SegmentId, batch: &StateBatch) -> bool {
+    network.movements_from(id).iter().any(|movement| {
+        let state = &batch.segments[movement.to().index()];
+        state.provenance == Provenance::Observed
+            && state.speed_mps < QUEUED_RATIO * state.free_flow_mps
+    })
 }

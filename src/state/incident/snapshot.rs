@@ -3,8 +3,11 @@
 use std::sync::Arc;
 
 use super::detectors::LaneWatch;
+use super::evidence::Learnt;
 use super::life::Watch;
+use super::pace::Pace;
 use super::room::Incidents;
+use super::slow_spot::SlowSpots;
 use super::{IncidentChange, IncidentEvidence, IncidentKind, IncidentState};
 use crate::state::bytes::{
     Reader, SnapshotError, put_f32, put_head, put_i64, put_u8, put_u32, put_u64,
@@ -12,14 +15,15 @@ use crate::state::bytes::{
 use crate::units::{SegmentId, Timestamp};
 
 const MAGIC: &[u8; 8] = b"RCINCID\0";
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 const WHAT: &str = "incident snapshot";
 
 impl Incidents {
     /// Appends everything needed to go on later.
     pub fn snapshot(&self, out: &mut Vec<u8>) {
         put_head(out, MAGIC, VERSION, self.network.version());
-        for number in [self.next_id, self.refused, self.orders_unknown] {
+        let cut = self.searches_cut.get();
+        for number in [self.next_id, self.refused, self.orders_unknown, cut] {
             put_u64(out, number);
         }
         let known = self.learnt.iter().enumerate();
@@ -30,8 +34,19 @@ impl Incidents {
             put_f32(out, learnt.red_s);
             put_u8(out, learnt.stands);
             put_u8(out, learnt.free_ago);
+            let pace = learnt.pace;
+            for number in [
+                learnt.slowed,
+                learnt.passed,
+                pace.count,
+                pace.mean_mps,
+                pace.squares,
+            ] {
+                put_f32(out, number);
+            }
         }
         self.lanes.put(out);
+        self.slow_spots.put(out);
         put_u64(out, self.watches.len() as u64);
         for (segment, watch) in &self.watches {
             put_u32(out, segment.0);
@@ -42,10 +57,12 @@ impl Incidents {
                 put_incident(incident, out);
             }
         }
-        put_u64(out, self.ended.len() as u64);
-        for (segment, at) in &self.ended {
-            put_u32(out, segment.0);
-            put_i64(out, at.as_millis());
+        for times in [&self.queued, &self.ended] {
+            put_u64(out, times.len() as u64);
+            for (segment, at) in times {
+                put_u32(out, segment.0);
+                put_i64(out, at.as_millis());
+            }
         }
         put_u64(out, self.verdicts.len() as u64);
         for (segment, (bias, until)) in &self.verdicts {
@@ -66,14 +83,30 @@ impl Incidents {
         restored.next_id = reader.take_u64()?;
         restored.refused = reader.take_u64()?;
         restored.orders_unknown = reader.take_u64()?;
-        for _ in 0..reader.take_count(10)? {
+        restored.searches_cut.set(reader.take_u64()?);
+        for _ in 0..reader.take_count(30)? {
             let segment = take_segment(&mut reader, count)?;
             let learnt = &mut restored.learnt[segment.index()];
             learnt.red_s = reader.take_finite()?;
             learnt.stands = reader.take_u8()?;
             learnt.free_ago = reader.take_u8()?;
+            let Learnt {
+                slowed,
+                passed,
+                pace,
+                ..
+            } = learnt;
+            let Pace {
+                count,
+                mean_mps,
+                squares,
+            } = pace;
+            for number in [slowed, passed, count, mean_mps, squares] {
+                *number = reader.take_finite()?;
+            }
         }
         restored.lanes = LaneWatch::get(&mut reader)?;
+        restored.slow_spots = SlowSpots::get(&mut reader, count)?;
         for _ in 0..reader.take_count(13)? {
             let segment = take_segment(&mut reader, count)?;
             let mut watch = Watch {
@@ -87,10 +120,11 @@ impl Incidents {
             }
             restored.watches.insert(segment, watch);
         }
-        for _ in 0..reader.take_count(12)? {
-            let segment = take_segment(&mut reader, count)?;
-            let at = Timestamp::from_millis(reader.take_i64()?);
-            restored.ended.insert(segment, at);
+        for times in [&mut restored.queued, &mut restored.ended] {
+            for _ in 0..reader.take_count(12)? {
+                let segment = take_segment(&mut reader, count)?;
+                times.insert(segment, Timestamp::from_millis(reader.take_i64()?));
+            }
         }
         for _ in 0..reader.take_count(16)? {
             let segment = take_segment(&mut reader, count)?;
@@ -218,6 +252,14 @@ fn put_evidence(evidence: &IncidentEvidence, out: &mut Vec<u8>) {
             put_f32(out, ratio);
         }
         IncidentEvidence::Operator => put_u8(out, 5),
+        IncidentEvidence::Slower { ratio } => {
+            put_u8(out, 7);
+            put_f32(out, ratio);
+        }
+        IncidentEvidence::Slowed { count } => {
+            put_u8(out, 6);
+            put_u32(out, count);
+        }
     }
 }
 
@@ -243,6 +285,12 @@ fn take_evidence(reader: &mut Reader<'_>) -> Result<IncidentEvidence, SnapshotEr
             ratio: reader.take_finite()?,
         },
         5 => IncidentEvidence::Operator,
+        7 => IncidentEvidence::Slower {
+            ratio: reader.take_finite()?,
+        },
+        6 => IncidentEvidence::Slowed {
+            count: reader.take_u32()?,
+        },
         _ => return Err(reader.damaged()),
     };
     Ok(evidence)

@@ -1,5 +1,7 @@
 //! A street of three blocks, `first` to `last`, and what is told of it minute by minute.
 
+mod fast;
+
 use std::sync::Arc;
 
 use super::*;
@@ -206,17 +208,79 @@ fn a_queue_at_a_red_light_is_none() {
 }
 
 #[test]
-fn who_waits_long_at_a_junction_is_none() {
+fn who_waits_at_a_junction_is_none_for_four_minutes() {
     let mut street = Street::new(14.0);
-    for minute in 0..5 {
+    for minute in 0..6 {
         let stand_s = (minute + 1) as f32 * 60.0;
         let stays = [
             standing(MIDDLE, minute, BLOCK_M - 12.0, stand_s),
             standing(MIDDLE, minute, BLOCK_M - 60.0, stand_s),
         ];
         street.close(minute, &stays, &[]);
+        if stand_s < 240.0 {
+            assert_eq!(street.changes, [], "{minute}");
+        }
     }
-    assert_eq!(street.changes, []);
+    let late = street.changes.last().expect("nobody waits for so long");
+    assert_eq!(late.state, IncidentState::Confirmed);
+}
+
+#[test]
+fn where_red_lights_are_short_a_shorter_stand_is_too_long() {
+    let begin_s = |usual_s: f32| {
+        let mut street = Street::new(14.0);
+        for minute in 0..40 {
+            // Three that waited drive on again.
+            let mut stays = [100.0, 150.0, 200.0].map(|place_m| {
+                let mut stay = standing(FIRST, minute, place_m, usual_s);
+                stay.has_left = true;
+                stay
+            });
+            stays.sort_unstable();
+            street.close(minute, &stays, &[]);
+        }
+        assert_eq!(street.changes, [], "{usual_s}");
+        for second in (40..300).step_by(10) {
+            let mut bytes = Vec::new();
+            street.room.snapshot(&mut bytes);
+            let network = Arc::clone(&street.room.network);
+            let mut other = Street::new(14.0);
+            other.room = Incidents::new(network, IncidentSettings::default());
+            other.room.restore(&bytes).unwrap();
+            other.close(40, &[standing(MIDDLE, 40, 140.0, second as f32)], &[]);
+            if !other.changes.is_empty() {
+                return second;
+            }
+        }
+        0
+    };
+    assert_eq!(begin_s(40.0), 90);
+    assert_eq!(begin_s(80.0), 110);
+}
+
+#[test]
+fn what_stood_in_the_queue_of_an_incident_is_none_when_it_is_over() {
+    let run = |is_queued: bool| {
+        let mut street = Street::new(14.0);
+        street.free(0, 3);
+        for minute in 3..12 {
+            let stand_s = (minute - 2) as f32 * 60.0;
+            let mut stays = vec![standing(MIDDLE, minute, 140.0, stand_s)];
+            if is_queued {
+                stays.push(standing(FIRST, minute, 200.0, stand_s.min(60.0)));
+            }
+            street.close(minute, &stays, &[]);
+        }
+        street.free(12, 19);
+        assert_eq!(street.room.active().count(), 0, "it is over");
+        let before = street.changes.len();
+        for minute in 19..21 {
+            let stand_s = 120.0 + (minute - 19) as f32 * 60.0;
+            street.close(minute, &[standing(FIRST, minute, 100.0, stand_s)], &[]);
+        }
+        street.changes.len() - before
+    };
+    assert_eq!(run(true), 0);
 }
 
 #[test]
