@@ -394,11 +394,12 @@ impl Profiles {
         }
     }
 
-    /// Lets the slots count that have waited long enough at `now`, when the next slot begins.
+    /// Lets the slots count that have waited long enough at `now`, when the next slot begins, and
+    /// those that lie ahead: they come from a file of another run over the same hours.
     pub(super) fn settle(&mut self, now: Timestamp) {
         while let Some(slot) = self
             .waiting
-            .pop_front_if(|slot| now.millis_since(slot.start) >= WAITING_MS)
+            .pop_front_if(|slot| now.millis_since(slot.start) >= WAITING_MS || slot.start >= now)
         {
             self.count(&slot);
         }

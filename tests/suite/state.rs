@@ -524,6 +524,44 @@ fn profiles_remember_the_time_of_day_across_a_file() {
     assert!(fresh.load_profiles(&short).is_err());
 }
 
+#[test]
+fn profiles_hold_today_back_but_not_another_run() {
+    let network = street(2, false);
+    let slow = |state: &mut TrafficState, minutes: std::ops::Range<i64>| {
+        for index in minutes {
+            state.close_minute(minute(index), &sums_of(&network, &[(0, 3.0)]), &[]);
+        }
+    };
+    let usual_mps = |state: &TrafficState| {
+        let profiles = state.profiles();
+        profiles.speeds_at(&[minute(600).start])(SegmentId(0), 0)
+    };
+    let mut state = TrafficState::new(Arc::clone(&network), StateSettings::default());
+    slow(&mut state, 600..660);
+    let mut bytes = Vec::new();
+    state.profiles().save(&network, &mut bytes);
+    let loaded = || {
+        let mut state = TrafficState::new(Arc::clone(&network), StateSettings::default());
+        state.load_profiles(&bytes).unwrap();
+        state
+    };
+    let after = |state: &mut TrafficState, index: i64| {
+        state.close_minute(minute(index), &sums_of(&network, &[]), &[]);
+        usual_mps(state)
+    };
+    // The same hour of another run counts as soon as the next run begins, without one measurement.
+    let again_mps = after(&mut loaded(), 600);
+    // A run that goes on where this one stopped is not told its own last hour, but two hours later.
+    let mut on = loaded();
+    let held_mps = after(&mut on, 660);
+    let later_mps = after(&mut on, 780);
+    assert!(again_mps < held_mps - 3.0, "{again_mps}, {held_mps}");
+    assert!(
+        (later_mps - again_mps).abs() < 0.1,
+        "{later_mps}, {again_mps}"
+    );
+}
+
 fn area_reading(detector: &str, speed_mps: f32, sampled_s: f32, queue_m: f32) -> DetectorReading {
     DetectorReading {
         start: minute(0).start,
