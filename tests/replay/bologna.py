@@ -64,26 +64,35 @@ def through_mosquitto():
 
 
 def state_error(states, edges):
-    """Mean absolute error of minute speeds, km/h: plain, weighted by sampled seconds.
+    """Mean absolute error of minute speeds, km/h, plain and weighted by sampled seconds; share of
+    the truths inside the stated 90 % interval, of all and of those below half of the edge's 95 %
+    quantile.
 
     Over edge-minutes sampled for 10 s or longer after minute 5. An edge of several segments has
     the speed of its whole length over its whole travel time.
     """
     truth = edges[~edges.id.str.startswith(":")]
+    fast_mps = truth.groupby("id").speed.quantile(0.95)
     truth = truth[(truth.sampledSeconds >= 10) & (truth.begin >= 300) & truth.speed.notna()]
     travel = states.assign(
         begin=states.start.astype(float),
         travel_s=states.length_m / states.speed_mps.clip(lower=0.1),
+        spread=states.sigma_mps * states.length_m,
     )
-    edge = travel.groupby(["source_id", "begin"])[["length_m", "travel_s"]].sum()
-    edge = (edge.length_m / edge.travel_s).rename("estimate").reset_index()
+    edge = travel.groupby(["source_id", "begin"])[["length_m", "travel_s", "spread"]].sum()
+    edge = pd.DataFrame(
+        {"estimate": edge.length_m / edge.travel_s, "sigma": edge.spread / edge.length_m}
+    ).reset_index()
     joined = truth.merge(edge, left_on=["id", "begin"], right_on=["source_id", "begin"], how="left")
     missing = joined.estimate.isna().mean()
     if missing > 0.01:
         raise AssertionError(f"{missing:.1%} of {len(joined)} edge-minutes have no state")
     joined = joined.dropna(subset=["estimate"])
-    error_kmh = (joined.estimate - joined.speed).abs() * 3.6
-    return error_kmh.mean(), np.average(error_kmh, weights=joined.sampledSeconds)
+    error_mps = (joined.estimate - joined.speed).abs()
+    is_inside = error_mps <= 1.645 * joined.sigma
+    is_slow = joined.speed < 0.5 * joined.id.map(fast_mps)
+    weighted_mps = np.average(error_mps, weights=joined.sampledSeconds)
+    return error_mps.mean() * 3.6, weighted_mps * 3.6, is_inside.mean(), is_inside[is_slow].mean()
 
 
 def main():
@@ -113,12 +122,15 @@ def main():
     for probes, bar in FORWARD_FILL.items():
         states = OUT / f"states_{probes}.parquet"
         replay(probes, "--states", states)
-        plain, weighted = state_error(pd.read_parquet(states), edges)
+        plain, weighted, inside, slow = state_error(pd.read_parquet(states), edges)
         text = (
             f"{int(probes)} % of vehicles: state error {plain:.2f} km/h, weighted {weighted:.2f};"
-            f" last value carried forward {bar[0]}, {bar[1]}"
+            f" last value carried forward {bar[0]}, {bar[1]};"
+            f" in the 90 % interval {inside:.1%}, of slow ones {slow:.1%}"
         )
-        if plain < bar[0] and weighted < bar[1]:
+        # Stated uncertainty must be true: 88 to 92 % of all, and no less than 85 % of slow ones.
+        is_calibrated = 0.88 <= inside <= 0.92 and slow >= 0.85
+        if plain < bar[0] and weighted < bar[1] and is_calibrated:
             print(f"ok {text}")
         else:
             problems.append(text)
