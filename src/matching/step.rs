@@ -58,10 +58,13 @@ const STANDING_MPS: f32 = 0.5;
 
 /// Logarithm of how likely a vehicle is to come over a stop line while it brakes to a halt, just
 /// before it stands, and the speed from which braking says nothing, m/s (the prior fades linearly
-/// to there). Who brakes so hard stops at the line. Without it the queue before a signal leaks into
-/// the short segment behind it. Fitted to minute speeds of a SUMO hour of Bologna of another seed.
+/// to there). Without it the queue before a signal leaks into the short segment behind it. Fitted to
+/// minute speeds of a SUMO hour of Bologna of another seed.
 const BRAKING_CROSSING_PRIOR: f32 = -6.0;
-const BRAKING_BELOW_MPS: f32 = 7.0;
+const BRAKING_BELOW_MPS: f32 = 9.0;
+/// Who slows down less than this may be turning, m/s²: the rate that yellow times count with (10
+/// ft/s², ITE 2020, Guidelines for Determining Traffic Signal Change and Clearance Intervals).
+const BRAKING_MPS2: f32 = 3.0;
 /// Longest time between two fixes over which that holds, s: in more, a vehicle can have come over
 /// the line long before it brakes.
 const BRAKING_STEP_MAX_S: f32 = 2.5;
@@ -416,12 +419,17 @@ impl Search {
 
 /// Logarithm of how likely a vehicle that was `before_mps` fast is to have come over a stop line.
 fn stopping_prior(fix: &Fix, before_mps: f32) -> f32 {
-    match fix.speed_mps {
-        Some(speed_mps) if speed_mps < STANDING_MPS => STANDING_CROSSING_PRIOR,
-        Some(speed_mps) if speed_mps < before_mps && fix.elapsed_s <= BRAKING_STEP_MAX_S => {
-            BRAKING_CROSSING_PRIOR * (1.0 - speed_mps / BRAKING_BELOW_MPS).max(0.0)
-        }
-        _ => 0.0,
+    let Some(speed_mps) = fix.speed_mps else {
+        return 0.0;
+    };
+    if speed_mps < STANDING_MPS {
+        return STANDING_CROSSING_PRIOR;
+    }
+    let brakes = before_mps - speed_mps >= BRAKING_MPS2 * fix.elapsed_s;
+    if brakes && fix.elapsed_s <= BRAKING_STEP_MAX_S {
+        BRAKING_CROSSING_PRIOR * (1.0 - speed_mps / BRAKING_BELOW_MPS).max(0.0)
+    } else {
+        0.0
     }
 }
 

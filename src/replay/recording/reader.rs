@@ -85,13 +85,11 @@ impl<R: Read> SegmentReader<R> {
             self.ended = true;
             return Ok(false);
         };
-        let count = format::decode_body(&body, &mut self.topics, out).map_err(|what| {
-            RecordingError::Malformed {
-                offset: self.offset,
-                what,
-            }
-        })?;
-        self.sequence += count;
+        let offset = self.offset;
+        let malformed = |what| RecordingError::Malformed { offset, what };
+        let count = format::decode_body(&body, &mut self.topics, out).map_err(malformed)?;
+        let sequence = self.sequence.checked_add(count);
+        self.sequence = sequence.ok_or_else(|| malformed("sequence numbers overflow"))?;
         self.offset += (BLOCK_HEADER_BYTES + body.len()) as u64;
         Ok(true)
     }
