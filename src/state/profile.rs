@@ -397,12 +397,11 @@ impl Profiles {
     /// Lets the slots count that have waited long enough at `now`, when the next slot begins, and
     /// those that lie ahead: they come from a file of another run over the same hours.
     pub(super) fn settle(&mut self, now: Timestamp) {
-        while let Some(slot) = self
-            .waiting
-            .pop_front_if(|slot| now.millis_since(slot.start) >= WAITING_MS || slot.start >= now)
-        {
-            self.count(&slot);
-        }
+        let (ready, waiting): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut self.waiting)
+            .into_iter()
+            .partition(|slot| now.millis_since(slot.start) >= WAITING_MS || slot.start >= now);
+        self.waiting = waiting;
+        ready.iter().for_each(|slot| self.count(slot));
     }
 
     fn count(&mut self, learnt: &Waiting) {
