@@ -42,23 +42,23 @@ baseline!(
     "profile-residual"
 );
 
-/// The median of one baseline, m/s.
-pub(super) fn median_mps(
+/// The medians of one baseline over the steps, m/s.
+pub(super) fn medians_mps(
     baseline: Baseline,
     request: &ForecastRequest,
-    segment: usize,
-    step: usize,
-) -> f32 {
-    let profile_mps = || request.profile_mps[segment * STEP_COUNT + step];
+    segment: SegmentId,
+) -> [f32; STEP_COUNT] {
+    let profile_mps = request.profile(segment);
     match baseline {
-        Baseline::LastValue => request.now_mps[segment],
-        Baseline::Profile => profile_mps(),
+        Baseline::LastValue => [request.now_mps[segment.index()]; STEP_COUNT],
+        Baseline::Profile => std::array::from_fn(|step| profile_mps[step]),
         Baseline::ProfileResidual => {
-            let id = SegmentId(segment as u32);
-            let left = request
-                .calibration
-                .left(step, request.ratio(id), request.deviations(id));
-            (profile_mps() + left * request.unhindered_mps(segment)).max(0.0)
+            let (ratio, now) = (request.ratio(segment), request.deviations(segment));
+            let unhindered_mps = request.unhindered_mps(segment.index());
+            std::array::from_fn(|step| {
+                let left = request.calibration.left(step, ratio, now);
+                (profile_mps[step] + left * unhindered_mps).max(0.0)
+            })
         }
     }
 }
@@ -75,9 +75,10 @@ pub(super) fn forecast_of(baseline: Baseline, request: &ForecastRequest) -> Vec<
         .enumerate()
         .for_each(|(segment, steps)| {
             let free_flow_mps = request.free_flow_mps[segment];
-            let ratio = request.ratio(SegmentId(segment as u32));
-            for (step, quantiles) in steps.iter_mut().enumerate() {
-                let p50_mps = median_mps(baseline, request, segment, step);
+            let id = SegmentId(segment as u32);
+            let ratio = request.ratio(id);
+            let medians_mps = medians_mps(baseline, request, id);
+            for (step, (quantiles, p50_mps)) in steps.iter_mut().zip(medians_mps).enumerate() {
                 let (below, above) = request.calibration.reach(baseline, step, ratio);
                 *quantiles = SpeedQuantiles::ordered(
                     p50_mps - below * free_flow_mps,

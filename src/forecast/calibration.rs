@@ -1,10 +1,10 @@
 //! What the baselines have learnt from their own errors: how fast a deviation fades and how wide
 //! the truth scatters around each of them.
 
-use super::STEP_COUNT;
 use super::fading::{Decay, Fading};
 use super::request::Deviations;
 use super::snapshot::{Reader, SnapshotError, put_f32s};
+use super::{NORMAL_P90, STEP_COUNT};
 
 /// How many classes of the current speed ratio errors are kept for.
 pub const RATIO_BIN_COUNT: usize = 5;
@@ -66,8 +66,7 @@ impl Calibration {
         };
         for baseline in Baseline::ALL {
             for step in 0..STEP_COUNT {
-                // 1.2816 is the last decile of the standard normal distribution.
-                let reach = 1.2816 * default_scatter(baseline, step);
+                let reach = NORMAL_P90 * default_scatter(baseline, step);
                 for bin in 0..RATIO_BIN_COUNT {
                     calibration.set_reach(baseline, step, bin, (reach, reach));
                 }

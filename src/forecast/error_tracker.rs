@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::baseline::median_mps;
+use super::baseline::medians_mps;
 use super::calibration::{default_scatter, ratio_bin};
 use super::fading::Fading;
 use super::snapshot::{Reader, SnapshotError, put_f32s, put_f64, put_i64, put_u32};
@@ -289,9 +289,10 @@ impl ErrorTracker {
             minute: deviations.iter().map(|of| of[0]).collect(),
             quarter: deviations.iter().map(|of| of[1]).collect(),
             profile_mps: a_step(&|segment, step| request.profile_mps[segment * STEP_COUNT + step]),
-            residual_median_mps: a_step(&|segment, step| {
-                median_mps(Baseline::ProfileResidual, request, segment, step)
-            }),
+            residual_median_mps: picked()
+                .map(|segment| SegmentId(segment as u32))
+                .flat_map(|id| medians_mps(Baseline::ProfileResidual, request, id))
+                .collect(),
             running_mps: a_step(&|segment, step| {
                 forecast.quantiles[segment * STEP_COUNT + step].p50_mps
             }),

@@ -81,6 +81,10 @@ pub struct SpeedQuantiles {
 /// The levels of [`SpeedQuantiles`], in their order.
 pub const LEVELS: [f32; 5] = [0.05, 0.1, 0.5, 0.9, 0.95];
 
+/// Distance of the last decile of the standard normal distribution from its mean; the first lies as
+/// far on the other side.
+pub const NORMAL_P90: f32 = 1.2816;
+
 /// How far the twentieth lies from the median where the tenth lies at 1: the ratio of the standard
 /// normal distribution's quantiles, 1.6449 / 1.2816.
 const TWENTIETH: f32 = 1.2835;

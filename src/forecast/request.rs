@@ -20,7 +20,7 @@ pub(super) const LONG_LAGS: f32 = 12.0;
 /// Weight of no deviation beside the lags of a level, so that a single lag is not believed fully.
 const LEVEL_PRIOR: f32 = 0.3;
 /// Share of a deviation that is carried over one lag of which nothing is known (chosen).
-const CARRY: f32 = 0.9;
+pub(super) const CARRY: f32 = 0.9;
 /// Deviations beyond this share of free flow are cut.
 const RESIDUAL_MAX: f32 = 2.0;
 

@@ -4,11 +4,10 @@
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
+use super::request::CARRY;
 use super::{ForecastRequest, LAG_COUNT};
 
-/// Share of a deviation kept a step, and its spread, where the newest values are missing (the
-/// defaults of the state room's filter).
-const CARRY: f32 = 0.9;
+/// Spread of a deviation that was carried for long, in shares of free flow (chosen).
 const CARRIED_SPREAD: f32 = 0.15;
 
 /// What a training window is spoilt with; shares of free flow where not stated otherwise.

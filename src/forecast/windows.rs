@@ -235,6 +235,12 @@ impl<'a> Windows<'a> {
         }
     }
 
+    /// How far a cell is from the profile, in shares of free flow; `None` where missing.
+    fn deviation(&self, row: usize, column: usize) -> Option<f32> {
+        let value = self.dataset.value(row, column)?;
+        Some((value - self.profile_mps(row, column)) / self.free_flow_mps[column])
+    }
+
     /// Regresses later deviations on present ones over some training moments.
     fn learn_decay(&mut self) {
         let mut fading = Fading::default();
@@ -247,9 +253,8 @@ impl<'a> Windows<'a> {
                 let (ratio, now) = (request.ratio(id), request.deviations(id));
                 for step in 0..STEP_COUNT {
                     let row = newest + 1 + step;
-                    if let Some(later) = self.dataset.value(row, column) {
-                        let later = later - self.profile_mps(row, column);
-                        fading.add(ratio, step, now, later / self.free_flow_mps[column]);
+                    if let Some(later) = self.deviation(row, column) {
+                        fading.add(ratio, step, now, later);
                     }
                 }
             }
@@ -265,9 +270,8 @@ impl<'a> Windows<'a> {
         for row in 0..self.bounds[0] {
             let mut values = vec![0.0; columns];
             for column in 0..columns {
-                if let Some(value) = self.dataset.value(row, column) {
-                    let deviation = value - self.profile_mps(row, column);
-                    values[column] = deviation / self.free_flow_mps[column];
+                if let Some(deviation) = self.deviation(row, column) {
+                    values[column] = deviation;
                     counts[column] += 1.0;
                 }
             }
@@ -282,10 +286,7 @@ impl<'a> Windows<'a> {
             self.training(),
             &self.traits,
             &|newest| self.request(newest, None),
-            &|row, column| {
-                let value = self.dataset.value(row, column)?;
-                Some((value - self.profile_mps(row, column)) / self.free_flow_mps[column])
-            },
+            &|row, column| self.deviation(row, column),
         );
         self.regressions = Some(past.fit(&self.dataset.graph));
     }

@@ -3,7 +3,7 @@
 
 use super::GuideSettings;
 use super::jam::{CREEPING_MPS, Run};
-use crate::forecast::{ForecastBatch, STEP_MS, SpeedQuantiles};
+use crate::forecast::{ForecastBatch, NORMAL_P90, STEP_MS, SpeedQuantiles};
 use crate::network::paths::{PathLimits, Router};
 use crate::network::{Network, RoadClass, SegmentFlags};
 use crate::state::StateBatch;
@@ -24,9 +24,6 @@ const STRETCH_MAX: f32 = 1.3;
 /// Extra seconds each residential or service segment costs, so that guidance keeps to the roads
 /// that are made for it (chosen).
 const MINOR_ROAD_PENALTY_S: f32 = 30.0;
-/// Distance of the 10 % and the 90 % quantile from the median in standard deviations of a normal
-/// distribution.
-const TENTH: f32 = 1.2816;
 /// Standard deviation of a travel time that is not forecast to vary, as a share (chosen).
 const SIGMA_SHARE_MIN: f32 = 0.05;
 
@@ -189,8 +186,8 @@ impl Planner<'_> {
             let time_s = |speed_mps: f32| length_m / speed_mps.max(CREEPING_MPS);
             let median_s = time_s(quantiles.p50_mps);
             drive.time_s += median_s;
-            drive.faster_s += (median_s - time_s(quantiles.p90_mps)) / TENTH;
-            drive.slower_s += (time_s(quantiles.p10_mps) - median_s) / TENTH;
+            drive.faster_s += (median_s - time_s(quantiles.p90_mps)) / NORMAL_P90;
+            drive.slower_s += (time_s(quantiles.p10_mps) - median_s) / NORMAL_P90;
         }
         let least_s = SIGMA_SHARE_MIN * drive.time_s;
         drive.faster_s = drive.faster_s.max(least_s);
@@ -215,7 +212,7 @@ impl Planner<'_> {
         let state = &self.states.segments[id.index()];
         let share = since_now_ms.max(0) as f32 / reach_ms as f32;
         let between = |now_mps: f32, then_mps: f32| now_mps + share * (then_mps - now_mps);
-        let tenth_mps = TENTH * state.sigma_mps;
+        let tenth_mps = NORMAL_P90 * state.sigma_mps;
         SpeedQuantiles::ordered(
             between(state.speed_mps - tenth_mps, steps[0].p10_mps),
             between(state.speed_mps, steps[0].p50_mps),

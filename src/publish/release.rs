@@ -10,7 +10,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use super::format::Privacy;
-use crate::forecast::{ForecastBatch, STEP_COUNT, SpeedQuantiles};
+use crate::forecast::{ForecastBatch, NORMAL_P90, STEP_COUNT, SpeedQuantiles};
 use crate::guide::{Evidence, Guidance, GuidanceKind};
 use crate::matching::Zones;
 use crate::network::Network;
@@ -19,9 +19,6 @@ use crate::state::{
     IncidentChange, IncidentEvidence, Level, PerformanceBatch, Provenance, SegmentState, StateBatch,
 };
 use crate::units::SegmentId;
-
-/// Standard normal quantile of 0.9: a tenth lies above the mean and this many sigma.
-const NORMAL_P90: f32 = 1.2816;
 
 /// Something as it may leave.
 #[derive(Debug)]

@@ -1,8 +1,9 @@
 //! Scores a model and the baselines on the same windows.
 
-use super::super::baseline::median_mps;
+use super::super::baseline::medians_mps;
 use super::super::windows::Windows;
 use super::super::{Baseline, FeatureContext, Mlp, ModelError, STEP_COUNT, STEP_MS, StepMetrics};
+use crate::units::SegmentId;
 
 /// Sums over windows, by step: absolute errors of model, last value, profile, profile and residual,
 /// in the unit of the data; truths between the outer quantiles; truths.
@@ -55,13 +56,15 @@ pub(super) fn evaluate(
         let request = windows.request(newest, None);
         let said = mlp.forecast(context, &request)?;
         for column in 0..dataset.column_count() {
+            let id = SegmentId(column as u32);
+            let baselines = Baseline::ALL.map(|who| medians_mps(who, &request, id));
             for step in 0..STEP_COUNT {
                 let Some(truth) = dataset.value(newest + 1 + step, column) else {
                     continue;
                 };
                 let quantiles = &said[column * STEP_COUNT + step];
-                let baselines = Baseline::ALL.map(|who| median_mps(who, &request, column, step));
-                let medians = [quantiles.p50_mps, baselines[0], baselines[1], baselines[2]];
+                let medians = baselines.iter().map(|medians_mps| medians_mps[step]);
+                let medians = std::iter::once(quantiles.p50_mps).chain(medians);
                 for (sum, median) in scores.error[step].iter_mut().zip(medians) {
                     *sum += f64::from((truth - median).abs()) * dataset.units_per_value;
                 }

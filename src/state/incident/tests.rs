@@ -86,6 +86,16 @@ impl Street {
         }
     }
 
+    /// Goes on from a snapshot, which is returned.
+    fn restart(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.room.snapshot(&mut bytes);
+        let network = Arc::clone(&self.room.network);
+        self.room = Incidents::new(network, IncidentSettings::default());
+        self.room.restore(&bytes).unwrap();
+        bytes
+    }
+
     /// Closes a minute; the state of a segment is the mean of its stays.
     fn close(&mut self, minute: i64, stays: &[Stay], readings: &[DetectorReading]) {
         self.close_with(minute, stays, readings, &[]);
@@ -355,11 +365,7 @@ fn neither_order_nor_a_restart_changes_anything() {
             }
             street.close(minute, &stays, &[]);
             if restart_at == Some(minute) {
-                let mut bytes = Vec::new();
-                street.room.snapshot(&mut bytes);
-                let network = Arc::clone(&street.room.network);
-                street.room = Incidents::new(network, IncidentSettings::default());
-                street.room.restore(&bytes).unwrap();
+                let bytes = street.restart();
                 let mut again = Vec::new();
                 street.room.snapshot(&mut again);
                 assert_eq!(again, bytes);

@@ -59,11 +59,7 @@ fn partly_blocked(places_m: [f32; 2], restart_at: Option<i64>) -> Street {
             street.close(minute, &stays, &[]);
         }
         if restart_at == Some(minute) {
-            let mut bytes = Vec::new();
-            street.room.snapshot(&mut bytes);
-            let network = Arc::clone(&street.room.network);
-            street.room = Incidents::new(network, IncidentSettings::default());
-            street.room.restore(&bytes).unwrap();
+            street.restart();
         }
     }
     street

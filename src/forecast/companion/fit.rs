@@ -1,0 +1,443 @@
+//! Fits companion regressions to the past, as a whole and without each of its parts.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use super::super::least_squares::NormalEquations;
+use super::super::low_rank::SegmentTraits;
+use super::super::{ForecastRequest, RoadGraph, STEP_COUNT};
+use super::{
+    COMMON_COUNT, COMPANION_COUNT, CompanionRegression, INPUT_COUNT, Moment, NOBODY, OWN_COUNT,
+    SIGNAL_COUNT, Weights, gather, own_inputs, standard,
+};
+
+/// Nearest segments among which companions are looked for.
+const CANDIDATE_COUNT: usize = 128;
+/// Steps whose unexplained rests choose the companions.
+const SCREENED_STEPS: [usize; 5] = [0, 1, 2, 5, 11];
+/// Penalties on weights of the segment's own, of common factors, and of companions, for deviations
+/// standardised by the scatter (chosen on yinchuan's validation part), and what they are tried with.
+const PENALTIES: [f64; 3] = [3.0, 30.0, 1000.0];
+const PENALTY_FACTORS: [f64; 5] = [0.3, 1.0, 3.0, 10.0, 30.0];
+/// Segments that choose the factors, at most.
+const CHOOSING_COUNT: usize = 64;
+/// Parts of the past, each foretold by regressions on the others.
+const FOLD_COUNT: usize = 5;
+/// Rows below which a segment has too little past: two days.
+const ROWS_MIN: usize = 576;
+
+/// The past as regressions read it, gathered moment by moment.
+pub(in crate::forecast) struct Past {
+    /// Newest rows of the moments.
+    rows: Range<usize>,
+    segments: usize,
+    own: Vec<[f32; OWN_COUNT]>,
+    signals: Vec<[f32; SIGNAL_COUNT]>,
+    common: Vec<[f32; COMMON_COUNT]>,
+    /// Standardised deviations of the hour that followed, not a number where missing.
+    later: Vec<[f32; STEP_COUNT]>,
+}
+
+/// What `Past` keeps of one moment.
+struct Kept {
+    own: Vec<[f32; OWN_COUNT]>,
+    signals: Vec<[f32; SIGNAL_COUNT]>,
+    common: [f32; COMMON_COUNT],
+    later: Vec<[f32; STEP_COUNT]>,
+}
+
+/// Regressions on the whole past, and on the past without each of its parts.
+#[derive(Debug)]
+pub(in crate::forecast) struct Fits {
+    pub(in crate::forecast) whole: Arc<CompanionRegression>,
+    pub(in crate::forecast) without: Vec<Arc<CompanionRegression>>,
+}
+
+impl Past {
+    /// Reads the moments `rows`: what was known at each, and the deviation in shares of free flow
+    /// that a row and column then had.
+    pub(in crate::forecast) fn gather(
+        rows: Range<usize>,
+        traits: &[SegmentTraits],
+        request_at: &(impl Fn(usize) -> ForecastRequest + Sync),
+        deviation_at: &(impl Fn(usize, usize) -> Option<f32> + Sync),
+    ) -> Self {
+        let segments = traits.len();
+        let kept: Vec<Kept> = rows
+            .clone()
+            .into_par_iter()
+            .map(|newest| {
+                let request = request_at(newest);
+                let moment = Moment::new(&request, traits);
+                let later = |segment: usize| {
+                    std::array::from_fn(|step| {
+                        deviation_at(newest + 1 + step, segment)
+                            .map_or(f32::NAN, |later| standard(later, &traits[segment]))
+                    })
+                };
+                Kept {
+                    own: (0..segments)
+                        .map(|segment| own_inputs(&request, traits, segment))
+                        .collect(),
+                    signals: (0..segments)
+                        .map(|segment| moment.signals(&request, traits, segment))
+                        .collect(),
+                    common: moment.common_inputs(),
+                    later: (0..segments).map(later).collect(),
+                }
+            })
+            .collect();
+        Self {
+            rows,
+            segments,
+            own: kept.iter().flat_map(|kept| &kept.own).copied().collect(),
+            signals: kept
+                .iter()
+                .flat_map(|kept| &kept.signals)
+                .copied()
+                .collect(),
+            common: kept.iter().map(|kept| kept.common).collect(),
+            later: kept.iter().flat_map(|kept| &kept.later).copied().collect(),
+        }
+    }
+
+    /// Fits every segment.
+    pub(in crate::forecast) fn fit(&self, graph: &RoadGraph) -> Fits {
+        let companions: Vec<[u32; COMPANION_COUNT]> = (0..self.segments)
+            .into_par_iter()
+            .map(|segment| self.companions(segment, &graph.nearest(segment, CANDIDATE_COUNT)))
+            .collect();
+        let factors = self.choose_factors(&companions);
+        let fits: Vec<Vec<Weights>> = (0..self.segments)
+            .into_par_iter()
+            .map(|segment| {
+                let sums = self.sums(segment, &companions[segment]);
+                (0..=FOLD_COUNT)
+                    .map(|without| {
+                        let all = merged(&sums, without)?;
+                        let mut chosen = Box::new([[0.0; STEP_COUNT]; INPUT_COUNT]);
+                        for factor in PENALTY_FACTORS {
+                            if !factors.contains(&factor) {
+                                continue;
+                            }
+                            let solved = all.solve(&penalties(factor));
+                            for step in (0..STEP_COUNT).filter(|&step| is(factors[step], factor)) {
+                                let of_step = &solved[step * INPUT_COUNT..][..INPUT_COUNT];
+                                for (weights, &solved) in chosen.iter_mut().zip(of_step) {
+                                    weights[step] = solved as f32;
+                                }
+                            }
+                        }
+                        Some(chosen)
+                    })
+                    .collect()
+            })
+            .collect();
+        let companions = Arc::new(companions);
+        let regression = |without: usize| {
+            Arc::new(CompanionRegression {
+                companions: Arc::clone(&companions),
+                weights: fits.iter().map(|fits| fits[without].clone()).collect(),
+            })
+        };
+        Fits {
+            whole: regression(FOLD_COUNT),
+            without: (0..FOLD_COUNT).map(regression).collect(),
+        }
+    }
+
+    fn inputs(
+        &self,
+        moment: usize,
+        segment: usize,
+        companions: &[u32; COMPANION_COUNT],
+    ) -> [f64; INPUT_COUNT] {
+        let first = moment * self.segments;
+        let mut inputs = [0.0; INPUT_COUNT];
+        let own = &self.own[first + segment];
+        gather(
+            &mut inputs,
+            own,
+            &self.common[moment],
+            companions,
+            |other| self.signals[first + other],
+        );
+        inputs
+    }
+
+    /// The best foretellers of what the segment's own hour leaves unexplained.
+    fn companions(&self, segment: usize, candidates: &[u32]) -> [u32; COMPANION_COUNT] {
+        let at = |moment: usize| moment * self.segments + segment;
+        let own = |moment: usize| self.own[at(moment)].map(f64::from);
+        let later = |moment: usize| SCREENED_STEPS.map(|step| self.later[at(moment)][step]);
+        let mut sums = NormalEquations::new(OWN_COUNT, SCREENED_STEPS.len());
+        for moment in 0..self.rows.len() {
+            sums.add(&own(moment), &later(moment).map(f64::from));
+        }
+        let weights = sums.solve(&[PENALTIES[0]; OWN_COUNT]);
+        // Products of each rest with the newest lag and the short level of each candidate.
+        const READ: [usize; 2] = [0, 3];
+        let mut products = vec![[[0.0f32; SCREENED_STEPS.len()]; READ.len()]; candidates.len()];
+        let mut squares = vec![[0.0f32; READ.len()]; candidates.len()];
+        for moment in 0..self.rows.len() {
+            let own = own(moment);
+            let later = later(moment);
+            let rests: [f32; SCREENED_STEPS.len()] = std::array::from_fn(|step| {
+                let weights = &weights[step * OWN_COUNT..][..OWN_COUNT];
+                let said: f64 = weights.iter().zip(own).map(|(w, x)| w * x).sum();
+                let rest = later[step] - said as f32;
+                if rest.is_nan() { 0.0 } else { rest }
+            });
+            let signals = &self.signals[moment * self.segments..][..self.segments];
+            for (index, &candidate) in candidates.iter().enumerate() {
+                for (of, read) in READ.into_iter().enumerate() {
+                    let signal = signals[candidate as usize][read];
+                    squares[index][of] += signal * signal;
+                    for (product, rest) in products[index][of].iter_mut().zip(rests) {
+                        *product += signal * rest;
+                    }
+                }
+            }
+        }
+        let mut scored: Vec<(f32, u32)> = candidates
+            .iter()
+            .enumerate()
+            .map(|(index, &candidate)| {
+                let of_signal = products[index].iter().zip(squares[index]);
+                let score = of_signal.map(|(products, square)| {
+                    products.iter().map(|p| p * p).sum::<f32>() / square.max(1.0)
+                });
+                (score.sum(), candidate)
+            })
+            .collect();
+        scored.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        let mut chosen = [NOBODY; COMPANION_COUNT];
+        for (chosen, (score, candidate)) in chosen.iter_mut().zip(scored) {
+            if score > 0.0 {
+                *chosen = candidate;
+            }
+        }
+        chosen
+    }
+
+    /// The part of the past that a moment belongs to.
+    fn fold(&self, moment: usize) -> usize {
+        fold_of(&self.rows, self.rows.start + moment)
+    }
+
+    /// Sums over each part of the past; nothing where there is too little.
+    fn sums(&self, segment: usize, companions: &[u32; COMPANION_COUNT]) -> Vec<NormalEquations> {
+        let known = (0..self.rows.len())
+            .filter(|moment| !self.later[moment * self.segments + segment][0].is_nan())
+            .count();
+        if known < ROWS_MIN {
+            return Vec::new();
+        }
+        let mut sums = vec![NormalEquations::new(INPUT_COUNT, STEP_COUNT); FOLD_COUNT];
+        for moment in 0..self.rows.len() {
+            let later = self.later[moment * self.segments + segment].map(f64::from);
+            sums[self.fold(moment)].add(&self.inputs(moment, segment, companions), &later);
+        }
+        sums
+    }
+
+    /// For each step the factor on the penalties with the least error over moments foretold from
+    /// the other parts of the past.
+    fn choose_factors(&self, companions: &[[u32; COMPANION_COUNT]]) -> [f64; STEP_COUNT] {
+        let stride = self.segments.div_ceil(CHOOSING_COUNT).max(1);
+        let chosen: Vec<usize> = (0..self.segments).step_by(stride).collect();
+        let errors: Vec<[[f64; STEP_COUNT]; PENALTY_FACTORS.len()]> = chosen
+            .into_par_iter()
+            .map(|segment| self.factor_errors(segment, &companions[segment]))
+            .collect();
+        std::array::from_fn(|step| {
+            let total = |index: &usize| -> f64 { errors.iter().map(|e| e[*index][step]).sum() };
+            let best = (0..PENALTY_FACTORS.len()).min_by(|a, b| total(a).total_cmp(&total(b)));
+            PENALTY_FACTORS[best.unwrap_or(0)]
+        })
+    }
+
+    fn factor_errors(
+        &self,
+        segment: usize,
+        companions: &[u32; COMPANION_COUNT],
+    ) -> [[f64; STEP_COUNT]; PENALTY_FACTORS.len()] {
+        let sums = self.sums(segment, companions);
+        let mut errors = [[0.0; STEP_COUNT]; PENALTY_FACTORS.len()];
+        for fold in 0..FOLD_COUNT {
+            let Some(others) = merged(&sums, fold) else {
+                continue;
+            };
+            let tried = PENALTY_FACTORS.map(|factor| others.solve(&penalties(factor)));
+            for moment in (0..self.rows.len()).filter(|&moment| self.fold(moment) == fold) {
+                let inputs = self.inputs(moment, segment, companions);
+                let later = &self.later[moment * self.segments + segment];
+                for (weights, errors) in tried.iter().zip(&mut errors) {
+                    let steps = weights.chunks_exact(INPUT_COUNT).zip(later);
+                    for (error, (weights, &later)) in errors.iter_mut().zip(steps) {
+                        if !later.is_nan() {
+                            let said: f64 = weights.iter().zip(inputs).map(|(w, x)| w * x).sum();
+                            *error += (f64::from(later) - said).abs();
+                        }
+                    }
+                }
+            }
+        }
+        errors
+    }
+}
+
+/// The part of the past `rows` that a row belongs to.
+pub(in crate::forecast) fn fold_of(rows: &Range<usize>, row: usize) -> usize {
+    let place = row.saturating_sub(rows.start);
+    (place * FOLD_COUNT / rows.len().max(1)).min(FOLD_COUNT - 1)
+}
+
+/// All sums but those of one part.
+fn merged(sums: &[NormalEquations], without: usize) -> Option<NormalEquations> {
+    let mut all = NormalEquations::new(INPUT_COUNT, STEP_COUNT);
+    for (fold, sums) in sums.iter().enumerate() {
+        if fold != without {
+            all.merge(sums);
+        }
+    }
+    (!sums.is_empty()).then_some(all)
+}
+
+fn penalties(factor: f64) -> [f64; INPUT_COUNT] {
+    std::array::from_fn(|input| {
+        let kind = usize::from(input >= OWN_COUNT) + usize::from(input >= OWN_COUNT + COMMON_COUNT);
+        factor * PENALTIES[kind]
+    })
+}
+
+fn is(a: f64, b: f64) -> bool {
+    a.total_cmp(&b).is_eq()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::windows::unit_hash;
+    use super::super::super::{Calibration, LAG_COUNT, LEVEL_COUNT, STEP_MS};
+    use super::*;
+    use crate::network::NetworkVersion;
+    use crate::units::Timestamp;
+
+    const ROWS: usize = 900;
+    const SEGMENTS: usize = 12;
+    const FREE_FLOW_MPS: f32 = 20.0;
+    const PROFILE_MPS: f32 = 10.0;
+
+    /// Deviations in shares of free flow: chance everywhere, but segment 1 repeats half of what
+    /// segment 9 had a step before; of segment 5 only the first 200 rows are known.
+    fn deviation(row: usize, segment: usize) -> Option<f32> {
+        let chance = |row: usize, segment: usize| {
+            0.2 * (unit_hash(3, (row * SEGMENTS + segment) as u64) - 0.5)
+        };
+        match segment {
+            1 => Some(0.5 * chance(row.saturating_sub(1), 9)),
+            5 => (row < 200).then(|| chance(row, 5)),
+            _ => Some(chance(row, segment)),
+        }
+    }
+
+    fn request(newest: usize) -> ForecastRequest {
+        let at = Timestamp::from_millis(newest as i64 * STEP_MS);
+        let cell = |index: usize| deviation(newest - index % LAG_COUNT, index / LAG_COUNT);
+        let cells = 0..SEGMENTS * LAG_COUNT;
+        ForecastRequest {
+            issued_at: at,
+            first_step: at,
+            network: NetworkVersion::default(),
+            now_mps: vec![PROFILE_MPS; SEGMENTS],
+            sigma_mps: vec![0.0; SEGMENTS],
+            age_min: vec![0; SEGMENTS],
+            free_flow_mps: vec![FREE_FLOW_MPS; SEGMENTS],
+            history_mps: cells
+                .clone()
+                .map(|index| cell(index).map_or(0.0, |value| PROFILE_MPS + FREE_FLOW_MPS * value))
+                .collect(),
+            history_share: cells
+                .map(|index| f32::from(u8::from(cell(index).is_some())))
+                .collect(),
+            past_profile_mps: vec![PROFILE_MPS; SEGMENTS * LAG_COUNT],
+            profile_mps: vec![PROFILE_MPS; SEGMENTS * STEP_COUNT],
+            level_mps: vec![0.0; SEGMENTS * LEVEL_COUNT],
+            level_share: vec![0.0; SEGMENTS * LEVEL_COUNT],
+            calibration: Arc::new(Calibration::default()),
+        }
+    }
+
+    fn traits() -> Vec<SegmentTraits> {
+        let scatter = 0.06;
+        vec![
+            SegmentTraits {
+                scatter,
+                ..SegmentTraits::UNKNOWN
+            };
+            SEGMENTS
+        ]
+    }
+
+    fn fit() -> Fits {
+        let rows = LAG_COUNT - 1..ROWS - 100;
+        let past = Past::gather(rows, &traits(), &request, &deviation);
+        past.fit(&RoadGraph::from_edges(SEGMENTS, &[(1, 2, 1.0)]))
+    }
+
+    #[test]
+    fn a_segment_that_follows_another_is_foretold_by_it() {
+        let fits = fit();
+        assert_eq!(fits.whole.companions[1][0], 9);
+        assert!(!fits.whole.companions[1].contains(&1));
+        // Moments that no regression has seen.
+        let mut errors = [0.0f32; 2];
+        let mut spread = [0.0f32; 2];
+        for newest in ROWS - 100..ROWS - STEP_COUNT {
+            let request = request(newest);
+            let moment = Moment::new(&request, &traits());
+            let said = fits.whole.foretell(&request, &traits(), &moment);
+            for step in 0..2 {
+                let truth = deviation(newest + 1 + step, 1).unwrap();
+                errors[step] += (said[1].unwrap()[step] - truth).abs();
+                spread[step] += truth.abs();
+            }
+        }
+        assert!(errors[0] < 0.3 * spread[0], "{errors:?} {spread:?}");
+        // Two steps ahead nothing is known, and little is pretended.
+        assert!(errors[1] < 1.1 * spread[1], "{errors:?} {spread:?}");
+    }
+
+    #[test]
+    fn too_little_past_foretells_nothing() {
+        let fits = fit();
+        let request = request(100);
+        let said = fits
+            .whole
+            .foretell(&request, &traits(), &Moment::new(&request, &traits()));
+        let unknown: Vec<usize> = (0..SEGMENTS).filter(|&at| said[at].is_none()).collect();
+        assert_eq!(unknown, [5]);
+    }
+
+    #[test]
+    fn each_part_is_foretold_without_itself_and_threads_change_nothing() {
+        let run = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+            pool.build().unwrap().install(fit)
+        };
+        let (alone, many) = (run(1), run(3));
+        assert_eq!(alone.whole, many.whole);
+        assert_eq!(alone.without, many.without);
+        assert_eq!(alone.without.len(), FOLD_COUNT);
+        assert!(alone.without.iter().all(|one| *one != alone.whole));
+        assert_ne!(alone.without[0], alone.without[1]);
+        let rows = 11..811;
+        let folds: Vec<usize> = [11, 170, 171, 810, 5_000]
+            .into_iter()
+            .map(|row| fold_of(&rows, row))
+            .collect();
+        assert_eq!(folds, [0, 0, 1, FOLD_COUNT - 1, FOLD_COUNT - 1]);
+    }
+}
