@@ -300,7 +300,7 @@ impl OutputSink for ReplaySink {
 
     fn performance(&mut self, batch: &Arc<PerformanceBatch>) -> anyhow::Result<()> {
         if let Some(mqtt) = &self.mqtt {
-            mqtt.corridors(&self.release.performance(mqtt.network(), batch));
+            mqtt.performance(&self.release.performance(mqtt.network(), batch));
         }
         self.files.performance(batch)
     }

@@ -12,8 +12,8 @@ use crate::screening::ViewTally;
 use crate::state::congestion::{Congestion, CongestionBatch, CongestionSettings};
 use crate::state::{
     Corridor, IncidentChange, IncidentMinute, IncidentOrder, IncidentSettings, Incidents,
-    Performance, PerformanceBatch, RoadsideView, StateBatch, StateSettings, TrafficState, Vetting,
-    VettingSettings,
+    Performance, PerformanceBatch, PerformanceMinute, RoadsideView, StateBatch, StateSettings,
+    TrafficState, Vetting, VettingSettings,
 };
 use crate::units::Interval;
 
@@ -151,9 +151,12 @@ impl Analysis {
         let derived = self.performance.close_minute(
             &self.network,
             &mut batch,
-            &closed.sums,
-            detectors,
-            self.state.detectors(),
+            &PerformanceMinute {
+                sums: &closed.sums,
+                stays: &closed.stays,
+                readings: detectors,
+                table: self.state.detectors(),
+            },
         );
         self.derived = Some(Arc::new(derived));
         self.congestion.close_minute(&mut batch);
@@ -212,7 +215,7 @@ impl Analysis {
         &self.vetting
     }
 
-    /// What was derived of the minute closed last: corridors, bottlenecks, turning flows, diagrams;
+    /// What was derived of the minute closed last: corridors, bottlenecks, turning flows, diagrams, fields;
     /// `None` before the first.
     pub fn derived(&self) -> Option<&Arc<PerformanceBatch>> {
         self.derived.as_ref()

@@ -71,8 +71,9 @@ impl Release {
         }))
     }
 
-    /// What was derived of a minute as it may leave: no corridor or bottleneck that touches a zone,
-    /// and no turning share of fewer road users than a group, or in a zone.
+    /// What was derived of a minute as it may leave: no corridor, bottleneck or jam of a freeway that
+    /// touches a zone, no jam and no speed of a freeway that fewer than a group measured, and no
+    /// turning share of fewer road users than a group, or in a zone.
     pub fn performance(
         &self,
         network: &Network,
@@ -85,6 +86,14 @@ impl Release {
         });
         for day in [&mut released.bottlenecks, &mut released.yesterday] {
             day.ranked.retain(|known| !self.zones.holds(known.segment));
+        }
+        for field in &mut released.fields {
+            let freeway = &batch.freeways[field.freeway];
+            field.jams.retain(|jam| {
+                let is_open = !freeway.under(jam).any(|id| self.zones.holds(id));
+                is_open && self.privacy.is_group(jam.weight as u32)
+            });
+            field.cells.clear();
         }
         released.turning.withhold(network, |segment, seen| {
             self.zones.holds(segment) || !self.privacy.is_group(seen as u32)
@@ -388,7 +397,7 @@ mod tests {
 
     #[test]
     fn corridors_through_zones_and_turns_of_few_stay_inside() {
-        let network = fixture::network();
+        let network = Arc::new(fixture::network());
         let mut batch = fixture::performance(&network);
         assert_eq!(batch.travel_times.len(), 1);
         let told = |zone, batch: &PerformanceBatch| {

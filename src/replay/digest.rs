@@ -59,7 +59,7 @@ impl Digest {
         self.absorb();
     }
 
-    /// Adds what was derived of one minute: travel times of corridors and bottlenecks.
+    /// Adds what was derived of one minute: travel times of corridors, bottlenecks, jams on freeways.
     pub fn performance(&mut self, batch: &PerformanceBatch) {
         self.tag(b'P', batch.interval.start.as_millis());
         for state in &batch.travel_times {
@@ -83,6 +83,12 @@ impl Digest {
                 .extend_from_slice(&known.active_minutes.to_le_bytes());
             self.buffer
                 .extend_from_slice(&known.delay_veh_h.to_bits().to_le_bytes());
+        }
+        for jam in batch.fields.iter().flat_map(|field| &field.jams) {
+            for number in [jam.tail_m, jam.head_m, jam.speed_mps] {
+                self.buffer
+                    .extend_from_slice(&number.to_bits().to_le_bytes());
+            }
         }
         self.absorb();
     }

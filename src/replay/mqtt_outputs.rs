@@ -8,7 +8,7 @@ use crate::network::Network;
 use crate::publish::Released;
 use crate::publish::format::{
     GuidanceTopics, IncidentTopics, JunctionTopics, StateTopics, TileMessages, TileTable,
-    TopicEntry, corridor_messages, forecast_messages, index_messages,
+    TopicEntry, corridor_messages, forecast_messages, freeways_to_publish, index_messages,
 };
 use crate::publish::mqtt::Publisher;
 use crate::state::congestion::CongestionBatch;
@@ -100,9 +100,13 @@ impl MqttOutputs {
         &self.network
     }
 
-    /// Publishes the travel times of corridors.
-    pub fn corridors(&self, batch: &Released<PerformanceBatch>) {
-        for message in corridor_messages(&self.network, batch) {
+    /// Publishes the travel times of corridors and the jams on freeways.
+    pub fn performance(&self, batch: &Released<PerformanceBatch>) {
+        let freeways = freeways_to_publish(&self.network, batch);
+        for message in corridor_messages(&self.network, batch)
+            .into_iter()
+            .chain(freeways)
+        {
             self.publisher.publish(message);
         }
     }

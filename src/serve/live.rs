@@ -174,6 +174,7 @@ pub(super) struct Snapshot {
     pub(super) parking: LazyBody,
     pub(super) index: LazyBody,
     pub(super) corridors: LazyBody,
+    pub(super) freeways: LazyBody,
     pub(super) bottlenecks: LazyBody,
     pub(super) emissions: LazyBody,
 }
@@ -197,6 +198,7 @@ impl Snapshot {
             parking: LazyBody::default(),
             index: LazyBody::default(),
             corridors: LazyBody::default(),
+            freeways: LazyBody::default(),
             bottlenecks: LazyBody::default(),
             emissions: LazyBody::default(),
         }

@@ -20,11 +20,13 @@ use super::live::{LiveReceiver, Snapshot};
 use super::vehicles::{self, VehiclesQuery};
 use super::{MetricsText, ServeOptions, encode, incidents};
 use crate::network::Network;
+use crate::publish::Released;
 use crate::publish::format::{
     IndexMessage, bottlenecks_message, corridors_message, date_of, day_message, emissions_message,
-    events_message, index_entries, junctions_message, parking_message, signals_message,
+    events_message, freeways_message, index_entries, junctions_message, parking_message,
+    signals_message,
 };
-use crate::state::RoadsideView;
+use crate::state::{PerformanceBatch, RoadsideView};
 use crate::units::SegmentId;
 
 const JSON: &str = "application/json";
@@ -83,6 +85,7 @@ pub(super) fn router(options: ServeOptions, live: LiveReceiver, metrics: Metrics
         .route("/api/v1/index/{region}", get(region_index))
         .route("/api/v1/report/day", get(day_report))
         .route("/api/v1/corridors", get(corridors))
+        .route("/api/v1/freeways", get(freeways))
         .route("/api/v1/bottlenecks", get(bottlenecks))
         .route("/api/v1/emissions", get(emissions))
         .route("/api/v1/segments/{id}", get(segment))
@@ -375,26 +378,50 @@ async fn day_report(State(app): Shared, Query(query): Query<DayQuery>) -> Respon
     }
 }
 
-async fn corridors(State(app): Shared, headers: HeaderMap) -> Response {
+/// Answers with a message about what was derived of the newest minute.
+async fn respond_derived<T: serde::Serialize + 'static>(
+    app: Arc<App>,
+    headers: HeaderMap,
+    cell: fn(&Snapshot) -> &LazyBody,
+    message: fn(&Network, &Released<PerformanceBatch>) -> T,
+) -> Response {
     let snapshot = app.live.newest();
     let etag = snapshot.etag();
-    let cell: fn(&Snapshot) -> &LazyBody = |snapshot| &snapshot.corridors;
-    let make = |snapshot: &Snapshot, network: &Network| {
-        let message = corridors_message(network, snapshot.view.performance.as_ref()?);
+    let make = move |snapshot: &Snapshot, network: &Network| {
+        let message = message(network, snapshot.view.performance.as_ref()?);
         serde_json::to_vec(&message).ok().map(Bytes::from)
     };
     respond(snapshot, headers, JSON, cell, make, etag).await
 }
 
+async fn corridors(State(app): Shared, headers: HeaderMap) -> Response {
+    respond_derived(
+        app,
+        headers,
+        |snapshot| &snapshot.corridors,
+        corridors_message,
+    )
+    .await
+}
+
+async fn freeways(State(app): Shared, headers: HeaderMap) -> Response {
+    respond_derived(
+        app,
+        headers,
+        |snapshot| &snapshot.freeways,
+        freeways_message,
+    )
+    .await
+}
+
 async fn bottlenecks(State(app): Shared, headers: HeaderMap) -> Response {
-    let snapshot = app.live.newest();
-    let etag = snapshot.etag();
-    let cell: fn(&Snapshot) -> &LazyBody = |snapshot| &snapshot.bottlenecks;
-    let make = |snapshot: &Snapshot, network: &Network| {
-        let message = bottlenecks_message(network, snapshot.view.performance.as_ref()?);
-        serde_json::to_vec(&message).ok().map(Bytes::from)
-    };
-    respond(snapshot, headers, JSON, cell, make, etag).await
+    respond_derived(
+        app,
+        headers,
+        |snapshot| &snapshot.bottlenecks,
+        bottlenecks_message,
+    )
+    .await
 }
 
 async fn emissions(State(app): Shared, headers: HeaderMap) -> Response {

@@ -367,7 +367,7 @@ impl OutputSink for ServiceSink {
     fn performance(&mut self, batch: &Arc<PerformanceBatch>) -> anyhow::Result<()> {
         let released = self.release.performance(&self.network, batch);
         self.latest.performance = Some(released.clone());
-        self.publish(|mqtt, _| mqtt.corridors(&released));
+        self.publish(|mqtt, _| mqtt.performance(&released));
         Ok(())
     }
 

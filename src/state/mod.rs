@@ -56,7 +56,7 @@ pub use incident::{
     INCIDENTS_MAX, IncidentChange, IncidentEvidence, IncidentKind, IncidentMinute, IncidentOrder,
     IncidentSettings, IncidentState, Incidents,
 };
-pub use performance::{Performance, PerformanceBatch};
+pub use performance::{Performance, PerformanceBatch, PerformanceMinute};
 pub use profile::{Calendar, DayType, Profiles, SLOT_MS};
 pub use roadside::{
     EVENTS_MAX, PARKING_LOTS_MAX, PHASES_MAX, PhaseLight, PhaseSignal, Roadside, RoadsideView,
@@ -114,18 +114,12 @@ impl Level {
     /// The level of a ratio of speed to free-flow speed; a boundary belongs to the worse level
     /// (GB/T 33171-2016).
     pub fn from_speed_ratio(ratio: f32) -> Self {
-        if ratio > 0.7 {
-            Self::Smooth
-        } else if ratio > 0.5 {
-            Self::MostlySmooth
-        } else if ratio > 0.4 {
-            Self::Light
-        } else if ratio > 0.3 {
-            Self::Moderate
-        } else {
-            Self::Severe
-        }
+        let worse = Self::RATIO_EDGES.iter().filter(|&&edge| ratio <= edge);
+        Self::ALL[worse.count()]
     }
+
+    /// Ratios of speed to free-flow speed at and below which the next worse level begins.
+    pub const RATIO_EDGES: [f32; 4] = [0.7, 0.5, 0.4, 0.3];
 }
 
 /// Where a published value comes from.

@@ -1,7 +1,7 @@
 //! What is derived of each closed minute: flow from probes, fundamental diagrams, bottlenecks,
-//! corridors, turning flows.
+//! corridors, turning flows, the speed field of freeways.
 //!
-//! One owner of five memories, so that stage 2 closes, snapshots and restores them together. Of a
+//! One owner of six memories, so that stage 2 closes, snapshots and restores them together. Of a
 //! state they change flow and density where no detector counts, and nothing else.
 
 use std::sync::Arc;
@@ -9,15 +9,18 @@ use std::sync::Arc;
 use super::bytes::{Reader, put_head, put_u8_all};
 use super::{
     BinSums, BottleneckDay, Bottlenecks, Calendar, Corridor, CorridorState, Corridors,
-    DetectorTable, DiagramFits, Diagrams, ProbeFlow, SnapshotError, StateBatch, Turning,
+    DetectorTable, DiagramFits, Diagrams, Doubt, FieldMinute, FieldSettings, Freeway, Freeways,
+    ProbeFlow, SnapshotError, StateBatch, Stay, Turning,
 };
 use crate::network::{Network, NetworkVersion};
 use crate::observation::DetectorReading;
-use crate::units::Interval;
+use crate::units::{Interval, SegmentId};
 
 const MAGIC: &[u8; 8] = b"RCPERFO\0";
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 const WHAT: &str = "performance snapshot";
+/// Stretch of road that a detector at a point speaks for, m.
+const POINT_M: f32 = 1.0;
 
 /// What was derived of one closed minute.
 #[derive(Clone, Debug)]
@@ -38,9 +41,26 @@ pub struct PerformanceBatch {
     pub turning: Turning,
     /// Fundamental diagrams.
     pub diagrams: DiagramFits,
+    /// The freeways of the network.
+    pub freeways: Arc<Vec<Freeway>>,
+    /// Their speed over place and their jams, one entry a freeway.
+    pub fields: Vec<FieldMinute>,
 }
 
-/// The five memories.
+/// What a minute was closed with.
+#[derive(Clone, Copy, Debug)]
+pub struct PerformanceMinute<'a> {
+    /// What was added up.
+    pub sums: &'a BinSums,
+    /// What each road user did.
+    pub stays: &'a [Stay],
+    /// What detectors measured.
+    pub readings: &'a [DetectorReading],
+    /// Where they stand.
+    pub table: &'a DetectorTable,
+}
+
+/// The six memories.
 #[derive(Clone, Debug)]
 pub struct Performance {
     flow: ProbeFlow,
@@ -49,12 +69,13 @@ pub struct Performance {
     corridors: Corridors,
     told_corridors: Arc<Vec<Corridor>>,
     turning: Turning,
+    freeways: Freeways,
 }
 
 impl Performance {
     /// Nothing seen yet, on a network with these corridors and detectors.
     pub fn new(
-        network: &Network,
+        network: &Arc<Network>,
         calendar: Calendar,
         corridors: Vec<Corridor>,
         table: &DetectorTable,
@@ -66,22 +87,28 @@ impl Performance {
             told_corridors: Arc::new(corridors.clone()),
             corridors: Corridors::new(corridors),
             turning: Turning::new(network, table),
+            freeways: Freeways::new(network, FieldSettings::of_minutes())
+                .expect("the settings of minutes are sound"),
         }
     }
 
-    /// Takes a closed minute with the sums and readings that it was closed with; gives it flow and
-    /// density where no detector counts.
+    /// Takes a closed minute with what it was closed with; gives it flow and density where no
+    /// detector counts.
     ///
     /// # Panics
-    /// When batch or sums are of another network.
+    /// When anything is of another network.
     pub fn close_minute(
         &mut self,
         network: &Network,
         batch: &mut StateBatch,
-        sums: &BinSums,
-        readings: &[DetectorReading],
-        table: &DetectorTable,
+        minute: &PerformanceMinute<'_>,
     ) -> PerformanceBatch {
+        let PerformanceMinute {
+            sums,
+            readings,
+            table,
+            ..
+        } = *minute;
         self.flow.fill(network, batch, sums);
         let batch = &*batch;
         self.diagrams.observe(network, batch);
@@ -98,7 +125,50 @@ impl Performance {
             yesterday: self.bottlenecks.yesterday().clone(),
             turning: self.turning.clone(),
             diagrams: self.diagrams.fits().clone(),
+            freeways: Arc::clone(self.freeways.all()),
+            fields: self.close_fields(batch, minute),
         }
+    }
+
+    /// Takes what was measured on freeways and is believed, and closes their minute.
+    fn close_fields(
+        &mut self,
+        batch: &StateBatch,
+        minute: &PerformanceMinute<'_>,
+    ) -> Vec<FieldMinute> {
+        let is_believed = |segment: SegmentId| batch.segments[segment.index()].doubt == Doubt::None;
+        // Sums of fractions depend on their order, and stays come in that of shards.
+        let mut stays: Vec<&Stay> = minute
+            .stays
+            .iter()
+            .filter(|stay| is_believed(stay.segment()))
+            .filter(|stay| self.freeways.place(stay.segment()).is_some())
+            .collect();
+        stays.sort_by_key(|stay| {
+            let speed = stay.speed_mps().map(f32::to_bits);
+            (stay.segment(), stay.stretch_dm(), speed)
+        });
+        for stay in stays {
+            self.freeways.take_stay(stay);
+        }
+        for reading in minute.readings {
+            let is_of_minute =
+                batch.interval.start < reading.end && reading.end <= batch.interval.end;
+            let Some(place) = minute
+                .table
+                .place(&reading.detector)
+                .filter(|_| is_of_minute)
+            else {
+                continue;
+            };
+            if let Some(speed_mps) = reading.speed_mps.filter(|_| reading.vehicle_count > 0.0) {
+                let until_m = place.offset_m + place.length_m.max(POINT_M);
+                let stretch_m = (place.offset_m, until_m);
+                self.freeways
+                    .take(place.segment, stretch_m, speed_mps, reading.vehicle_count);
+            }
+        }
+        self.freeways.close_minute()
     }
 
     /// Share of the vehicles that are probes; `None` before enough were counted.
@@ -121,7 +191,7 @@ impl Performance {
         &self.turning
     }
 
-    /// Appends all five memories.
+    /// Appends all six memories.
     pub fn snapshot(&self, network: &Network, out: &mut Vec<u8>) {
         put_head(out, MAGIC, VERSION, network.version());
         let mut block = Vec::new();
@@ -135,6 +205,7 @@ impl Performance {
         put(&|block| self.bottlenecks.snapshot(network, block));
         put(&|block| self.corridors.snapshot(network, block));
         put(&|block| self.turning.snapshot(network, block));
+        put(&|block| self.freeways.snapshot(network, block));
     }
 
     /// Takes back what [`Performance::snapshot`] wrote for the same network; corridors and detectors
@@ -152,6 +223,7 @@ impl Performance {
             .restore(network, reader.take_bytes()?)?;
         restored.corridors.restore(network, reader.take_bytes()?)?;
         restored.turning.restore(network, reader.take_bytes()?)?;
+        restored.freeways.restore(network, reader.take_bytes()?)?;
         reader.finish()?;
         *self = restored;
         Ok(())

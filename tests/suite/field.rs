@@ -5,8 +5,12 @@
 use std::sync::Arc;
 
 use roadcast::network::{Network, NetworkBuilder, RoadClass, SegmentDraft, SegmentFlags};
-use roadcast::state::{FieldMinute, FieldSettings, Freeways, SnapshotError};
-use roadcast::units::{Position, SegmentId};
+use roadcast::observation::DetectorReading;
+use roadcast::state::{
+    BinSums, Calendar, DetectorKind, DetectorPlace, DetectorTable, FieldMinute, FieldSettings,
+    Freeways, Performance, PerformanceMinute, SnapshotError, StateSettings, TrafficState,
+};
+use roadcast::units::{Interval, Position, SegmentId, Timestamp};
 
 /// A motorway of `count` segments of 500 m with a street leaving it behind the second:
 ///
@@ -97,6 +101,74 @@ fn a_jam_has_a_tail_and_a_head() {
         !freeways.take(SegmentId(12), (0.0, 100.0), 5.0, 1.0),
         "a street"
     );
+}
+
+#[test]
+fn a_jam_lies_on_its_segments_and_its_ends_have_places() {
+    let network = motorway(12);
+    let mut freeways = Freeways::new(&network, FieldSettings::of_minutes()).unwrap();
+    let jam = closed(&network, &mut freeways).jams[0];
+    let freeway = &freeways.all()[0];
+    let under: Vec<u32> = freeway.under(&jam).map(|id| id.0).collect();
+    assert!(
+        under.starts_with(&[3, 4, 5, 6]) && under.len() <= 5,
+        "{under:?}"
+    );
+    assert_eq!(freeway.at(0.0), Some((SegmentId(0), 0.0)));
+    assert_eq!(freeway.at(1_620.0), Some((SegmentId(3), 120.0)));
+    assert_eq!(freeway.at(9_999.0), Some((SegmentId(11), 500.0)));
+}
+
+#[test]
+fn the_engine_reads_jams_off_detectors() {
+    let network = motorway(12);
+    let mut table = DetectorTable::default();
+    for id in network.segment_ids().filter(|id| id.0 < 12) {
+        let place = DetectorPlace {
+            segment: id,
+            offset_m: 250.0,
+            length_m: 0.0,
+            lane: 0,
+            kind: DetectorKind::Point,
+        };
+        table.insert(&id.to_string(), place);
+    }
+    let (start, end) = (Timestamp::from_secs(60_000), Timestamp::from_secs(60_060));
+    let minute = Interval { start, end };
+    let sums = BinSums::new(network.segment_count());
+    let mut state = TrafficState::new(network.clone(), StateSettings::default());
+    let mut batch = state.close_minute(minute, &sums, &[]);
+    let mut performance = Performance::new(&network, Calendar::default(), Vec::new(), &table);
+    // The speeds of the next minute are not of this one.
+    let of = |id: u32, later_s: i64, speed_mps| DetectorReading {
+        start: start.plus_secs(later_s),
+        end: end.plus_secs(later_s),
+        detector: SegmentId(id).to_string().into(),
+        vehicle_count: 6.0,
+        speed_mps: Some(speed_mps),
+        occupancy: None,
+        sampled_seconds: None,
+        queue_length_m: None,
+    };
+    let speed_mps = |id| if (6..=8).contains(&id) { 3.0 } else { 30.0 };
+    let now = (0..12).map(|id| of(id, 0, speed_mps(id)));
+    let readings: Vec<_> = now.chain((0..12).map(|id| of(id, 60, 1.0))).collect();
+    let seen = PerformanceMinute {
+        sums: &sums,
+        stays: &[],
+        readings: &readings,
+        table: &table,
+    };
+    let derived = performance.close_minute(&network, &mut batch, &seen);
+    assert_eq!((derived.freeways.len(), derived.fields.len()), (1, 1));
+    let jams = &derived.fields[0].jams;
+    assert_eq!(jams.len(), 1, "{jams:?}");
+    let (tail, head) = (jams[0].tail_m, jams[0].head_m);
+    assert!(
+        (2_750.0..=3_300.0).contains(&tail) && (4_200.0..=4_750.0).contains(&head),
+        "{jams:?}"
+    );
+    assert!(jams[0].weight >= 3.0 * 6.0, "{jams:?}");
 }
 
 #[test]

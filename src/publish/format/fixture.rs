@@ -16,7 +16,7 @@ use crate::publish::format::Privacy;
 use crate::publish::{Release, Released};
 use crate::state::{
     BinSums, Calendar, Corridor, DetectorTable, Doubt, Level, Performance, PerformanceBatch,
-    Provenance, SegmentState, StateBatch,
+    PerformanceMinute, Provenance, SegmentState, StateBatch,
 };
 use crate::units::{Interval, Position, SegmentId, Timestamp};
 
@@ -99,13 +99,19 @@ pub(crate) fn release() -> Release {
 }
 
 /// What is derived of the minute of [`state`], with a corridor over segments 0 and 1.
-pub(crate) fn performance(network: &Network) -> PerformanceBatch {
+pub(crate) fn performance(network: &Arc<Network>) -> PerformanceBatch {
     let segments = vec![SegmentId(0), SegmentId(1)];
     let corridor = Corridor::new(network, "north", "北街", segments).expect("they meet");
     let table = DetectorTable::default();
     let mut performance = Performance::new(network, Calendar::default(), vec![corridor], &table);
     let sums = BinSums::new(network.segment_count());
-    performance.close_minute(network, &mut state(network), &sums, &[], &table)
+    let minute = PerformanceMinute {
+        sums: &sums,
+        stays: &[],
+        readings: &[],
+        table: &table,
+    };
+    performance.close_minute(network, &mut state(network), &minute)
 }
 
 /// The minute after the rule of the default settings.

@@ -4,13 +4,13 @@ use schemars::Schema;
 
 use super::{
     BottlenecksMessage, CorridorMessage, CorridorsMessage, DayReportMessage, DeviceMessage,
-    EmissionsMessage, EventsMessage, ForecastTileMessage, GuidanceMessage, IncidentMessage,
-    IndexMessage, JunctionsMessage, ParkingMessage, SignalsMessage, StateDeltaMessage,
-    StateTileMessage, StatusMessage,
+    EmissionsMessage, EventsMessage, ForecastTileMessage, FreewaysMessage, GuidanceMessage,
+    IncidentMessage, IndexMessage, JunctionsMessage, ParkingMessage, SignalsMessage,
+    StateDeltaMessage, StateTileMessage, StatusMessage,
 };
 
 /// File name and schema of every message, as kept in `docs/schemas/`.
-pub fn schemas() -> [(&'static str, Schema); 17] {
+pub fn schemas() -> [(&'static str, Schema); 18] {
     [
         (
             "bottlenecks.schema.json",
@@ -37,6 +37,10 @@ pub fn schemas() -> [(&'static str, Schema); 17] {
         (
             "forecast.schema.json",
             schemars::schema_for!(ForecastTileMessage),
+        ),
+        (
+            "freeways.schema.json",
+            schemars::schema_for!(FreewaysMessage),
         ),
         (
             "guidance.schema.json",

@@ -33,6 +33,9 @@ pub struct FieldJam {
     pub head_m: f32,
     /// Space-mean speed inside, m/s.
     pub speed_mps: f32,
+    /// Measurements it rests on: the weights of its cells added up, one for each that a road user or a
+    /// detector measured lately.
+    pub weight: f32,
 }
 
 /// What a freeway was like in a settled minute.
@@ -40,7 +43,7 @@ pub struct FieldJam {
 pub struct FieldMinute {
     /// Which freeway, in the order of [`Freeways::all`].
     pub freeway: usize,
-    /// Its cells from the start.
+    /// Its cells from the start, [`FieldSettings::cell_m`] each.
     pub cells: Vec<FieldCell>,
     /// Its jams from the start.
     pub jams: Vec<FieldJam>,
@@ -49,7 +52,7 @@ pub struct FieldMinute {
 /// The freeways of a network and their fields.
 #[derive(Clone, Debug)]
 pub struct Freeways {
-    freeways: Vec<Freeway>,
+    freeways: Arc<Vec<Freeway>>,
     /// By segment: freeway and place in it.
     places: Vec<(u32, u32)>,
     pub(super) fields: Vec<SpeedField>,
@@ -94,8 +97,9 @@ impl Freeways {
                 has_before[next.index()] = true;
             }
         }
+        let mut freeways = Vec::new();
         let mut found = Self {
-            freeways: Vec::new(),
+            freeways: Arc::default(),
             places: vec![(UNSEEN, 0); count],
             fields: Vec::new(),
             cell_m: settings.cell_m,
@@ -104,9 +108,10 @@ impl Freeways {
         // Rings have no head; they begin at their lowest id.
         for head in heads.chain(network.segment_ids()) {
             if is_freeway(network.segment(head)) && found.places[head.index()].0 == UNSEEN {
-                found.add(network, settings, head, &next)?;
+                found.add(network, settings, head, &next, &mut freeways)?;
             }
         }
+        found.freeways = Arc::new(freeways);
         Ok(found)
     }
 
@@ -116,6 +121,7 @@ impl Freeways {
         settings: FieldSettings,
         head: SegmentId,
         next: &[Option<SegmentId>],
+        freeways: &mut Vec<Freeway>,
     ) -> Result<(), FieldError> {
         let mut freeway = Freeway {
             segments: Vec::new(),
@@ -127,7 +133,7 @@ impl Freeways {
             if longer_m / self.cell_m >= FIELD_CELLS_MAX as f32 {
                 break;
             }
-            let place = (self.freeways.len() as u32, freeway.segments.len() as u32);
+            let place = (freeways.len() as u32, freeway.segments.len() as u32);
             self.places[id.index()] = place;
             length_m = longer_m;
             freeway.segments.push(id);
@@ -142,12 +148,12 @@ impl Freeways {
             return Ok(());
         }
         self.fields.push(SpeedField::new(settings, cell_count)?);
-        self.freeways.push(freeway);
+        freeways.push(freeway);
         Ok(())
     }
 
     /// Every freeway, by its first segment; rings last.
-    pub fn all(&self) -> &[Freeway] {
+    pub fn all(&self) -> &Arc<Vec<Freeway>> {
         &self.freeways
     }
 
@@ -214,6 +220,27 @@ impl Freeways {
     }
 }
 
+impl Freeway {
+    /// The segment that holds a place, and how far into it the place lies, m. A place beyond the end
+    /// is the end.
+    pub fn at(&self, place_m: f32) -> Option<(SegmentId, f32)> {
+        let after = self.starts_m.partition_point(|&start_m| start_m <= place_m);
+        let index = after.clamp(1, self.segments.len().max(1)) - 1;
+        let length_m = self.starts_m.get(index + 1)? - self.starts_m[index];
+        let offset_m = (place_m - self.starts_m[index]).clamp(0.0, length_m);
+        Some((*self.segments.get(index)?, offset_m))
+    }
+
+    /// The segments that a jam lies on, in driving order.
+    pub fn under<'a>(&'a self, jam: &FieldJam) -> impl Iterator<Item = SegmentId> + 'a {
+        let (tail_m, head_m) = (jam.tail_m, jam.head_m);
+        let stretches = self.starts_m.windows(2).zip(&self.segments);
+        stretches
+            .filter(move |(ends, _)| ends[0] < head_m && tail_m < ends[1])
+            .map(|(_, &segment)| segment)
+    }
+}
+
 /// Stretches of cells slower than `jam_mps`, the middle between congested and free; cells that
 /// nothing is known of end one.
 fn jams_of(cells: &[FieldCell], cell_m: f32, jam_mps: f32) -> Vec<FieldJam> {
@@ -232,6 +259,10 @@ fn jams_of(cells: &[FieldCell], cell_m: f32, jam_mps: f32) -> Vec<FieldJam> {
                 tail_m: index as f32 * cell_m,
                 head_m: (index + slow) as f32 * cell_m,
                 speed_mps: slow as f32 / slowness,
+                weight: cells[index..index + slow]
+                    .iter()
+                    .map(|cell| cell.weight)
+                    .sum(),
             });
         }
         index += slow + 1;
