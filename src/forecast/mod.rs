@@ -132,6 +132,32 @@ impl SpeedQuantiles {
         ]
     }
 
+    /// The probability, 0..=1, that the speed is at most `speed_mps`: between two quantiles their
+    /// levels are interpolated; beyond the outermost, what is left ends as far off as the next inner
+    /// quantile lies on the other side, at 0 m/s at the latest.
+    pub fn probability_below(&self, speed_mps: f32) -> f32 {
+        let [p05, p10, _, p90, p95] = self.as_array();
+        let mut points = [(0.0, 0.0); LEVELS.len() + 2];
+        points[0] = ((2.0 * p05 - p10).max(0.0), 0.0);
+        for (point, (speed_mps, level)) in points[1..]
+            .iter_mut()
+            .zip(self.as_array().into_iter().zip(LEVELS))
+        {
+            *point = (speed_mps, level);
+        }
+        points[LEVELS.len() + 1] = (2.0 * p95 - p90, 1.0);
+        if speed_mps < points[0].0 {
+            return 0.0;
+        }
+        // The last point at or below, so that several quantiles at one speed count as a step there.
+        let after = points.partition_point(|point| point.0 <= speed_mps);
+        let Some(&(high_mps, high)) = points.get(after) else {
+            return 1.0;
+        };
+        let (low_mps, low) = points[after - 1];
+        low + (high - low) * (speed_mps - low_mps) / (high_mps - low_mps).max(f32::MIN_POSITIVE)
+    }
+
     /// Whether the invariant holds.
     pub fn is_valid(&self) -> bool {
         let five = self.as_array();
@@ -217,5 +243,31 @@ impl ForecastBatch {
             start,
             end: start.plus_millis(STEP_MS),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn probabilities_follow_the_quantiles() {
+        let said = SpeedQuantiles::ordered_five([4.0, 6.0, 10.0, 12.0, 13.0], 0.0);
+        let near = |speed_mps: f32, wanted: f32| {
+            let found = said.probability_below(speed_mps);
+            assert!((found - wanted).abs() < 1e-5, "{speed_mps}: {found}");
+        };
+        for (speed_mps, level) in said.as_array().into_iter().zip(LEVELS) {
+            near(speed_mps, level);
+        }
+        near(8.0, 0.3);
+        near(1.9, 0.0);
+        near(3.0, 0.025);
+        near(13.5, 0.975);
+        near(14.0, 1.0);
+        near(99.0, 1.0);
+        // Nothing is spread: a step.
+        let sure = SpeedQuantiles::ordered(5.0, 5.0, 5.0, 0.0);
+        assert!(sure.probability_below(4.99) < 1e-6 && sure.probability_below(5.0) > 0.999);
     }
 }

@@ -9,8 +9,8 @@ use crate::guide::{Guidance, GuidanceKind};
 use crate::network::{Network, SegmentFlags};
 use crate::publish::Released;
 use crate::publish::format::{
-    JsonBuffer, derived_entry, guidance_entry, step_levels, write_issue, write_quantiles,
-    write_segment_state,
+    JsonBuffer, derived_entry, guidance_entry, step_levels, write_congestion, write_issue,
+    write_quantiles, write_segment_state,
 };
 use crate::state::StateBatch;
 use crate::units::{Position, SegmentId};
@@ -263,7 +263,10 @@ pub(super) fn segment(snapshot: &Snapshot, network: &Network, id: SegmentId) -> 
     {
         json.raw(",\"forecast\":{");
         write_issue(&mut json, forecast);
-        write_quantiles(&mut json, forecast.steps(id));
+        let steps = forecast.steps(id);
+        write_quantiles(&mut json, steps);
+        let free_flow_mps = free_flow_mps(view.state.as_ref(), network, id);
+        write_congestion(&mut json, forecast, steps, free_flow_mps);
         json.raw("}");
     }
     json.raw("}");

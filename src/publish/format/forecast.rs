@@ -170,6 +170,57 @@ pub(crate) fn step_levels(
     })
 }
 
+/// The probability of each level, the best first, where free flow is known; they add up to 1.
+fn level_probabilities(step: &SpeedQuantiles, free_flow_mps: f32) -> [f32; Level::ALL.len()] {
+    let at_most = |ratio: &f32| step.probability_below(ratio * free_flow_mps);
+    let edges = Level::RATIO_EDGES;
+    std::array::from_fn(|level| {
+        let from_worse = edges.get(level).map_or(0.0, at_most);
+        let from_here = level
+            .checked_sub(1)
+            .map_or(1.0, |before| at_most(&edges[before]));
+        (from_here - from_worse).max(0.0)
+    })
+}
+
+/// Appends what the quantiles say of one segment's congestion: `level_probability`, by step the
+/// probabilities of levels 1 to 5, and the start of the first step whose median is congested
+/// (level 3 or worse), `onset_ms`, or, where the first step's is, that of the first whose median is
+/// not any more, `clearance_ms`; neither where nothing changes within the hour.
+pub(crate) fn write_congestion(
+    json: &mut JsonBuffer,
+    batch: &ForecastBatch,
+    steps: &[SpeedQuantiles],
+    free_flow_mps: f32,
+) {
+    json.raw(",\"level_probability\":[");
+    for (index, step) in steps.iter().enumerate() {
+        for (level, probability) in level_probabilities(step, free_flow_mps)
+            .into_iter()
+            .enumerate()
+        {
+            json.raw(match (index, level) {
+                (0, 0) => "[",
+                (_, 0) => "],[",
+                _ => ",",
+            });
+            json.fixed2(probability);
+        }
+    }
+    json.raw("]]");
+    let mut is_congested = step_levels(steps, free_flow_mps).map(|level| level >= Level::Light);
+    let at_first = is_congested.next() == Some(true);
+    let changes = 1 + is_congested.take_while(|&now| now == at_first).count();
+    if changes < steps.len() {
+        json.raw(if at_first {
+            ",\"clearance_ms\":"
+        } else {
+            ",\"onset_ms\":"
+        });
+        json.int(batch.interval(changes).start.as_millis());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -179,6 +230,51 @@ mod tests {
     use crate::publish::Release;
     use crate::publish::format::{Privacy, fixture};
     use crate::units::SegmentId;
+
+    #[test]
+    fn levels_have_probabilities_that_add_up_and_congestion_a_beginning_or_an_end() {
+        let network = fixture::network();
+        let batch = fixture::forecast(&network);
+        let told = |median_mps: &dyn Fn(usize) -> f32| -> serde_json::Value {
+            let steps: [SpeedQuantiles; STEP_COUNT] = std::array::from_fn(|step| {
+                let p50_mps = median_mps(step);
+                SpeedQuantiles::ordered(p50_mps - 2.0, p50_mps, p50_mps + 2.0, p50_mps)
+            });
+            let mut json = JsonBuffer::with_capacity(1_024);
+            json.raw("{\"a\":0");
+            write_congestion(&mut json, &batch, &steps, 20.0);
+            json.raw("}");
+            serde_json::from_slice(&json.into_bytes()).expect("it is JSON")
+        };
+        let jam_comes = told(&|step| if step < 4 { 18.0 } else { 6.9 });
+        for of_step in jam_comes["level_probability"].as_array().expect("an array") {
+            let five: Vec<f64> = of_step
+                .as_array()
+                .expect("an array")
+                .iter()
+                .filter_map(|p| p.as_f64())
+                .collect();
+            assert_eq!(five.len(), 5);
+            assert!((five.iter().sum::<f64>() - 1.0).abs() < 0.03, "{five:?}");
+        }
+        // Median 18 of 20 m/s is smooth; 6.9 lies between 0.3 and 0.4 of free flow.
+        let likely =
+            |step: usize, level: usize| jam_comes["level_probability"][step][level].as_f64();
+        assert!(
+            likely(0, 0) > Some(0.9) && likely(4, 3) > Some(0.3),
+            "{jam_comes}"
+        );
+        assert!(likely(4, 0) < Some(0.01));
+        let start_ms = |step: usize| batch.interval(step).start.as_millis();
+        assert_eq!(jam_comes["onset_ms"].as_i64(), Some(start_ms(4)));
+        assert!(jam_comes.get("clearance_ms").is_none());
+        let jam_goes = told(&|step| if step < 2 { 5.0 } else { 17.0 });
+        assert_eq!(jam_goes["clearance_ms"].as_i64(), Some(start_ms(2)));
+        assert!(jam_goes.get("onset_ms").is_none());
+        for steady in [told(&|_| 5.0), told(&|_| 18.0)] {
+            assert!(steady.get("onset_ms").is_none() && steady.get("clearance_ms").is_none());
+        }
+    }
 
     #[test]
     fn messages_parse_as_the_documented_type() {

@@ -37,8 +37,9 @@ pub use guidance::{
 pub use incident::{IncidentEvidenceEntry, IncidentMessage, IncidentTopics, incident_entry};
 pub use junctions::JunctionTopics;
 pub use performance::{
-    BottlenecksMessage, CorridorMessage, CorridorsMessage, EmissionsMessage, bottlenecks_message,
-    corridor_message, corridor_messages, corridors_message, emissions_message,
+    BottlenecksMessage, CorridorMessage, CorridorsMessage, EmissionsMessage, FreewayJamEntry,
+    FreewayPlace, FreewaysMessage, bottlenecks_message, corridor_message, corridor_messages,
+    corridors_message, emissions_message, freeways_message, freeways_to_publish,
 };
 pub use privacy::Privacy;
 pub use recall::guidance_of;
@@ -51,7 +52,7 @@ pub use state::{ProvenanceLabel, SegmentStateEntry, StateTileMessage};
 pub use status::{RunInfo, StatusLabel, StatusMessage, status_message, status_topic};
 pub use tiles::{DEFAULT_TILE_ZOOM, TILE_SEGMENTS_MAX, Tile, TileTable};
 
-pub(crate) use forecast::{step_levels, write_issue, write_quantiles};
+pub(crate) use forecast::{step_levels, write_congestion, write_issue, write_quantiles};
 pub(crate) use guidance::guidance_entry;
 pub(crate) use json::JsonBuffer;
 pub(crate) use performance::derived_entry;
