@@ -1,0 +1,58 @@
+#!/usr/bin/env python3
+"""What a segment loses by never having been learnt from: folds of segments left out of training.
+
+usage: folds.py DATASET [TRAIN OPTION…]
+
+For each of three seeds a model of all segments is trained, and five that each leave out one fold of
+20 %. Both forecast the test part of that fold. Prints the loss of each pair in percent of the error
+of the model that saw the segments, and their mean with its 95 % interval (Student's t over the pairs).
+
+ROADCAST_BIN   binary to run (default target/release/roadcast)
+SEEDS          seeds (default "1 2 3")
+"""
+
+import json
+import math
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BINARY = os.environ.get("ROADCAST_BIN", ROOT / "target/release/roadcast")
+FOLDS, PERCENT = 5, 20
+# Quantile .975 of Student's t by degrees of freedom.
+T975 = {4: 2.776, 9: 2.262, 14: 2.145}
+
+
+def run(*arguments):
+    subprocess.run([BINARY, *map(str, arguments)], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def error(dataset, model, fold, report):
+    run("backtest", "--dataset", dataset, "--model", model, "--holdout-segments", PERCENT, "--fold", fold, "--report", report)
+    return json.loads(report.read_text())["mae_avg"]
+
+
+def main(dataset, options):
+    out = ROOT / "target/long/folds" / dataset.name
+    out.mkdir(parents=True, exist_ok=True)
+    losses = []
+    for seed in os.environ.get("SEEDS", "1 2 3").split():
+        seen = out / f"seen-{seed}"
+        run("train", "--dataset", dataset, "--out", seen, "--seed", seed, *options)
+        for fold in range(FOLDS):
+            unseen = out / f"unseen-{seed}-{fold}"
+            run("train", "--dataset", dataset, "--out", unseen, "--seed", seed,
+                "--holdout-segments", PERCENT, "--fold", fold, *options)  # fmt: skip
+            pair = [error(dataset, model, fold, out / "report.json") for model in (seen, unseen)]
+            losses.append(100 * (pair[1] / pair[0] - 1))
+            print(f"seed {seed} fold {fold}: seen {pair[0]:.4f}, left out {pair[1]:.4f}, {losses[-1]:+.2f} %", flush=True)
+    mean = statistics.mean(losses)
+    reach = T975.get(len(losses) - 1, 2.0) * statistics.stdev(losses) / math.sqrt(len(losses))
+    print(f"{dataset.name}: left out loses {mean:+.2f} % ({mean - reach:+.2f} to {mean + reach:+.2f}) over {len(losses)} pairs")
+
+
+if __name__ == "__main__":
+    main(pathlib.Path(sys.argv[1]), sys.argv[2:])
