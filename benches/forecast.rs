@@ -72,7 +72,8 @@ fn second() -> Mlp {
         steps_per_epoch: 1,
         ..TrainingSettings::default()
     };
-    let trained = train(&dataset, &settings, &Device::Cpu, &mut |_| {}).expect("it fits the split");
+    let trained =
+        train(&[dataset], &settings, &Device::Cpu, &mut |_| {}).expect("it fits the split");
     let name = format!("roadcast-bench-{}.safetensors", std::process::id());
     let path = std::env::temp_dir().join(name);
     candle_core::safetensors::save(&trained.tensors, &path).expect("the folder is writable");

@@ -26,10 +26,11 @@ const LOCAL_AHEAD_S: i64 = 8 * 3600;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Folder with `dataset.toml`, `series.csv[.gz]`, `graph.csv` and perhaps `segments.csv`.
+    /// Given several times, of one unit each: a model of all of them, for other networks.
     #[arg(long, required_unless_present = "synthetic_days")]
-    dataset: Option<PathBuf>,
-    /// Learn from so many days of the bundled city's own traffic instead of a dataset.
-    #[arg(long, conflicts_with = "dataset")]
+    dataset: Vec<PathBuf>,
+    /// Learn from so many days of the bundled city's own traffic, alone or besides.
+    #[arg(long)]
     synthetic_days: Option<usize>,
     /// Folder to write the model to: weights, card, loss curve.
     #[arg(long)]
@@ -58,7 +59,7 @@ pub(crate) struct Args {
     /// Which fold of `--holdout-segments`, from 0.
     #[arg(long, default_value_t = 0, requires = "holdout_segments")]
     fold: usize,
-    /// What inputs are spoilt with; by default `masked` for a dataset, `field` for synthetic days.
+    /// What inputs are spoilt with; by default `masked` for one dataset, `field` for several or synthetic days.
     #[arg(long, value_enum)]
     spoil: Option<SpoilChoice>,
     /// Name and version of the model as published; by default the name of the folder.
@@ -89,27 +90,23 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         let folder = args.out.file_name()?;
         Some(folder.to_string_lossy().into_owned())
     });
-    let dataset = match (&args.dataset, args.synthetic_days) {
-        (Some(folder), _) => read_dataset(folder)?,
-        (None, days) => synthetic_dataset(days.unwrap_or(14), args.seed)?,
-    };
+    let mut datasets = Vec::new();
+    for folder in &args.dataset {
+        datasets.push(read_dataset(folder)?);
+    }
+    if let Some(days) = args.synthetic_days {
+        datasets.push(synthetic_dataset(days, args.seed)?);
+    }
     let spoiling = match args.spoil {
         Some(SpoilChoice::Nothing) => Spoiling::Nothing,
         Some(SpoilChoice::Masked) => Spoiling::Masked,
         Some(SpoilChoice::Field) => Spoiling::Field,
-        None if args.dataset.is_some() => Spoiling::Masked,
+        None if args.dataset.len() == 1 && args.synthetic_days.is_none() => Spoiling::Masked,
         None => Spoiling::Field,
-    };
-    // A deviation of speed lasts; one of a count is mostly chance, so nothing of it is assumed.
-    let decay = if dataset.is_speed {
-        MlpConfig::default().decay
-    } else {
-        0.0
     };
     let settings = TrainingSettings {
         config: MlpConfig {
             hidden: args.hidden.max(1),
-            decay,
             ..MlpConfig::default()
         },
         spoiling,
@@ -122,17 +119,20 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         ..TrainingSettings::default()
     };
     let device = pick_device(args.device)?;
-    eprintln!(
-        "{}: {} rows of {} columns, {}",
-        dataset.name,
-        dataset.row_count(),
-        dataset.column_count(),
-        if device.is_cpu() { "CPU" } else { "CUDA" },
-    );
+    for dataset in &datasets {
+        eprintln!(
+            "{}: {} rows of {} columns, {}",
+            dataset.name,
+            dataset.row_count(),
+            dataset.column_count(),
+            if device.is_cpu() { "CPU" } else { "CUDA" },
+        );
+    }
+    let unit = datasets.first().map_or("", |dataset| &dataset.unit);
     let started = Instant::now();
-    let mut report = |report: &EpochReport| print_epoch(report, &settings, started, &dataset.unit);
-    let trained = train(&dataset, &settings, &device, &mut report)?;
-    let card = write_model(&args.out, trained, &dataset.unit)?;
+    let mut report = |report: &EpochReport| print_epoch(report, &settings, started, unit);
+    let trained = train(&datasets, &settings, &device, &mut report)?;
+    let card = write_model(&args.out, trained, unit)?;
     print_metrics(&card);
     eprintln!(
         "written to {} after {:.0} s",
@@ -164,9 +164,9 @@ fn synthetic_dataset(days: usize, seed: u64) -> anyhow::Result<Dataset> {
     Ok(Dataset {
         name: format!("synthetic-city-{CITY_SEED}-days-{days}-seed-{seed}"),
         licence: "Apache-2.0, made by roadcast's own generator".to_owned(),
-        unit: "m/s".to_owned(),
+        unit: "km/h".to_owned(),
         is_speed: true,
-        units_per_value: 1.0,
+        units_per_value: 3.6,
         times: (0..series.row_count() as i64)
             .map(|row| {
                 series

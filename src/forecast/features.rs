@@ -12,7 +12,7 @@ use super::low_rank::{FACTOR_COUNT, SegmentTraits};
 use super::request::cut;
 use super::{Architecture, ForecastRequest, LAG_COUNT, LEVEL_COUNT, RoadGraph, STEP_COUNT};
 use crate::network::{Network, RoadClass};
-use crate::units::Timestamp;
+use crate::units::{SegmentId, Timestamp};
 
 /// How many numbers describe a segment to the first architecture.
 pub(super) const FIRST_FEATURE_COUNT: usize = TIME_AT + 4 + ATTRIBUTE_COUNT;
@@ -345,16 +345,22 @@ impl PreparedFeatures<'_> {
         next((request.unhindered_mps(segment) / 30.0).clamp(0.0, 2.0));
     }
 
-    /// What the model starts from at one step, as a share of free flow: the profile and the deviation
-    /// that the segment's own past foretells or, where it foretells none, `decay_left` of the present
-    /// one.
-    pub fn start(&self, segment: usize, step: usize, decay_left: f32) -> f32 {
-        let profile_mps = self.request.profile_mps[segment * STEP_COUNT + step];
-        let profile = profile_mps / self.request.unhindered_mps(segment);
-        let deviation = match self.foretold(segment) {
-            Some(foretold) => foretold[step],
-            None => decay_left * self.request.now_residual(segment),
+    /// What the model starts from at each step, as shares of free flow: the profile and the deviation
+    /// that the segment's own past foretells or, where it foretells none, what profile and fading
+    /// deviations say. A model of the first architecture has a decay of its own, `decay_left` by step.
+    pub fn starts(&self, segment: usize, decay_left: impl Fn(usize) -> f32) -> [f32; STEP_COUNT] {
+        let scale = 1.0 / self.request.unhindered_mps(segment);
+        let profile_mps = &self.request.profile_mps[segment * STEP_COUNT..][..STEP_COUNT];
+        let now = self.request.now_residual(segment);
+        let ratio = self.request.ratio(SegmentId(segment as u32));
+        let deviation = |step: usize| match (self.foretold(segment), &self.moment) {
+            (Some(foretold), _) => foretold[step],
+            (None, Some(moment)) => {
+                let [quarter, ..] = moment.levels[segment];
+                self.request.calibration.left(step, ratio, [now, quarter])
+            }
+            (None, None) => decay_left(step) * now,
         };
-        (profile + deviation).clamp(0.0, 3.0)
+        std::array::from_fn(|step| (scale * profile_mps[step] + deviation(step)).clamp(0.0, 3.0))
     }
 }

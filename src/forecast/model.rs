@@ -219,8 +219,8 @@ impl Mlp {
         raw: impl Fn(usize) -> f32,
         steps: &mut [SpeedQuantiles],
     ) {
-        for (step, said) in steps.iter_mut().enumerate() {
-            let start = prepared.start(segment, step, self.card.config.decay_left(step));
+        let starts = prepared.starts(segment, |step| self.card.config.decay_left(step));
+        for (step, (said, start)) in steps.iter_mut().zip(starts).enumerate() {
             let outputs = |index: usize| raw(index * STEP_COUNT + step);
             let free_flow_mps = request.free_flow_mps[segment];
             *said = quantiles(self.architecture, outputs, start, free_flow_mps);

@@ -10,6 +10,9 @@ use super::{ForecastRequest, LAG_COUNT};
 /// Spread of a deviation that was carried for long, in shares of free flow (chosen).
 const CARRIED_SPREAD: f32 = 0.15;
 
+/// How much of the profile is replaced by one level, where something of it is.
+pub(super) const FLATTENINGS: [f32; 3] = [0.3, 0.65, 1.0];
+
 /// What a training window is spoilt with; shares of free flow where not stated otherwise.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Spoil {
@@ -17,7 +20,7 @@ pub(super) struct Spoil {
     pub(super) masked: f32,
     /// Standard deviation of the noise added to each value.
     pub(super) noise: f32,
-    /// How much of the profile is replaced by one level, 0..=1.
+    /// How much of the profile is replaced by one level: 0 or one of [`FLATTENINGS`].
     pub(super) flattened: f32,
     /// Whether that level is the mean of the last hour, as a young profile has it, or of all time.
     pub(super) is_level_of_today: bool,
@@ -54,16 +57,33 @@ impl Spoil {
         }
     }
 
+    /// Profiles flattened by `flattened`, a little noise and few gaps: what fading deviations are
+    /// learnt from.
+    pub(super) fn young(flattened: f32, is_level_of_today: bool) -> Self {
+        Self {
+            masked: 0.2,
+            noise: 0.05,
+            flattened,
+            is_level_of_today,
+            ..Self::NOTHING
+        }
+    }
+
     /// Half of the windows keep their values and profile; the others lose some (chosen).
     pub(super) fn draw(rng: &mut ChaCha8Rng) -> Self {
         let mut sometimes = |chance: f64, most: f32| {
             let amount = rng.random_range(0.0..most);
             if rng.random_bool(chance) { amount } else { 0.0 }
         };
+        let young = sometimes(0.5, FLATTENINGS.len() as f32);
         Self {
             masked: sometimes(0.6, 0.5),
             noise: sometimes(0.5, 0.12),
-            flattened: sometimes(0.4, 1.0),
+            flattened: if young > 0.0 {
+                FLATTENINGS[young as usize % FLATTENINGS.len()]
+            } else {
+                0.0
+            },
             is_level_of_today: sometimes(0.5, 1.0) > 0.0,
             hides_time: sometimes(0.4, 1.0) > 0.0,
             hides_past: sometimes(0.5, 1.0) > 0.0,

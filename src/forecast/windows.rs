@@ -4,12 +4,13 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use super::companion::{CompanionRegression, Fits, Past, fold_of};
 use super::fading::Fading;
 use super::low_rank::learn_traits;
-use super::spoil::{Spoil, fill_now, spoil_history};
+use super::spoil::{FLATTENINGS, Spoil, fill_now, spoil_history};
 use super::{
     Calibration, Dataset, DatasetError, FeatureContext, ForecastRequest, LAG_COUNT, LEVEL_COUNT,
     LEVEL_STEPS, STEP_COUNT, STEP_MS, SegmentTraits,
@@ -45,6 +46,9 @@ pub(super) struct Windows<'a> {
     /// The same added up over days, `[kind][slot][column]`.
     total: Vec<(f32, f32)>,
     calibration: Arc<Calibration>,
+    /// The same for profiles flattened by each of [`FLATTENINGS`], to the level of all time and of
+    /// today; empty until [`Windows::learn_young`].
+    young: Vec<[Arc<Calibration>; 2]>,
     traits: Vec<SegmentTraits>,
     /// Set once windows can be made.
     regressions: Option<Fits>,
@@ -79,6 +83,7 @@ impl<'a> Windows<'a> {
             own: Vec::new(),
             total: Vec::new(),
             calibration: Arc::new(Calibration::default()),
+            young: Vec::new(),
             traits: Vec::new(),
             regressions: None,
             before: Vec::new(),
@@ -241,25 +246,48 @@ impl<'a> Windows<'a> {
         Some((value - self.profile_mps(row, column)) / self.free_flow_mps[column])
     }
 
-    /// Regresses later deviations on present ones over some training moments.
     fn learn_decay(&mut self) {
+        self.calibration = self.calibration_of(&Spoil::NOTHING);
+    }
+
+    /// Learns what is left of deviations from young profiles, for training windows that have them.
+    pub(super) fn learn_young(&mut self) {
+        let learnt = FLATTENINGS.map(|flattened| {
+            [false, true].map(|today| self.calibration_of(&Spoil::young(flattened, today)))
+        });
+        self.young = learnt.into();
+    }
+
+    /// Regresses later deviations on present ones over some training moments that are spoilt alike.
+    fn calibration_of(&self, spoil: &Spoil) -> Arc<Calibration> {
         let mut fading = Fading::default();
+        let mut rng = ChaCha8Rng::seed_from_u64(0);
         let range = self.training();
         let stride = (range.len() / 200).max(1);
         for newest in range.step_by(stride) {
-            let request = self.request(newest, None);
+            let request = self.request(newest, Some((spoil, &mut rng)));
             for column in 0..self.dataset.column_count() {
                 let id = SegmentId(column as u32);
                 let (ratio, now) = (request.ratio(id), request.deviations(id));
-                for step in 0..STEP_COUNT {
-                    let row = newest + 1 + step;
-                    if let Some(later) = self.deviation(row, column) {
+                for (step, profile_mps) in request.profile(id).iter().enumerate() {
+                    if let Some(value_mps) = self.dataset.value(newest + 1 + step, column) {
+                        let later = (value_mps - profile_mps) / self.free_flow_mps[column];
                         fading.add(ratio, step, now, later);
                     }
                 }
             }
         }
-        self.calibration = Arc::new(Calibration::of(&fading));
+        Arc::new(Calibration::of(&fading))
+    }
+
+    fn calibration_for(&self, spoil: Option<&Spoil>) -> Arc<Calibration> {
+        let young = spoil.and_then(|spoil| {
+            let at = FLATTENINGS
+                .iter()
+                .position(|&of| of <= spoil.flattened + 1e-3 && spoil.flattened <= of + 1e-3)?;
+            Some(&self.young.get(at)?[usize::from(spoil.is_level_of_today)])
+        });
+        Arc::clone(young.unwrap_or(&self.calibration))
     }
 
     /// Scatter and common factors from the training part.
@@ -338,7 +366,7 @@ impl<'a> Windows<'a> {
             profile_mps: vec![0.0; columns * STEP_COUNT],
             level_mps: vec![0.0; columns * LEVEL_COUNT],
             level_share: vec![0.0; columns * LEVEL_COUNT],
-            calibration: Arc::clone(&self.calibration),
+            calibration: self.calibration_for(spoil.as_ref().map(|(spoil, _)| *spoil)),
         };
         let hides_past = spoil
             .as_ref()

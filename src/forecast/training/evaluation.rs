@@ -23,6 +23,17 @@ impl Scores {
         sum / STEP_COUNT as f64
     }
 
+    /// Adds what `other` counted.
+    pub(super) fn merge(&mut self, other: &Self) {
+        for step in 0..STEP_COUNT {
+            for (sum, value) in self.error[step].iter_mut().zip(other.error[step]) {
+                *sum += value;
+            }
+            self.inside[step] += other.inside[step];
+            self.count[step] += other.count[step];
+        }
+    }
+
     /// One entry a step.
     pub(super) fn metrics(&self) -> Vec<StepMetrics> {
         (0..STEP_COUNT)

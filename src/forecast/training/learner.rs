@@ -13,7 +13,8 @@ use super::super::mlp::{MlpModule, initial_weights, ratios};
 use super::super::spoil::Spoil;
 use super::super::windows::Windows;
 use super::super::{
-    Architecture, DataCard, Dataset, DatasetError, Mlp, ModelCard, STEP_COUNT, TrainingCard,
+    Architecture, DataCard, Dataset, DatasetError, Mlp, ModelCard, ModelError, STEP_COUNT,
+    TrainingCard,
 };
 use super::evaluation::{Scores, evaluate};
 use super::{Spoiling, TrainingError, TrainingSettings};
@@ -38,52 +39,28 @@ pub(super) enum Part {
     Test,
 }
 
-pub(super) struct Learner<'a> {
+/// A dataset to learn from.
+struct Town<'a> {
     dataset: &'a Dataset,
-    settings: &'a TrainingSettings,
-    device: Device,
     windows: Windows<'a>,
     context: FeatureContext,
     /// The same for training windows, by fold.
     training_contexts: Vec<FeatureContext>,
     /// The same without what the columns' past says about them.
     strange: FeatureContext,
-    vars: BTreeMap<String, Var>,
-    /// The running average of the weights, which is what is kept (Polyak and Juditsky, 1992).
-    average: BTreeMap<String, Tensor>,
     /// Columns learnt from.
     columns: Vec<usize>,
     /// How much an error in each column counts: its scale in the unit of the data over the mean one,
     /// so that the loss is the error that is reported.
     column_weight: Vec<f32>,
-    module: MlpModule,
-    optimiser: AdamW,
-    rng: ChaCha8Rng,
-    step: usize,
 }
 
-impl<'a> Learner<'a> {
-    pub(super) fn new(
-        dataset: &'a Dataset,
-        settings: &'a TrainingSettings,
-        device: &Device,
-        windows: Windows<'a>,
-    ) -> Result<Self, TrainingError> {
-        let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
-        let vars = initial_weights(&settings.config, &mut rng, device)?;
-        let module = MlpModule::new(&settings.config, &|name| {
-            vars.get(name)
-                .map(|var| var.as_tensor().clone())
-                .ok_or_else(|| candle_core::Error::Msg(format!("tensor {name} is missing")))
-        })?;
-        let optimiser = AdamW::new(
-            vars.values().cloned().collect(),
-            ParamsAdamW {
-                lr: settings.learning_rate,
-                weight_decay: settings.weight_decay,
-                ..ParamsAdamW::default()
-            },
-        )?;
+impl<'a> Town<'a> {
+    fn new(dataset: &'a Dataset, settings: &TrainingSettings) -> Result<Self, TrainingError> {
+        let mut windows = Windows::new(dataset, settings.split)?;
+        if settings.spoiling == Spoiling::Field {
+            windows.learn_young();
+        }
         let context = windows.context();
         let training_contexts = windows.training_contexts();
         let strange = FeatureContext::new(dataset.graph.clone(), &dataset.attributes, Some(0));
@@ -100,21 +77,82 @@ impl<'a> Learner<'a> {
         let scale = windows.free_flow_mps();
         let mean = columns.iter().map(|&column| scale[column]).sum::<f32>() / columns.len() as f32;
         let column_weight = scale.iter().map(|scale| scale / mean).collect();
+        Ok(Self {
+            dataset,
+            windows,
+            context,
+            training_contexts,
+            strange,
+            columns,
+            column_weight,
+        })
+    }
+
+    fn score(&self, mlp: &Mlp, part: Part, cells: usize) -> Result<Scores, ModelError> {
+        let range = match part {
+            Part::Validation => self.windows.validation(),
+            Part::Test => self.windows.test(),
+        };
+        let moments = (cells / self.dataset.column_count()).clamp(8, range.len().max(8));
+        let stride = range.len().div_ceil(moments).max(1);
+        evaluate(&self.windows, &self.context, mlp, range.step_by(stride))
+    }
+}
+
+pub(super) struct Learner<'a> {
+    towns: Vec<Town<'a>>,
+    settings: &'a TrainingSettings,
+    device: Device,
+    vars: BTreeMap<String, Var>,
+    /// The running average of the weights, which is what is kept (Polyak and Juditsky, 1992).
+    average: BTreeMap<String, Tensor>,
+    module: MlpModule,
+    optimiser: AdamW,
+    rng: ChaCha8Rng,
+    step: usize,
+}
+
+impl<'a> Learner<'a> {
+    pub(super) fn new(
+        datasets: &'a [Dataset],
+        settings: &'a TrainingSettings,
+        device: &Device,
+    ) -> Result<Self, TrainingError> {
+        let unit = datasets.first().map(|dataset| &dataset.unit);
+        if unit.is_none() || datasets.iter().any(|dataset| Some(&dataset.unit) != unit) {
+            return Err(DatasetError::Unfit(
+                "is missing, or has another unit than the first".into(),
+            )
+            .into());
+        }
+        let towns = datasets
+            .iter()
+            .map(|dataset| Town::new(dataset, settings))
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
+        let vars = initial_weights(&settings.config, &mut rng, device)?;
+        let module = MlpModule::new(&settings.config, &|name| {
+            vars.get(name)
+                .map(|var| var.as_tensor().clone())
+                .ok_or_else(|| candle_core::Error::Msg(format!("tensor {name} is missing")))
+        })?;
+        let optimiser = AdamW::new(
+            vars.values().cloned().collect(),
+            ParamsAdamW {
+                lr: settings.learning_rate,
+                weight_decay: settings.weight_decay,
+                ..ParamsAdamW::default()
+            },
+        )?;
         let average = vars
             .iter()
             .map(|(name, var)| Ok((name.clone(), var.as_tensor().detach().copy()?)))
             .collect::<Result<_, candle_core::Error>>()?;
         Ok(Self {
             average,
-            columns,
-            column_weight,
-            dataset,
+            towns,
             settings,
             device: device.clone(),
-            windows,
-            context,
-            training_contexts,
-            strange,
             vars,
             module,
             optimiser,
@@ -163,54 +201,56 @@ impl<'a> Learner<'a> {
     }
 
     fn draw(&mut self) -> Result<Batch, TrainingError> {
-        let columns = self.columns.len();
-        let windows = (self.settings.batch / columns).max(WINDOWS_PER_STEP_MIN);
-        let rows_each = (self.settings.batch / windows).clamp(1, columns);
-        let count = rows_each * windows;
-        let mut features = vec![0.0; count * FEATURE_COUNT];
-        let mut start = vec![0.0; count * STEP_COUNT];
-        let mut truth = vec![0.0; count * STEP_COUNT];
-        let mut known = vec![0.0; count * STEP_COUNT];
-        let mut at = 0;
+        let batch = self.settings.batch;
+        let columns: usize = self.towns.iter().map(|town| town.columns.len()).sum();
+        let windows = (batch * self.towns.len() / columns).max(WINDOWS_PER_STEP_MIN);
+        let mut rows = Rows::default();
         for _ in 0..windows {
-            let newest = self.rng.random_range(self.windows.training());
+            let town = match self.towns.len() {
+                1 => &self.towns[0],
+                count => &self.towns[self.rng.random_range(0..count)],
+            };
+            let newest = self.rng.random_range(town.windows.training());
             let spoil = match self.settings.spoiling {
                 Spoiling::Nothing => Spoil::NOTHING,
                 Spoiling::Masked => Spoil::draw_masked(&mut self.rng),
                 Spoiling::Field => Spoil::draw(&mut self.rng),
             };
-            let request = self.windows.request(newest, Some((&spoil, &mut self.rng)));
+            let request = town.windows.request(newest, Some((&spoil, &mut self.rng)));
             let context = if spoil.is_past_hidden() {
-                &self.strange
+                &town.strange
             } else {
-                &self.training_contexts[self.windows.fold(newest)]
+                &town.training_contexts[town.windows.fold(newest)]
             };
             let prepared = context.prepare(&request, Architecture::Second);
-            for drawn in index::sample(&mut self.rng, columns, rows_each) {
-                let segment = self.columns[drawn];
-                let row = &mut features[at * FEATURE_COUNT..][..FEATURE_COUNT];
+            let rows_each = (batch / windows).clamp(1, town.columns.len());
+            for drawn in index::sample(&mut self.rng, town.columns.len(), rows_each) {
+                let segment = town.columns[drawn];
+                let first = rows.features.len();
+                rows.features.resize(first + FEATURE_COUNT, 0.0);
+                let row = &mut rows.features[first..];
                 prepared.write(segment, |feature, value| row[feature] = value);
                 if spoil.hides_time {
                     FeatureContext::hide_time(row);
                 }
+                let decay_left = |step| self.settings.config.decay_left(step);
+                rows.start.extend(prepared.starts(segment, decay_left));
                 for step in 0..STEP_COUNT {
-                    let cell = at * STEP_COUNT + step;
-                    let decay_left = self.settings.config.decay_left(step);
-                    start[cell] = prepared.start(segment, step, decay_left);
-                    if let Some(value) = self.dataset.value(newest + 1 + step, segment) {
-                        truth[cell] = value / request.free_flow_mps[segment];
-                        known[cell] = self.column_weight[segment];
-                    }
+                    let value = town.dataset.value(newest + 1 + step, segment);
+                    let share = value.map(|value| value / request.free_flow_mps[segment]);
+                    rows.truth.push(share.unwrap_or(0.0));
+                    let weight = share.map(|_| town.column_weight[segment]);
+                    rows.known.push(weight.unwrap_or(0.0));
                 }
-                at += 1;
             }
         }
+        let count = rows.features.len() / FEATURE_COUNT;
         let tensor = |values, width| Tensor::from_vec(values, (count, width), &self.device);
         Ok(Batch {
-            features: tensor(features, FEATURE_COUNT)?,
-            start: tensor(start, STEP_COUNT)?,
-            truth: tensor(truth, STEP_COUNT)?,
-            known: tensor(known, STEP_COUNT)?,
+            features: tensor(rows.features, FEATURE_COUNT)?,
+            start: tensor(rows.start, STEP_COUNT)?,
+            truth: tensor(rows.truth, STEP_COUNT)?,
+            known: tensor(rows.known, STEP_COUNT)?,
         })
     }
 
@@ -272,18 +312,15 @@ impl<'a> Learner<'a> {
         part: Part,
     ) -> Result<Scores, TrainingError> {
         let mlp = Mlp::from_tensors(self.card(0, 0), weights, &Device::Cpu)?;
-        let (range, cells) = match part {
-            Part::Validation => (self.windows.validation(), VALIDATION_CELLS),
-            Part::Test => (self.windows.test(), TEST_CELLS),
+        let cells = match part {
+            Part::Validation => VALIDATION_CELLS,
+            Part::Test => TEST_CELLS,
         };
-        let moments = (cells / self.dataset.column_count()).clamp(8, range.len().max(8));
-        let stride = range.len().div_ceil(moments).max(1);
-        Ok(evaluate(
-            &self.windows,
-            &self.context,
-            &mlp,
-            range.step_by(stride),
-        )?)
+        let mut all = Scores::default();
+        for town in &self.towns {
+            all.merge(&town.score(&mlp, part, cells / self.towns.len())?);
+        }
+        Ok(all)
     }
 
     /// Adds a few rows of features and what this machine makes of them.
@@ -292,11 +329,17 @@ impl<'a> Learner<'a> {
         mut weights: HashMap<String, Tensor>,
     ) -> Result<HashMap<String, Tensor>, TrainingError> {
         let mlp = Mlp::from_tensors(self.card(0, 0), &weights, &Device::Cpu)?;
-        let request = self.windows.request(self.windows.validation().start, None);
-        let prepared = self.context.prepare(&request, Architecture::Second);
+        let Town {
+            dataset,
+            windows,
+            context,
+            ..
+        } = &self.towns[0];
+        let request = windows.request(windows.validation().start, None);
+        let prepared = context.prepare(&request, Architecture::Second);
         let (mut input, mut output) = (Vec::new(), Vec::new());
         for row in 0..GOLDEN_ROWS {
-            let segment = row * self.dataset.column_count() / GOLDEN_ROWS;
+            let segment = row * dataset.column_count() / GOLDEN_ROWS;
             let mut features = vec![0.0; FEATURE_COUNT];
             prepared.write(segment, |feature, value| features[feature] = value);
             output.extend(mlp.raw_row(&features));
@@ -323,11 +366,15 @@ impl<'a> Learner<'a> {
             golden_tolerance: 1e-3,
             config: settings.config,
             data: DataCard {
-                name: self.dataset.name.clone(),
-                licence: self.dataset.licence.clone(),
-                unit: self.dataset.unit.clone(),
-                rows: self.dataset.row_count(),
-                segments: self.dataset.column_count(),
+                name: listed(self.towns.iter().map(|town| &town.dataset.name)),
+                licence: listed(self.towns.iter().map(|town| &town.dataset.licence)),
+                unit: self.towns[0].dataset.unit.clone(),
+                rows: self.towns.iter().map(|town| town.dataset.row_count()).sum(),
+                segments: self
+                    .towns
+                    .iter()
+                    .map(|town| town.dataset.column_count())
+                    .sum(),
                 split: settings.split,
             },
             training: TrainingCard {
@@ -343,6 +390,26 @@ impl<'a> Learner<'a> {
             metrics: Vec::new(),
         }
     }
+}
+
+/// Each text once, in order.
+fn listed<'a>(texts: impl Iterator<Item = &'a String>) -> String {
+    let mut all: Vec<&str> = Vec::new();
+    for text in texts {
+        if !all.contains(&text.as_str()) {
+            all.push(text);
+        }
+    }
+    all.join("; ")
+}
+
+/// What a batch is made of, row by row.
+#[derive(Default)]
+struct Rows {
+    features: Vec<f32>,
+    start: Vec<f32>,
+    truth: Vec<f32>,
+    known: Vec<f32>,
 }
 
 struct Batch {

@@ -13,7 +13,6 @@ use std::collections::HashMap;
 
 use candle_core::{Device, Tensor};
 
-use super::windows::Windows;
 use super::{Dataset, DatasetError, Holdout, MlpConfig, ModelCard, ModelError};
 use learner::{Learner, Part};
 
@@ -120,18 +119,19 @@ pub enum TrainingError {
     Model(#[from] ModelError),
 }
 
-/// Trains on `dataset`; `progress` hears of every epoch. Deterministic on a CPU device.
+/// Trains on `datasets`, each window on one of them drawn evenly; `progress` hears of every epoch.
+/// Deterministic on a CPU device.
 ///
 /// # Errors
-/// When the dataset is too short for its split, or the device fails.
+/// When there is no dataset, one is too short for its split, they have several units, or the device
+/// fails.
 pub fn train(
-    dataset: &Dataset,
+    datasets: &[Dataset],
     settings: &TrainingSettings,
     device: &Device,
     progress: &mut dyn FnMut(&EpochReport),
 ) -> Result<TrainedModel, TrainingError> {
-    let windows = Windows::new(dataset, settings.split)?;
-    let mut learner = Learner::new(dataset, settings, device, windows)?;
+    let mut learner = Learner::new(datasets, settings, device)?;
     let mut curve: Vec<EpochReport> = Vec::new();
     let mut best = (f64::INFINITY, 0, learner.copy_weights()?);
     for epoch in 1..=settings.epochs {

@@ -60,7 +60,7 @@ fn toy_settings() -> TrainingSettings {
 }
 
 fn train_toy() -> TrainedModel {
-    train(&toy_dataset(), &toy_settings(), &Device::Cpu, &mut |_| {}).expect("it fits the split")
+    train(&[toy_dataset()], &toy_settings(), &Device::Cpu, &mut |_| {}).expect("it fits the split")
 }
 
 /// Card and weight file of the toy model, as a folder would hold them.
@@ -241,7 +241,7 @@ fn training_falls_repeats_and_beats_the_last_value() {
         seed: 2,
         ..toy_settings()
     };
-    let third = train(&toy_dataset(), &other, &Device::Cpu, &mut |_| {}).unwrap();
+    let third = train(&[toy_dataset()], &other, &Device::Cpu, &mut |_| {}).unwrap();
     assert_ne!(first.curve, third.curve);
 }
 
@@ -261,7 +261,7 @@ fn a_column_that_follows_another_is_foretold_without_a_road_between_them() {
     }
     let header = b"name='echo'\nquantity='flow'\nunit='veh/5min'\nstep_s=300\n";
     let dataset = Dataset::parse(header, series.as_bytes(), b"from,to\n", None).unwrap();
-    let trained = train(&dataset, &toy_settings(), &Device::Cpu, &mut |_| {}).unwrap();
+    let trained = train(&[dataset], &toy_settings(), &Device::Cpu, &mut |_| {}).unwrap();
     // Half of the columns are known five minutes ahead, and nobody ten minutes ahead.
     let [five, ten] = [0, 1].map(|step| trained.card.metrics[step]);
     assert!(five.model < 0.65 * five.profile, "{five:?}");
@@ -274,7 +274,7 @@ fn a_short_dataset_is_refused() {
         split: [500, 1, 1],
         ..toy_settings()
     };
-    assert!(train(&toy_dataset(), &settings, &Device::Cpu, &mut |_| {}).is_err());
+    assert!(train(&[toy_dataset()], &settings, &Device::Cpu, &mut |_| {}).is_err());
 }
 
 /// Three segments in a row.
