@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+#[cfg(test)]
+mod as_live_tests;
 mod backtest;
 mod baseline;
 mod calibration;
@@ -23,6 +25,7 @@ mod mlp;
 mod model;
 mod request;
 mod ridge;
+mod slow_levels;
 mod snapshot;
 mod spoil;
 mod spread;

@@ -9,6 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use super::companion::{CompanionRegression, Fits, Past, fold_of};
 use super::fading::Fading;
 use super::low_rank::learn_traits;
+use super::slow_levels::SLOW_LEVEL_PRIOR;
 use super::spoil::{Spoil, fill_now, spoil_history};
 use super::{
     Calibration, Dataset, DatasetError, FeatureContext, ForecastRequest, LAG_COUNT, LEVEL_COUNT,
@@ -29,8 +30,6 @@ const KIND_PRIOR: f32 = 4.0;
 const MEAN_PRIOR: f32 = 2.0;
 /// Quantile of the training values taken as free flow, as the state room's profiles take it.
 const FREE_FLOW_QUANTILE: f32 = 0.94;
-/// Weight of no deviation beside the cells of a slow level (chosen).
-const LEVEL_PRIOR: f32 = 6.0;
 
 /// All windows of a dataset, split in time.
 #[derive(Debug)]
@@ -313,7 +312,7 @@ impl<'a> Windows<'a> {
         let at = |row: usize| self.before[row * columns + column];
         let (last, first) = (at(newest + 1), at((newest + 1).saturating_sub(steps)));
         let (sum, count) = (last.0 - first.0, last.1 - first.1);
-        (sum / (count + LEVEL_PRIOR), count / steps as f32)
+        (sum / (count + SLOW_LEVEL_PRIOR), count / steps as f32)
     }
 
     /// What is known when row `newest` is the last one, spoilt if wanted.
