@@ -116,8 +116,12 @@ pub(crate) fn load_config(file: Option<&std::path::Path>) -> anyhow::Result<crat
     Ok(crate::config::resolve(raw).map_err(usage)?)
 }
 
-/// The forecaster that a model name asks for: `bundled`, `baseline` or a folder with `card.toml` and
-/// `weights.safetensors`.
+/// What training learnt of the segments' past, in a model folder.
+const PAST_FILE: &str = "past.bin";
+
+/// The forecaster that a model name asks for: `bundled`, `baseline` or a folder with `card.toml`,
+/// `weights.safetensors` and perhaps `past.bin`. A past of another network is left out, and the log
+/// says so.
 pub(crate) fn forecaster(
     model: &str,
     network: &crate::network::Network,
@@ -125,16 +129,49 @@ pub(crate) fn forecaster(
 ) -> anyhow::Result<std::sync::Arc<dyn crate::forecast::Forecaster>> {
     use crate::forecast::{Mlp, MlpForecaster, ProfileResidual};
 
-    let mlp = match model {
+    let (mlp, past) = match model {
         "baseline" => return Ok(std::sync::Arc::new(ProfileResidual)),
-        "bundled" => Mlp::bundled(&candle_core::Device::Cpu)?,
-        folder => load_model(std::path::Path::new(folder))?,
+        "bundled" => (Mlp::bundled(&candle_core::Device::Cpu)?, None),
+        folder => {
+            let folder = std::path::Path::new(folder);
+            let mlp = load_model(folder)?;
+            let past = load_past(folder, mlp.card())?;
+            (mlp, past)
+        }
     };
-    Ok(std::sync::Arc::new(MlpForecaster::new(
-        mlp,
-        network,
-        Some(utc_offset_s),
-    )))
+    let forecaster = MlpForecaster::new(mlp, network, Some(utc_offset_s));
+    let Some(past) = past else {
+        return Ok(std::sync::Arc::new(forecaster));
+    };
+    let forecaster = match past.columns_of(network) {
+        Ok(column_of) => {
+            let segments = column_of.iter().flatten().count();
+            tracing::info!(model, segments, "The segments' past is known.");
+            forecaster.with_past(&past, &column_of)
+        }
+        Err(error) => {
+            tracing::warn!(model, %error, "The model's past is of another network and left out.");
+            forecaster
+        }
+    };
+    Ok(std::sync::Arc::new(forecaster))
+}
+
+/// What training learnt of the segments' past, where the folder's card names it.
+fn load_past(
+    folder: &std::path::Path,
+    card: &crate::forecast::ModelCard,
+) -> anyhow::Result<Option<crate::forecast::Past>> {
+    use anyhow::Context;
+
+    if card.past_sha256.is_none() {
+        return Ok(None);
+    }
+    let path = folder.join(PAST_FILE);
+    let place = || path.display().to_string();
+    let bytes = std::fs::read(&path).with_context(place)?;
+    let past = crate::forecast::Past::of_card(card, &bytes).with_context(place)?;
+    Ok(Some(past))
 }
 
 /// The model in a folder with `card.toml` and `weights.safetensors`, on the CPU.

@@ -127,6 +127,12 @@ impl<'a> Reader<'a> {
         Ok(bytes.as_chunks().0.iter().copied().map(from).collect())
     }
 
+    /// Reads bytes, however many.
+    pub(super) fn any_bytes(&mut self) -> Result<&'a [u8], SnapshotError> {
+        let count = self.u32()? as usize;
+        self.take(count)
+    }
+
     /// Reads bytes and refuses any other count than `wanted`.
     pub(super) fn bytes(&mut self, wanted: usize) -> Result<Vec<u8>, SnapshotError> {
         if self.u32()? as usize != wanted {

@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use rand_chacha::ChaCha8Rng;
 
-use super::companion::{CompanionRegression, Fits, Past, fold_of};
+use super::companion::{CompanionRegression, Fits, Moments, fold_of};
 use super::fading::Fading;
 use super::low_rank::learn_traits;
 use super::slow_levels::SLOW_LEVEL_PRIOR;
 use super::spoil::{Spoil, fill_now, spoil_history};
 use super::{
     Calibration, Dataset, DatasetError, FeatureContext, ForecastRequest, LAG_COUNT, LEVEL_COUNT,
-    LEVEL_STEPS, STEP_COUNT, STEP_MS, SegmentTraits,
+    LEVEL_STEPS, Past, STEP_COUNT, STEP_MS, SegmentTraits,
 };
 use crate::network::NetworkVersion;
 use crate::units::SegmentId;
@@ -130,6 +130,16 @@ impl<'a> Windows<'a> {
     /// The fold of the training part that a window belongs to.
     pub(super) fn fold(&self, newest: usize) -> usize {
         fold_of(&self.training(), newest)
+    }
+
+    /// What the training part says of each column, for a running engine.
+    pub(super) fn past(&self) -> Option<Past> {
+        let regressions = self.regressions.as_ref()?;
+        Some(Past::new(
+            self.dataset,
+            self.traits.clone(),
+            Arc::clone(&regressions.whole),
+        ))
     }
 
     fn context_with(&self, regression: Option<&Arc<CompanionRegression>>) -> FeatureContext {
@@ -281,7 +291,7 @@ impl<'a> Windows<'a> {
 
     /// What each column's past foretells of its next hour.
     fn learn_regressions(&mut self) {
-        let past = Past::gather(
+        let past = Moments::gather(
             self.training(),
             &self.traits,
             &|newest| self.request(newest, None),

@@ -13,7 +13,7 @@ use super::super::mlp::{MlpModule, initial_weights, ratios};
 use super::super::spoil::Spoil;
 use super::super::windows::Windows;
 use super::super::{
-    Architecture, DataCard, Dataset, DatasetError, Mlp, ModelCard, STEP_COUNT, TrainingCard,
+    Architecture, DataCard, Dataset, DatasetError, Mlp, ModelCard, Past, STEP_COUNT, TrainingCard,
 };
 use super::evaluation::{Scores, evaluate};
 use super::{Spoiling, TrainingError, TrainingSettings};
@@ -266,6 +266,11 @@ impl<'a> Learner<'a> {
             .collect()
     }
 
+    /// What the training part says of each column.
+    pub(super) fn past(&self) -> Option<Past> {
+        self.windows.past()
+    }
+
     pub(super) fn score(
         &self,
         weights: &HashMap<String, Tensor>,
@@ -320,6 +325,7 @@ impl<'a> Learner<'a> {
                             the profile times 4; nothing is fitted to the data"
                 .to_owned(),
             weights_sha256: String::new(),
+            past_sha256: None,
             golden_tolerance: 1e-3,
             config: settings.config,
             data: DataCard {
