@@ -9,7 +9,8 @@ use candle_core::Device;
 
 use super::PAST_FILE;
 use super::backtest::holdout;
-use super::dataset::{parse_split, read_dataset};
+use super::dataset::{parse_split, read_archive, read_dataset};
+use super::network::open as open_network;
 use super::plot::{COLOURS, Chart, Line, stacked};
 use crate::forecast::{
     Dataset, EpochReport, FeatureContext, Mlp, MlpConfig, ModelCard, Past, RoadGraph, Spoiling,
@@ -26,9 +27,19 @@ pub(super) const LOCAL_AHEAD_S: i64 = 8 * 3600;
 /// Options of `roadcast train`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Folder with `dataset.toml`, `series.csv[.gz]`, `graph.csv` and perhaps `segments.csv`.
+    /// Folder with `dataset.toml`, `series.csv[.gz]`, `graph.csv` and perhaps `segments.csv`; with
+    /// `--network` the archive of a service.
     #[arg(long, required_unless_present = "synthetic_days")]
     dataset: Option<PathBuf>,
+    /// Road network of the archive that `--dataset` names, source or compiled.
+    #[arg(long, value_name = "FILE", requires = "dataset")]
+    network: Option<PathBuf>,
+    /// Seconds that local time is ahead of UTC where the archive was written.
+    #[arg(long, default_value_t = LOCAL_AHEAD_S, requires = "network")]
+    utc_offset_s: i64,
+    /// Learn from the newest days of the archive only.
+    #[arg(long, requires = "network")]
+    days: Option<u32>,
     /// Learn from so many days of the bundled city's own traffic instead of a dataset.
     #[arg(long, conflicts_with = "dataset")]
     synthetic_days: Option<usize>,
@@ -91,7 +102,13 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         Some(folder.to_string_lossy().into_owned())
     });
     let dataset = match (&args.dataset, args.synthetic_days) {
-        (Some(folder), _) => read_dataset(folder)?,
+        (Some(folder), _) => match &args.network {
+            Some(file) => {
+                let network = open_network(file)?.0;
+                read_archive(folder, &network, args.utc_offset_s, args.days)?
+            }
+            None => read_dataset(folder)?,
+        },
         (None, days) => synthetic_dataset(days.unwrap_or(14), args.seed)?,
     };
     let spoiling = match args.spoil {
