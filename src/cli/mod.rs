@@ -16,6 +16,7 @@ mod network;
 mod plot;
 mod record;
 mod replay;
+mod retrain;
 mod serve;
 mod train;
 mod understood;
@@ -52,6 +53,9 @@ enum Command {
     Match(matching::Args),
     /// Train a forecasting model.
     Train(train::Args),
+    /// Train from the newest days of an archive, and put the new model in the place of the one in force
+    /// where it is better on the newest day.
+    Retrain(retrain::Args),
     /// Score forecasters on a recorded series, as if they had run live.
     Backtest(backtest::Args),
     /// Show message frames, hexadecimal lines on standard input, as lines of JSON; of other formats
@@ -87,6 +91,7 @@ pub fn main() -> ExitCode {
         Command::Network(args) => network::run(args),
         Command::Match(args) => matching::run(args),
         Command::Train(args) => train::run(args),
+        Command::Retrain(args) => retrain::run(args),
         Command::Backtest(args) => backtest::run(args),
         Command::Decode(args) => codec::decode(&args),
         Command::Encode(args) => codec::encode(&args),
