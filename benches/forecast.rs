@@ -1,6 +1,7 @@
 //! Forecasting 100 000 segments, twelve steps each, features and means over neighbours included; the
 //! unit is one segment. «mlp» is the bundled model (three quantiles), «second» one of the shape that
-//! `train` makes (five quantiles, features of the hour and of the network); the network is a chain.
+//! `train` makes (five quantiles, features of the hour and of the network), «second with a past» the
+//! same with regressions of its own for every segment; the network is a chain.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use candle_core::{Device, Tensor};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use roadcast::forecast::{
     Calibration, Dataset, FeatureContext, ForecastRequest, Forecaster, LAG_COUNT, LEVEL_COUNT, Mlp,
-    ModelCard, ProfileResidual, RoadGraph, STEP_COUNT, SpeedQuantiles, TrainingSettings,
+    ModelCard, Past, ProfileResidual, RoadGraph, STEP_COUNT, SpeedQuantiles, TrainingSettings,
     sha256_hex, train,
 };
 use roadcast::network::NetworkVersion;
@@ -60,9 +61,10 @@ fn context() -> FeatureContext {
 }
 
 /// A model of the newest architecture, trained for one step only: its speed is that of any other.
-fn second() -> Mlp {
+/// With it the past of its two columns.
+fn second() -> (Mlp, Past) {
     let mut series = String::from("time,a,b");
-    (0..400)
+    (0..900)
         .for_each(|row| series.push_str(&format!("\n{},{},{}", row * 300, 9 + row % 7, row % 5)));
     let header = b"name='bench'\nquantity='speed'\nunit='m/s'\nstep_s=300\n";
     let dataset = Dataset::parse(header, series.as_bytes(), b"from,to\na,b\n", None)
@@ -84,7 +86,8 @@ fn second() -> Mlp {
         ..trained.card
     };
     let card = card.to_toml().expect("all numbers are finite");
-    Mlp::load(card.as_bytes(), &weights, &Device::Cpu).expect("it was just made")
+    let mlp = Mlp::load(card.as_bytes(), &weights, &Device::Cpu).expect("it was just made");
+    (mlp, trained.past.expect("two days are long enough"))
 }
 
 fn forecast(criterion: &mut Criterion) {
@@ -102,9 +105,15 @@ fn forecast(criterion: &mut Criterion) {
     group.bench_function("mlp", |bencher| {
         bencher.iter(|| model.forecast(&context, black_box(&request)));
     });
-    let second = second();
+    let (second, past) = second();
     group.bench_function("second", |bencher| {
         bencher.iter(|| second.forecast(&context, black_box(&request)));
+    });
+    assert_eq!(past.foretold_count(), 2);
+    let column_of: Vec<Option<u32>> = (0..SEGMENTS as u32).map(|at| Some(at % 2)).collect();
+    let knowing = context.clone().with_past(&past, &column_of);
+    group.bench_function("second with a past", |bencher| {
+        bencher.iter(|| second.forecast(&knowing, black_box(&request)));
     });
     group.bench_function("second features alone", |bencher| {
         bencher.iter(|| {

@@ -10,6 +10,7 @@ mod block;
 mod groups;
 mod history;
 mod journal;
+mod means;
 mod parquet_file;
 mod scan;
 mod store;
@@ -19,6 +20,7 @@ pub use archiver::{ArchiveStats, Archiver, Overflow};
 pub use history::{
     HISTORY_ROWS_MAX, History, HistoryAnswer, HistoryError, HistoryQuery, HistoryRow, STEPS_S,
 };
+pub use means::{MeasuredMeans, measured_means};
 pub use store::OpenMinutes;
 pub use tables::{ColumnSpec, GUIDANCE, Kind, STATE, TABLES, Table, documentation};
 

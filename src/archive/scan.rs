@@ -56,6 +56,26 @@ pub(super) fn last_start(path: &Path) -> anyhow::Result<Timestamp> {
     Ok(Timestamp::from_millis(text.parse()?))
 }
 
+/// Which minutes a file holds, and of which network version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Span {
+    pub(super) network: String,
+    /// Starts of the first and the last minute, ms.
+    pub(super) first_ms: i64,
+    pub(super) last_ms: i64,
+}
+
+/// Reads the span of a file.
+pub(super) fn span(path: &Path) -> anyhow::Result<Span> {
+    let reader = open(path)?;
+    let text = |key: &str| metadata(&reader, key).with_context(|| format!("no {key}"));
+    Ok(Span {
+        network: text("network")?,
+        first_ms: text("first_start_ms")?.parse()?,
+        last_ms: text("last_start_ms")?.parse()?,
+    })
+}
+
 /// Calls `visit` for every state of a file that is wanted; returns how many rows were decoded for
 /// it, or `None` where the file is of another network version.
 pub(super) fn scan(

@@ -1,4 +1,5 @@
-//! Reading dataset folders: what `train` and `backtest` share.
+//! Reading series to learn from, dataset folders and archives: what `train`, `retrain` and
+//! `backtest` share.
 
 use std::io::Read;
 use std::path::Path;
@@ -6,7 +7,9 @@ use std::path::Path;
 use anyhow::Context;
 
 use super::UsageError;
-use crate::forecast::Dataset;
+use crate::archive::measured_means;
+use crate::forecast::{Dataset, FeatureContext, RoadGraph, STEP_MS, column_names};
+use crate::network::Network;
 
 /// Reads proportions in time like `70/10/20`.
 pub(super) fn parse_split(text: &str) -> anyhow::Result<[usize; 3]> {
@@ -38,6 +41,51 @@ pub(super) fn read_dataset(folder: &Path) -> anyhow::Result<Dataset> {
         .transpose()?;
     Dataset::parse(&header, &series, &graph, segments.as_deref())
         .with_context(|| format!("dataset {}", folder.display()))
+}
+
+/// Reads what roadcast has archived of `network`: five-minute means of the measured minutes of each
+/// segment, of everything or of the newest days. Local time is UTC plus `utc_offset_s`.
+pub(super) fn read_archive(
+    folder: &Path,
+    network: &Network,
+    utc_offset_s: i64,
+    newest_days: Option<u32>,
+) -> anyhow::Result<Dataset> {
+    let place = || folder.display().to_string();
+    let means = measured_means(folder, network, utc_offset_s, newest_days).with_context(place)?;
+    let version = network.version();
+    let Some(means) = means else {
+        let text = format!("{} has no complete file of network {version}", place());
+        return Err(UsageError(text).into());
+    };
+    if means.measured_minutes == 0 {
+        let text = format!("no minute was measured in {}", place());
+        return Err(UsageError(text).into());
+    }
+    eprintln!(
+        "{}: {} files, {} measured minutes; {} files of other networks passed over",
+        place(),
+        means.files,
+        means.measured_minutes,
+        means.files_of_other_networks
+    );
+    let rows = means.speeds_mps.len() / network.segment_count().max(1);
+    let local = means.start.plus_secs(utc_offset_s);
+    Ok(Dataset {
+        name: format!("archive of network {version}, {} days", rows.div_ceil(288)),
+        licence: "own measurements".to_owned(),
+        unit: "km/h".to_owned(),
+        is_speed: true,
+        units_per_value: 3.6,
+        network: Some(version),
+        times: (0..rows as i64)
+            .map(|row| local.plus_millis(row * STEP_MS))
+            .collect(),
+        columns: column_names(network),
+        values: means.speeds_mps,
+        graph: RoadGraph::from_network(network),
+        attributes: FeatureContext::known_attributes(network),
+    })
 }
 
 fn read_file(path: &Path) -> anyhow::Result<Vec<u8>> {

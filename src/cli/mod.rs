@@ -16,6 +16,7 @@ mod network;
 mod plot;
 mod record;
 mod replay;
+mod retrain;
 mod serve;
 mod train;
 mod understood;
@@ -52,6 +53,9 @@ enum Command {
     Match(matching::Args),
     /// Train a forecasting model.
     Train(train::Args),
+    /// Train from the newest days of an archive, and put the new model in the place of the one in force
+    /// where it is better on the newest day.
+    Retrain(retrain::Args),
     /// Score forecasters on a recorded series, as if they had run live.
     Backtest(backtest::Args),
     /// Show message frames, hexadecimal lines on standard input, as lines of JSON; of other formats
@@ -87,6 +91,7 @@ pub fn main() -> ExitCode {
         Command::Network(args) => network::run(args),
         Command::Match(args) => matching::run(args),
         Command::Train(args) => train::run(args),
+        Command::Retrain(args) => retrain::run(args),
         Command::Backtest(args) => backtest::run(args),
         Command::Decode(args) => codec::decode(&args),
         Command::Encode(args) => codec::encode(&args),
@@ -116,8 +121,12 @@ pub(crate) fn load_config(file: Option<&std::path::Path>) -> anyhow::Result<crat
     Ok(crate::config::resolve(raw).map_err(usage)?)
 }
 
-/// The forecaster that a model name asks for: `bundled`, `baseline` or a folder with `card.toml` and
-/// `weights.safetensors`.
+/// What training learnt of the segments' past, in a model folder.
+const PAST_FILE: &str = "past.bin";
+
+/// The forecaster that a model name asks for: `bundled`, `baseline` or a folder with `card.toml`,
+/// `weights.safetensors` and perhaps `past.bin`. A past of another network is left out, and the log
+/// says so.
 pub(crate) fn forecaster(
     model: &str,
     network: &crate::network::Network,
@@ -125,16 +134,49 @@ pub(crate) fn forecaster(
 ) -> anyhow::Result<std::sync::Arc<dyn crate::forecast::Forecaster>> {
     use crate::forecast::{Mlp, MlpForecaster, ProfileResidual};
 
-    let mlp = match model {
+    let (mlp, past) = match model {
         "baseline" => return Ok(std::sync::Arc::new(ProfileResidual)),
-        "bundled" => Mlp::bundled(&candle_core::Device::Cpu)?,
-        folder => load_model(std::path::Path::new(folder))?,
+        "bundled" => (Mlp::bundled(&candle_core::Device::Cpu)?, None),
+        folder => {
+            let folder = std::path::Path::new(folder);
+            let mlp = load_model(folder)?;
+            let past = load_past(folder, mlp.card())?;
+            (mlp, past)
+        }
     };
-    Ok(std::sync::Arc::new(MlpForecaster::new(
-        mlp,
-        network,
-        Some(utc_offset_s),
-    )))
+    let forecaster = MlpForecaster::new(mlp, network, Some(utc_offset_s));
+    let Some(past) = past else {
+        return Ok(std::sync::Arc::new(forecaster));
+    };
+    let forecaster = match past.columns_of(network) {
+        Ok(column_of) => {
+            let segments = column_of.iter().flatten().count();
+            tracing::info!(model, segments, "The segments' past is known.");
+            forecaster.with_past(&past, &column_of)
+        }
+        Err(error) => {
+            tracing::warn!(model, %error, "The model's past is of another network and left out.");
+            forecaster
+        }
+    };
+    Ok(std::sync::Arc::new(forecaster))
+}
+
+/// What training learnt of the segments' past, where the folder's card names it.
+fn load_past(
+    folder: &std::path::Path,
+    card: &crate::forecast::ModelCard,
+) -> anyhow::Result<Option<crate::forecast::Past>> {
+    use anyhow::Context;
+
+    if card.past_sha256.is_none() {
+        return Ok(None);
+    }
+    let path = folder.join(PAST_FILE);
+    let place = || path.display().to_string();
+    let bytes = std::fs::read(&path).with_context(place)?;
+    let past = crate::forecast::Past::of_card(card, &bytes).with_context(place)?;
+    Ok(Some(past))
 }
 
 /// The model in a folder with `card.toml` and `weights.safetensors`, on the CPU.

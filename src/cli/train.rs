@@ -7,28 +7,40 @@ use std::time::Instant;
 use anyhow::Context;
 use candle_core::Device;
 
+use super::PAST_FILE;
 use super::backtest::holdout;
-use super::dataset::{parse_split, read_dataset};
+use super::dataset::{parse_split, read_archive, read_dataset};
+use super::network::open as open_network;
 use super::plot::{COLOURS, Chart, Line, stacked};
 use crate::forecast::{
-    Dataset, EpochReport, FeatureContext, Mlp, MlpConfig, ModelCard, RoadGraph, Spoiling,
-    TrainedModel, TrainingSettings, curve_csv, sha256_hex, train,
+    Dataset, EpochReport, FeatureContext, Mlp, MlpConfig, ModelCard, Past, RoadGraph, Spoiling,
+    TrainedModel, TrainingSettings, column_names, curve_csv, sha256_hex, train,
 };
 use crate::replay::city::{CitySize, build};
 use crate::replay::traffic::history;
 
 /// Seed of the city that synthetic days are simulated in: the demo's.
 const CITY_SEED: u64 = 42;
-/// Seconds that the generated city's local time is ahead of UTC.
-const LOCAL_AHEAD_S: i64 = 8 * 3600;
+/// Seconds that local time is ahead of UTC, in the generated city and where nothing else is said.
+pub(super) const LOCAL_AHEAD_S: i64 = 8 * 3600;
 
 /// Options of `roadcast train`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Folder with `dataset.toml`, `series.csv[.gz]`, `graph.csv` and perhaps `segments.csv`.
-    /// Given several times, of one unit each: a model of all of them, for other networks.
+    /// Folder with `dataset.toml`, `series.csv[.gz]`, `graph.csv` and perhaps `segments.csv`; with
+    /// `--network` the archive of a service. Given several times, of one unit each: a model of all of
+    /// them, for other networks.
     #[arg(long, required_unless_present = "synthetic_days")]
     dataset: Vec<PathBuf>,
+    /// Road network of the archive that `--dataset` names, source or compiled.
+    #[arg(long, value_name = "FILE", requires = "dataset")]
+    network: Option<PathBuf>,
+    /// Seconds that local time is ahead of UTC where the archive was written.
+    #[arg(long, default_value_t = LOCAL_AHEAD_S, requires = "network")]
+    utc_offset_s: i64,
+    /// Learn from the newest days of the archive only.
+    #[arg(long, requires = "network")]
+    days: Option<u32>,
     /// Learn from so many days of the bundled city's own traffic, alone or besides.
     #[arg(long)]
     synthetic_days: Option<usize>,
@@ -90,13 +102,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         let folder = args.out.file_name()?;
         Some(folder.to_string_lossy().into_owned())
     });
-    let mut datasets = Vec::new();
-    for folder in &args.dataset {
-        datasets.push(read_dataset(folder)?);
-    }
-    if let Some(days) = args.synthetic_days {
-        datasets.push(synthetic_dataset(days, args.seed)?);
-    }
+    let datasets = read_datasets(&args)?;
     let spoiling = match args.spoil {
         Some(SpoilChoice::Nothing) => Spoiling::Nothing,
         Some(SpoilChoice::Masked) => Spoiling::Masked,
@@ -119,7 +125,37 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         ..TrainingSettings::default()
     };
     let device = pick_device(args.device)?;
-    for dataset in &datasets {
+    let card = train_into(&args.out, &datasets, &settings, &device)?;
+    print_metrics(&card);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn read_datasets(args: &Args) -> anyhow::Result<Vec<Dataset>> {
+    let network = match &args.network {
+        Some(file) => Some(open_network(file)?.0),
+        None => None,
+    };
+    let mut datasets = Vec::new();
+    for folder in &args.dataset {
+        datasets.push(match &network {
+            Some(network) => read_archive(folder, network, args.utc_offset_s, args.days)?,
+            None => read_dataset(folder)?,
+        });
+    }
+    if let Some(days) = args.synthetic_days {
+        datasets.push(synthetic_dataset(days, args.seed)?);
+    }
+    Ok(datasets)
+}
+
+/// Trains and writes the model folder `out`.
+pub(super) fn train_into(
+    out: &Path,
+    datasets: &[Dataset],
+    settings: &TrainingSettings,
+    device: &Device,
+) -> anyhow::Result<ModelCard> {
+    for dataset in datasets {
         eprintln!(
             "{}: {} rows of {} columns, {}",
             dataset.name,
@@ -130,16 +166,15 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     let unit = datasets.first().map_or("", |dataset| &dataset.unit);
     let started = Instant::now();
-    let mut report = |report: &EpochReport| print_epoch(report, &settings, started, unit);
-    let trained = train(&datasets, &settings, &device, &mut report)?;
-    let card = write_model(&args.out, trained, unit)?;
-    print_metrics(&card);
+    let mut report = |report: &EpochReport| print_epoch(report, settings, started, unit);
+    let trained = train(datasets, settings, device, &mut report)?;
+    let card = write_model(out, trained, unit)?;
     eprintln!(
         "written to {} after {:.0} s",
-        args.out.display(),
+        out.display(),
         started.elapsed().as_secs_f64()
     );
-    Ok(ExitCode::SUCCESS)
+    Ok(card)
 }
 
 fn pick_device(choice: DeviceChoice) -> anyhow::Result<Device> {
@@ -174,11 +209,8 @@ fn synthetic_dataset(days: usize, seed: u64) -> anyhow::Result<Dataset> {
                     .plus_secs(LOCAL_AHEAD_S + row * i64::from(series.step_s))
             })
             .collect(),
-        columns: city
-            .network
-            .segment_ids()
-            .map(|id| city.network.source_id(id).to_owned())
-            .collect(),
+        network: Some(city.network.version()),
+        columns: column_names(&city.network),
         values: series.speeds_mps,
         graph: RoadGraph::from_network(&city.network),
         attributes,
@@ -240,19 +272,23 @@ fn write_model(folder: &Path, trained: TrainedModel, unit: &str) -> anyhow::Resu
     candle_core::safetensors::save(&trained.tensors, &weights)
         .with_context(|| format!("writing {}", weights.display()))?;
     let bytes = std::fs::read(&weights)?;
+    let past = trained.past.as_ref().map(Past::to_bytes);
     let card = ModelCard {
         weights_sha256: sha256_hex(&bytes),
+        past_sha256: past.as_deref().map(sha256_hex),
         ..trained.card
     };
     let text = card.to_toml()?;
     Mlp::load(text.as_bytes(), &bytes, &Device::Cpu).context("the written model does not load")?;
-    for (name, text) in [
-        ("card.toml", text),
-        ("loss.csv", curve_csv(&trained.curve)),
-        ("loss.svg", curve_svg(&trained.curve, unit)),
-    ] {
+    let mut files = vec![
+        ("card.toml", text.into_bytes()),
+        ("loss.csv", curve_csv(&trained.curve).into_bytes()),
+        ("loss.svg", curve_svg(&trained.curve, unit).into_bytes()),
+    ];
+    files.extend(past.map(|bytes| (PAST_FILE, bytes)));
+    for (name, bytes) in files {
         let path = folder.join(name);
-        std::fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
+        std::fs::write(&path, bytes).with_context(|| format!("writing {}", path.display()))?;
     }
     Ok(card)
 }

@@ -173,6 +173,7 @@ impl Analysis {
         self.incidents
             .close_minute(&seen, &mut self.incident_changes);
         self.history.push(&batch);
+        self.history.learn_levels(self.state.profiles());
         self.errors.observe(&self.history);
         let request = self
             .history

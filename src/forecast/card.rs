@@ -66,6 +66,10 @@ pub struct ModelCard {
     pub normalisation: String,
     /// Hexadecimal SHA-256 of the weight file.
     pub weights_sha256: String,
+    /// Hexadecimal SHA-256 of `past.bin` beside the weights: what training learnt of each segment's
+    /// own past; none where the folder holds none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub past_sha256: Option<String>,
     /// Largest difference allowed between the golden output in the weight file and what this
     /// machine computes, in raw output units.
     pub golden_tolerance: f32,

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::{RoadGraph, STEP_MS, SegmentAttributes};
-use crate::network::RoadClass;
+use crate::network::{NetworkVersion, RoadClass};
 use crate::units::Timestamp;
 
 /// Why a dataset could not be read.
@@ -59,6 +59,8 @@ pub struct Dataset {
     pub is_speed: bool,
     /// What one m/s (or one unit of another quantity) is in the unit of the file.
     pub units_per_value: f64,
+    /// The network whose segments are the columns, in id order, where there is one.
+    pub network: Option<NetworkVersion>,
     /// Local time of each row's start, as if local time were UTC.
     pub times: Vec<Timestamp>,
     /// Column names.
@@ -123,6 +125,7 @@ impl Dataset {
             unit: header.unit,
             is_speed: header.quantity == "speed",
             units_per_value: per_mps,
+            network: None,
             times,
             columns,
             values,

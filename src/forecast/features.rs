@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use super::companion::{CompanionRegression, Moment};
 use super::low_rank::{FACTOR_COUNT, SegmentTraits};
 use super::request::cut;
-use super::{Architecture, ForecastRequest, LAG_COUNT, LEVEL_COUNT, RoadGraph, STEP_COUNT};
+use super::{Architecture, ForecastRequest, LAG_COUNT, LEVEL_COUNT, Past, RoadGraph, STEP_COUNT};
 use crate::network::{Network, RoadClass};
 use crate::units::{SegmentId, Timestamp};
 
@@ -114,6 +114,18 @@ impl FeatureContext {
         assert_eq!(traits.len(), self.attributes.len());
         self.traits = traits;
         self
+    }
+
+    /// The same with what training learnt of the segments' past; `column_of[segment]` is the column
+    /// that tells of it, as [`Past::columns_of`] gives them.
+    ///
+    /// # Panics
+    /// When there is not one entry a segment.
+    #[must_use]
+    pub fn with_past(self, past: &Past, column_of: &[Option<u32>]) -> Self {
+        let (traits, regression) = past.told_by(column_of);
+        self.with_traits(traits)
+            .with_regression(Arc::new(regression))
     }
 
     /// The same with regressions that the segments' past taught.

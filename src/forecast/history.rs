@@ -1,4 +1,5 @@
-//! The last hour of every segment as five-minute means, built from closed minutes.
+//! The last hour of every segment as five-minute means, built from closed minutes, and how far the
+//! last day was from what is usual.
 //!
 //! Means are plain averages over the minutes that were measured or estimated, a measured minute
 //! counting twice; minutes that only the profile speaks for count nothing.
@@ -6,15 +7,14 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::slow_levels::SlowLevels;
 use super::snapshot::{Reader, SnapshotError, put_bytes, put_f32s, put_i64, put_u32};
-use super::{
-    Calibration, ForecastRequest, LAG_COUNT, LEVEL_COUNT, STEP_COUNT, STEP_MS, SpeedProfile,
-};
+use super::{Calibration, ForecastRequest, LAG_COUNT, STEP_COUNT, STEP_MS, SpeedProfile};
 use crate::network::NetworkVersion;
 use crate::state::{MINUTE_MS, Provenance, StateBatch};
 use crate::units::{SegmentId, Timestamp};
 
-const SNAPSHOT_VERSION: u32 = 1;
+const SNAPSHOT_VERSION: u32 = 2;
 /// Minutes in a step, as a divisor of weights.
 const MINUTES_PER_STEP: f32 = (STEP_MS / MINUTE_MS) as f32;
 
@@ -48,7 +48,7 @@ impl FinishedStep<'_> {
     }
 }
 
-/// Keeps the last hour of one network.
+/// Keeps the last hour of one network, and the deviations of the last day.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct History {
     network: NetworkVersion,
@@ -59,6 +59,7 @@ pub struct History {
     age_min: Vec<u8>,
     /// Oldest first, at most `LAG_COUNT`.
     steps: VecDeque<Step>,
+    levels: SlowLevels,
 }
 
 impl History {
@@ -156,6 +157,24 @@ impl History {
         })
     }
 
+    /// Takes how far the step that the last closed minute finished was from `profile`, if it finished
+    /// one, into the levels of the last hours. Call it once after each [`History::push`], with the
+    /// profile that [`History::forecast_request`] is then asked with.
+    pub fn learn_levels(&mut self, profile: &impl SpeedProfile) {
+        let mut levels = std::mem::take(&mut self.levels);
+        if let Some(step) = self.finished_step() {
+            let middle = [step.start.plus_millis(STEP_MS / 2)];
+            let usual_mps = profile.speeds_at(&middle);
+            let segments = (0..self.now_mps.len() as u32).map(SegmentId);
+            let deviations_mps = segments.map(|segment| match step.measured_mps(segment) {
+                Some(speed_mps) => speed_mps - usual_mps(segment, 0),
+                None => f32::NAN,
+            });
+            levels.push(step.start, deviations_mps);
+        }
+        self.levels = levels;
+    }
+
     /// What is known now, for a forecaster; `None` before the first closed minute.
     pub fn forecast_request(
         &self,
@@ -194,6 +213,7 @@ impl History {
             profile_mps.extend((0..STEP_COUNT).map(|step| usual_mps(segment, LAG_COUNT + step)));
             free_flow_mps.push(profile.free_flow_mps(segment));
         }
+        let (level_mps, level_share) = self.levels.levels(issued_at, count);
         Some(ForecastRequest {
             issued_at,
             first_step,
@@ -206,9 +226,8 @@ impl History {
             history_share,
             past_profile_mps,
             profile_mps,
-            // Deviations older than the hour are not kept: models do without, as they learnt to.
-            level_mps: vec![0.0; count * LEVEL_COUNT],
-            level_share: vec![0.0; count * LEVEL_COUNT],
+            level_mps,
+            level_share,
             calibration,
         })
     }
@@ -233,6 +252,7 @@ impl History {
             put_f32s(out, &step.measured_mps);
             put_bytes(out, &step.measured_minutes);
         }
+        self.levels.snapshot(out);
     }
 
     /// Reads what [`History::snapshot`] wrote.
@@ -255,6 +275,7 @@ impl History {
             sigma_mps: reader.f32s(count)?,
             age_min: reader.bytes(count)?,
             steps: VecDeque::new(),
+            levels: SlowLevels::default(),
         };
         let step_count = reader.u32()? as usize;
         if step_count > LAG_COUNT {
@@ -269,6 +290,7 @@ impl History {
                 measured_minutes: reader.bytes(count)?,
             });
         }
+        history.levels = SlowLevels::restore(&mut reader, count)?;
         reader.finish()?;
         Ok(history)
     }

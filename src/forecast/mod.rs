@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+#[cfg(test)]
+mod as_live_tests;
 mod backtest;
 mod baseline;
 mod calibration;
@@ -21,8 +23,10 @@ mod least_squares;
 mod low_rank;
 mod mlp;
 mod model;
+mod past;
 mod request;
 mod ridge;
+mod slow_levels;
 mod snapshot;
 mod spoil;
 mod spread;
@@ -45,6 +49,7 @@ pub use history::{FinishedStep, History};
 pub use low_rank::{FACTOR_COUNT, SegmentTraits};
 pub use mlp::{MlpConfig, MlpModule};
 pub use model::{Mlp, MlpForecaster, sha256_hex};
+pub use past::{Past, PastError, column_names};
 pub use request::{Deviations, ForecastRequest, LAG_COUNT, LEVEL_COUNT, LEVEL_STEPS};
 pub use ridge::Ridge;
 pub use snapshot::SnapshotError;

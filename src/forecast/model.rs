@@ -12,7 +12,7 @@ use super::fused::{After, LANES, Layer};
 use super::mlp::{MlpModule, quantiles};
 use super::{
     Architecture, FeatureContext, ForecastBatch, ForecastRequest, Forecaster, ModelCard,
-    ModelError, ProfileResidual, STEP_COUNT, SpeedQuantiles,
+    ModelError, Past, ProfileResidual, STEP_COUNT, SpeedQuantiles,
 };
 use crate::network::{Network, NetworkVersion};
 
@@ -309,13 +309,24 @@ pub struct MlpForecaster {
 
 impl MlpForecaster {
     /// Binds a model to a network whose local time is UTC plus `utc_offset_s`; `None` hides the time
-    /// of day from the model.
+    /// of day from the model. It is told that the segments' past is unknown.
     pub fn new(mlp: Mlp, network: &Network, utc_offset_s: Option<i64>) -> Self {
         Self {
             mlp,
             network: network.version(),
             context: FeatureContext::from_network(network, utc_offset_s),
         }
+    }
+
+    /// The same, knowing what training learnt of the segments' past; `column_of[segment]` is the
+    /// column that tells of it, as [`Past::columns_of`] gives them.
+    ///
+    /// # Panics
+    /// When there is not one entry a segment.
+    #[must_use]
+    pub fn with_past(mut self, past: &Past, column_of: &[Option<u32>]) -> Self {
+        self.context = self.context.with_past(past, column_of);
+        self
     }
 
     /// The model.

@@ -38,6 +38,16 @@ pub(super) fn put_f32s(out: &mut Vec<u8>, values: &[f32]) {
     }
 }
 
+pub(super) fn put_i16s(out: &mut Vec<u8>, values: &[i16]) {
+    put_u32(out, values.len() as u32);
+    out.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+}
+
+pub(super) fn put_i32s(out: &mut Vec<u8>, values: &[i32]) {
+    put_u32(out, values.len() as u32);
+    out.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+}
+
 pub(super) fn put_bytes(out: &mut Vec<u8>, values: &[u8]) {
     put_u32(out, values.len() as u32);
     out.extend_from_slice(values);
@@ -92,14 +102,35 @@ impl<'a> Reader<'a> {
 
     /// Reads numbers and refuses any other count than `wanted`.
     pub(super) fn f32s(&mut self, wanted: usize) -> Result<Vec<f32>, SnapshotError> {
+        self.numbers(wanted, f32::from_le_bytes)
+    }
+
+    /// Reads numbers and refuses any other count than `wanted`.
+    pub(super) fn i16s(&mut self, wanted: usize) -> Result<Vec<i16>, SnapshotError> {
+        self.numbers(wanted, i16::from_le_bytes)
+    }
+
+    /// Reads numbers and refuses any other count than `wanted`.
+    pub(super) fn i32s(&mut self, wanted: usize) -> Result<Vec<i32>, SnapshotError> {
+        self.numbers(wanted, i32::from_le_bytes)
+    }
+
+    fn numbers<const N: usize, T>(
+        &mut self,
+        wanted: usize,
+        from: fn([u8; N]) -> T,
+    ) -> Result<Vec<T>, SnapshotError> {
         if self.u32()? as usize != wanted {
             return Err(self.malformed());
         }
-        let bytes = self.take(wanted.checked_mul(4).ok_or(self.malformed())?)?;
-        Ok(bytes
-            .chunks_exact(4)
-            .map(|four| f32::from_le_bytes([four[0], four[1], four[2], four[3]]))
-            .collect())
+        let bytes = self.take(wanted.checked_mul(N).ok_or(self.malformed())?)?;
+        Ok(bytes.as_chunks().0.iter().copied().map(from).collect())
+    }
+
+    /// Reads bytes, however many.
+    pub(super) fn any_bytes(&mut self) -> Result<&'a [u8], SnapshotError> {
+        let count = self.u32()? as usize;
+        self.take(count)
     }
 
     /// Reads bytes and refuses any other count than `wanted`.

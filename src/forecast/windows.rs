@@ -7,13 +7,14 @@ use std::sync::Arc;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use super::companion::{CompanionRegression, Fits, Past, fold_of};
+use super::companion::{CompanionRegression, Fits, Moments, fold_of};
 use super::fading::Fading;
 use super::low_rank::learn_traits;
+use super::slow_levels::SLOW_LEVEL_PRIOR;
 use super::spoil::{FLATTENINGS, Spoil, fill_now, spoil_history};
 use super::{
     Calibration, Dataset, DatasetError, FeatureContext, ForecastRequest, LAG_COUNT, LEVEL_COUNT,
-    LEVEL_STEPS, STEP_COUNT, STEP_MS, SegmentTraits,
+    LEVEL_STEPS, Past, STEP_COUNT, STEP_MS, SegmentTraits,
 };
 use crate::network::NetworkVersion;
 use crate::units::SegmentId;
@@ -30,8 +31,6 @@ const KIND_PRIOR: f32 = 4.0;
 const MEAN_PRIOR: f32 = 2.0;
 /// Quantile of the training values taken as free flow, as the state room's profiles take it.
 const FREE_FLOW_QUANTILE: f32 = 0.94;
-/// Weight of no deviation beside the cells of a slow level (chosen).
-const LEVEL_PRIOR: f32 = 6.0;
 
 /// All windows of a dataset, split in time.
 #[derive(Debug)]
@@ -136,6 +135,16 @@ impl<'a> Windows<'a> {
     /// The fold of the training part that a window belongs to.
     pub(super) fn fold(&self, newest: usize) -> usize {
         fold_of(&self.training(), newest)
+    }
+
+    /// What the training part says of each column, for a running engine.
+    pub(super) fn past(&self) -> Option<Past> {
+        let regressions = self.regressions.as_ref()?;
+        Some(Past::new(
+            self.dataset,
+            self.traits.clone(),
+            Arc::clone(&regressions.whole),
+        ))
     }
 
     fn context_with(&self, regression: Option<&Arc<CompanionRegression>>) -> FeatureContext {
@@ -310,7 +319,7 @@ impl<'a> Windows<'a> {
 
     /// What each column's past foretells of its next hour.
     fn learn_regressions(&mut self) {
-        let past = Past::gather(
+        let past = Moments::gather(
             self.training(),
             &self.traits,
             &|newest| self.request(newest, None),
@@ -341,7 +350,7 @@ impl<'a> Windows<'a> {
         let at = |row: usize| self.before[row * columns + column];
         let (last, first) = (at(newest + 1), at((newest + 1).saturating_sub(steps)));
         let (sum, count) = (last.0 - first.0, last.1 - first.1);
-        (sum / (count + LEVEL_PRIOR), count / steps as f32)
+        (sum / (count + SLOW_LEVEL_PRIOR), count / steps as f32)
     }
 
     /// What is known when row `newest` is the last one, spoilt if wanted.

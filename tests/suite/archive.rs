@@ -13,7 +13,9 @@ use std::time::{Duration, Instant};
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use roadcast::archive::{ArchiveSettings, Archiver, History, HistoryQuery, Overflow};
+use roadcast::archive::{
+    ArchiveSettings, Archiver, History, HistoryQuery, Overflow, measured_means,
+};
 use roadcast::matching::Zones;
 use roadcast::network::Network;
 use roadcast::publish::Release;
@@ -93,6 +95,71 @@ fn archive(archiver: &mut Archiver, network: &Network, minutes: std::ops::Range<
         archiver.state(&release().states(&minute(network, index)));
         archiver.minute_done();
     }
+}
+
+#[test]
+fn means_are_of_measured_minutes_alone_and_of_the_newest_days() {
+    let dir = folder("means");
+    let network = network();
+    let (mut archiver, _) = start(&dir, &network);
+    // Over midnight, with a gap of an hour.
+    let minutes = || (900..1_000).chain(1_060..1_203);
+    for index in minutes() {
+        archiver.state(&release().states(&minute(&network, index)));
+        archiver.minute_done();
+    }
+    archiver.finish();
+    let offset_s = settings(&dir).utc_offset_s;
+    let all = measured_means(&dir, &network, offset_s, None)
+        .unwrap()
+        .unwrap();
+    // Minute 900 is the first of its five.
+    assert_eq!(all.start, Timestamp::from_secs(START_S + 60 * 900));
+    let count = network.segment_count();
+    assert_eq!(all.speeds_mps.len(), 61 * count);
+    let mut measured = 0;
+    for (cell, &mean_mps) in all.speeds_mps.iter().enumerate() {
+        let (row, segment) = (cell / count, cell % count);
+        let first = 900 + 5 * row as i64;
+        let known: Vec<f32> = minutes()
+            .filter(|index| (first..first + 5).contains(index))
+            .map(|index| minute(&network, index).segments[segment])
+            .filter(|state| state.provenance == Provenance::Observed)
+            .map(|state| (state.speed_mps * 100.0).round() / 100.0)
+            .collect();
+        measured += known.len() as u64;
+        if known.is_empty() {
+            assert!(mean_mps.is_nan(), "{row} {segment}");
+        } else {
+            let mean = known.iter().sum::<f32>() / known.len() as f32;
+            assert!(
+                (mean_mps - mean).abs() < 1e-4,
+                "{row} {segment}: {mean_mps} {mean}"
+            );
+        }
+    }
+    assert_eq!(all.measured_minutes, measured);
+    assert_eq!(all.files_of_other_networks, 0);
+    // A network that nothing is archived of.
+    let stranger = draw("A---B", &["A-B"], &[]).network;
+    assert_eq!(
+        measured_means(&dir, &stranger, offset_s, None).unwrap(),
+        None
+    );
+    // Two days later only the newest day is read.
+    let (mut archiver, _) = start(&dir, &network);
+    archive(&mut archiver, &network, 4_083..4_085);
+    archiver.finish();
+    let newest = measured_means(&dir, &network, offset_s, Some(1))
+        .unwrap()
+        .unwrap();
+    assert_eq!(newest.start, Timestamp::from_secs(START_S + 60 * 4_080));
+    assert_eq!((newest.files, newest.speeds_mps.len()), (1, count));
+    let two = measured_means(&dir, &network, offset_s, Some(2))
+        .unwrap()
+        .unwrap();
+    assert_eq!(two.start, Timestamp::from_secs(START_S + 60 * 1_205));
+    fs::remove_dir_all(&dir).unwrap();
 }
 
 fn eventually(what: &str, mut condition: impl FnMut() -> bool) {

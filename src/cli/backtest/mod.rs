@@ -12,12 +12,12 @@ use anyhow::Context;
 use super::UsageError;
 use super::dataset::{parse_split, read_dataset};
 use crate::forecast::{
-    Backtest, BacktestSettings, Baseline, Contender, Dataset, Holdout, LAG_COUNT, Mlp, STEP_COUNT,
-    SpeedQuantiles,
+    Backtest, BacktestSettings, Baseline, Contender, Dataset, Holdout, LAG_COUNT, Mlp, OnsetScores,
+    STEP_COUNT, Scores, SpeedQuantiles,
 };
 use crate::replay::columns::{Column, Kind, Writer};
 use crate::replay::report::cpu_seconds;
-use report::{ModelReport, Report};
+pub(super) use report::{ModelReport, Report};
 
 /// Seed of the cells hidden by `--missing` and of the partition of `--holdout-segments`.
 pub(super) const SEED: u64 = 20_260_101;
@@ -104,35 +104,14 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut page = page::Page::new(&dataset, backtest.test());
     for (name, contender) in contenders(&args.model, &backtest)? {
         eprintln!("{name}: {} windows", backtest.test().len());
-        let mut answers = Vec::with_capacity(backtest.test().len());
-        let before_s = cpu_seconds();
-        let mut spent_windows = 0u32;
-        let mut run = backtest.run();
-        for newest in backtest.validation() {
-            let request = backtest.request(newest);
-            let mut said = backtest.forecast(&contender, &request)?;
-            run.warm_up(newest, &request, &mut said);
-            spent_windows += 1;
-        }
-        for newest in backtest.test() {
-            let request = backtest.request(newest);
-            let mut said = backtest.forecast(&contender, &request)?;
-            run.score(newest, &request, &mut said);
-            spent_windows += 1;
-            answers.push(said);
-        }
-        let cpu_s = cpu_seconds()
-            .zip(before_s)
-            .map(|(now, before)| now - before);
-        let (scores, onsets) = run.finish();
+        let scored = score(&backtest, &contender)?;
         if let Some(predictions) = &mut predictions {
-            for (newest, said) in backtest.test().zip(&answers) {
+            for (newest, said) in backtest.test().zip(&scored.answers) {
                 predictions.push(&name, newest, said)?;
             }
         }
-        let model = ModelReport::new(&name, &scores, onsets, cpu_s, spent_windows);
-        page.add(&name, &scores, &answers);
-        report.add(model);
+        page.add(&name, &scored.scores, &scored.answers);
+        report.add(ModelReport::new(&name, &scored));
     }
     if let Some(predictions) = predictions {
         predictions.close()?;
@@ -144,6 +123,49 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     report.print();
     eprintln!("{} and {} written", args.report.display(), path.display());
     Ok(ExitCode::SUCCESS)
+}
+
+/// What came of one forecaster over validation and test part.
+pub(super) struct Scored {
+    pub(super) scores: Scores,
+    onsets: Option<OnsetScores>,
+    /// What was said in each window of the test part.
+    answers: Vec<Vec<SpeedQuantiles>>,
+    /// CPU seconds of all threads, where known, and for how many windows.
+    cpu_s: Option<f64>,
+    windows: u32,
+}
+
+/// Runs one forecaster: intervals learn over the validation part, the test part is scored.
+pub(super) fn score(backtest: &Backtest<'_>, contender: &Contender) -> anyhow::Result<Scored> {
+    let mut answers = Vec::with_capacity(backtest.test().len());
+    let before_s = cpu_seconds();
+    let mut windows = 0u32;
+    let mut run = backtest.run();
+    for newest in backtest.validation() {
+        let request = backtest.request(newest);
+        let mut said = backtest.forecast(contender, &request)?;
+        run.warm_up(newest, &request, &mut said);
+        windows += 1;
+    }
+    for newest in backtest.test() {
+        let request = backtest.request(newest);
+        let mut said = backtest.forecast(contender, &request)?;
+        run.score(newest, &request, &mut said);
+        windows += 1;
+        answers.push(said);
+    }
+    let cpu_s = cpu_seconds()
+        .zip(before_s)
+        .map(|(now, before)| now - before);
+    let (scores, onsets) = run.finish();
+    Ok(Scored {
+        scores,
+        onsets,
+        answers,
+        cpu_s,
+        windows,
+    })
 }
 
 /// The forecasters named, in order, each once.

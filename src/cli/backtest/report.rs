@@ -5,9 +5,9 @@ use std::path::Path;
 use anyhow::Context;
 use serde::Serialize;
 
+use super::Scored;
 use crate::forecast::{
-    Backtest, Dataset, Holdout, LAG_COUNT, LEVELS, OnsetScores, STEP_COUNT, STEP_MS, Scores,
-    StepScores,
+    Backtest, Dataset, Holdout, LAG_COUNT, LEVELS, STEP_COUNT, STEP_MS, Scores, StepScores,
 };
 
 /// Steps of the first quarter of an hour.
@@ -15,7 +15,7 @@ const QUARTER: usize = 3;
 
 /// The whole report.
 #[derive(Debug, Serialize)]
-pub(super) struct Report {
+pub(in crate::cli) struct Report {
     /// Mean absolute error over the horizon of the model that was asked for; of several, the least.
     pub(super) mae_avg: Option<f64>,
     /// Whose that is.
@@ -37,7 +37,7 @@ pub(super) struct Report {
 
 /// One forecaster's scores.
 #[derive(Debug, Serialize)]
-pub(super) struct ModelReport {
+pub(in crate::cli) struct ModelReport {
     pub(super) name: String,
     /// Means over the steps of the horizon.
     pub(super) average: Figures,
@@ -144,14 +144,15 @@ impl Figures {
 }
 
 impl ModelReport {
-    /// Reads everything from the sums; `cpu_s` was spent on `windows` windows.
-    pub(super) fn new(
-        name: &str,
-        scores: &Scores,
-        onsets: Option<OnsetScores>,
-        cpu_s: Option<f64>,
-        windows: u32,
-    ) -> Self {
+    /// Reads everything from the sums.
+    pub(in crate::cli) fn new(name: &str, scored: &Scored) -> Self {
+        let Scored {
+            scores,
+            onsets,
+            cpu_s,
+            windows,
+            ..
+        } = scored;
         let minutes = (STEP_MS / 60_000) as usize;
         let rate = |part: usize, all: usize| (all > 0).then(|| part as f64 / all as f64);
         Self {
@@ -170,7 +171,7 @@ impl ModelReport {
                 })
                 .collect(),
             mae_by_hour: scores.by_hour(),
-            onset: onsets.map(|onsets| OnsetReport {
+            onset: onsets.as_ref().map(|onsets| OnsetReport {
                 onsets: onsets.onsets,
                 hits: onsets.hits,
                 hit_rate: rate(onsets.hits, onsets.onsets),
@@ -179,15 +180,15 @@ impl ModelReport {
                 false_alarm_rate: rate(onsets.false_alarms, onsets.alarms),
                 lead_min: onsets.lead_min,
             }),
-            cpu_s,
-            cpu_ms_per_window: cpu_s.map(|cpu_s| 1000.0 * cpu_s / f64::from(windows.max(1))),
+            cpu_s: *cpu_s,
+            cpu_ms_per_window: cpu_s.map(|cpu_s| 1000.0 * cpu_s / f64::from((*windows).max(1))),
         }
     }
 }
 
 impl Report {
     /// An empty report about a dataset.
-    pub(super) fn new(
+    pub(in crate::cli) fn new(
         dataset: &Dataset,
         split: &str,
         backtest: &Backtest<'_>,
@@ -213,7 +214,7 @@ impl Report {
     }
 
     /// Takes one forecaster's scores.
-    pub(super) fn add(&mut self, model: ModelReport) {
+    pub(in crate::cli) fn add(&mut self, model: ModelReport) {
         let mae = model.average.mae;
         if self.mae_avg.is_none_or(|least| mae < least) {
             self.mae_avg = Some(mae);
@@ -231,7 +232,7 @@ impl Report {
 
     /// Prints the table.
     #[expect(clippy::print_stdout, reason = "the table is what this command prints")]
-    pub(super) fn print(&self) {
+    pub(in crate::cli) fn print(&self) {
         println!(
             "{}: test part of {}, errors in {}",
             self.dataset, self.split, self.unit

@@ -74,8 +74,10 @@ pub enum Contender {
     Baseline(Baseline),
     /// The regression on lags and profile.
     Ridge(Ridge),
-    /// A trained network.
+    /// A trained network that knows of each column's past what the training part says.
     Network(Box<Mlp>),
+    /// A trained network as a service runs it: with the past that came with it, or with none.
+    Served(Box<Mlp>, Box<FeatureContext>),
 }
 
 /// A dataset ready to be forecast, window by window.
@@ -158,6 +160,7 @@ impl<'a> Backtest<'a> {
             Contender::Baseline(baseline) => Ok(forecast_of(*baseline, request)),
             Contender::Ridge(ridge) => Ok(ridge.forecast(request)),
             Contender::Network(mlp) => mlp.forecast(&self.context, request),
+            Contender::Served(mlp, context) => mlp.forecast(context, request),
         }
     }
 

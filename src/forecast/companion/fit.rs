@@ -29,7 +29,7 @@ const FOLD_COUNT: usize = 5;
 const ROWS_MIN: usize = 576;
 
 /// The past as regressions read it, gathered moment by moment.
-pub(in crate::forecast) struct Past {
+pub(in crate::forecast) struct Moments {
     /// Newest rows of the moments.
     rows: Range<usize>,
     segments: usize,
@@ -40,7 +40,7 @@ pub(in crate::forecast) struct Past {
     later: Vec<[f32; STEP_COUNT]>,
 }
 
-/// What `Past` keeps of one moment.
+/// What `Moments` keeps of one moment.
 struct Kept {
     own: Vec<[f32; OWN_COUNT]>,
     signals: Vec<[f32; SIGNAL_COUNT]>,
@@ -55,7 +55,7 @@ pub(in crate::forecast) struct Fits {
     pub(in crate::forecast) without: Vec<Arc<CompanionRegression>>,
 }
 
-impl Past {
+impl Moments {
     /// Reads the moments `rows`: what was known at each, and the deviation in shares of free flow
     /// that a row and column then had.
     pub(in crate::forecast) fn gather(
@@ -110,14 +110,14 @@ impl Past {
             .map(|segment| self.companions(segment, &graph.nearest(segment, CANDIDATE_COUNT)))
             .collect();
         let factors = self.choose_factors(&companions);
-        let fits: Vec<Vec<Weights>> = (0..self.segments)
+        let fits: Vec<Vec<Option<Box<Weights>>>> = (0..self.segments)
             .into_par_iter()
             .map(|segment| {
                 let sums = self.sums(segment, &companions[segment]);
                 (0..=FOLD_COUNT)
                     .map(|without| {
                         let all = merged(&sums, without)?;
-                        let mut chosen = Box::new([[0.0; STEP_COUNT]; INPUT_COUNT]);
+                        let mut chosen = [[0.0; STEP_COUNT]; INPUT_COUNT];
                         for factor in PENALTY_FACTORS {
                             if !factors.contains(&factor) {
                                 continue;
@@ -130,7 +130,7 @@ impl Past {
                                 }
                             }
                         }
-                        Some(chosen)
+                        Some(Box::new(Weights::new(&chosen)))
                     })
                     .collect()
             })
@@ -383,7 +383,7 @@ mod tests {
 
     fn fit() -> Fits {
         let rows = LAG_COUNT - 1..ROWS - 100;
-        let past = Past::gather(rows, &traits(), &request, &deviation);
+        let past = Moments::gather(rows, &traits(), &request, &deviation);
         past.fit(&RoadGraph::from_edges(SEGMENTS, &[(1, 2, 1.0)]))
     }
 

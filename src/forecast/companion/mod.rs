@@ -9,9 +9,10 @@
 //! foretold of each training moment by regressions that had not seen that part of the past (Wolpert,
 //! 1992, "Stacked generalization"); the penalties are those best by the same measure.
 
+mod bytes;
 mod fit;
 
-pub(super) use fit::{Fits, Past, fold_of};
+pub(super) use fit::{Fits, Moments, fold_of};
 
 use std::sync::Arc;
 
@@ -109,14 +110,78 @@ fn own_inputs(
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct CompanionRegression {
     companions: Arc<Vec<[u32; COMPANION_COUNT]>>,
-    /// One a segment.
-    weights: Vec<Weights>,
+    /// One a segment; nothing for one with too little past.
+    weights: Vec<Option<Box<Weights>>>,
 }
 
-/// `[input][step]`; nothing for a segment with too little past.
-type Weights = Option<Box<[[f32; STEP_COUNT]; INPUT_COUNT]>>;
+/// The weights of one segment as whole numbers, which take half the bytes: what a step's weights are
+/// off by is at most 1/65534 of the step's largest.
+#[derive(Clone, Debug, PartialEq)]
+struct Weights {
+    /// What a number counts, by step.
+    unit: [f32; STEP_COUNT],
+    numbers: [[i16; STEP_COUNT]; INPUT_COUNT],
+}
+
+impl Weights {
+    fn new(weights: &[[f32; STEP_COUNT]; INPUT_COUNT]) -> Self {
+        let most = i16::MAX as f32;
+        let unit: [f32; STEP_COUNT] = std::array::from_fn(|step| {
+            let of_step = weights.iter().map(|weights| weights[step].abs());
+            (of_step.fold(0.0, f32::max) / most).max(f32::MIN_POSITIVE)
+        });
+        let number = |weight: f32, unit: f32| (weight / unit).round().clamp(-most, most) as i16;
+        Self {
+            unit,
+            numbers: weights
+                .map(|weights| std::array::from_fn(|step| number(weights[step], unit[step]))),
+        }
+    }
+
+    /// What is said of each step, standardised.
+    fn say(&self, inputs: &[f32; INPUT_COUNT]) -> [f32; STEP_COUNT] {
+        let mut said = [0.0; STEP_COUNT];
+        for (input, numbers) in inputs.iter().zip(&self.numbers) {
+            for (said, &number) in said.iter_mut().zip(numbers) {
+                *said += f32::from(number) * input;
+            }
+        }
+        std::array::from_fn(|step| said[step] * self.unit[step])
+    }
+}
 
 impl CompanionRegression {
+    /// The regressions of other segments, told by the columns of this one: `column_of[segment]` tells
+    /// of it. A companion that no segment stands for is left out.
+    pub(super) fn told_by(&self, column_of: &[Option<u32>]) -> Self {
+        let mut segment_of = vec![NOBODY; self.weights.len()];
+        // The first of several segments stands for a column.
+        for (segment, column) in column_of.iter().enumerate().rev() {
+            if let Some(column) = column {
+                segment_of[*column as usize] = segment as u32;
+            }
+        }
+        let companions = column_of.iter().map(|column| match column {
+            Some(column) => self.companions[*column as usize].map(|companion| {
+                let segment = segment_of.get(companion as usize);
+                segment.copied().unwrap_or(NOBODY)
+            }),
+            None => [NOBODY; COMPANION_COUNT],
+        });
+        Self {
+            companions: Arc::new(companions.collect()),
+            weights: column_of
+                .iter()
+                .map(|column| self.weights[(*column)? as usize].clone())
+                .collect(),
+        }
+    }
+
+    /// How many segments have a regression.
+    pub(super) fn known_count(&self) -> usize {
+        self.weights.iter().flatten().count()
+    }
+
     /// The deviations of the next hour in shares of free flow, one entry a segment; `None` where too
     /// little past is known.
     pub(super) fn foretell(
@@ -145,12 +210,7 @@ impl CompanionRegression {
                     &self.companions[segment],
                     |other| signals[other],
                 );
-                let mut said = [0.0; STEP_COUNT];
-                for (input, weights) in inputs.iter().zip(weights.iter()) {
-                    for (said, weight) in said.iter_mut().zip(weights) {
-                        *said += weight * input;
-                    }
-                }
+                let said = weights.say(&inputs);
                 Some(said.map(|said| said * traits[segment].scatter))
             })
             .collect()

@@ -13,7 +13,7 @@ use super::super::mlp::{MlpModule, initial_weights, ratios};
 use super::super::spoil::Spoil;
 use super::super::windows::Windows;
 use super::super::{
-    Architecture, DataCard, Dataset, DatasetError, Mlp, ModelCard, ModelError, STEP_COUNT,
+    Architecture, DataCard, Dataset, DatasetError, Mlp, ModelCard, ModelError, Past, STEP_COUNT,
     TrainingCard,
 };
 use super::evaluation::{Scores, evaluate};
@@ -306,6 +306,15 @@ impl<'a> Learner<'a> {
             .collect()
     }
 
+    /// What the training part says of each column; nothing of several datasets, whose model is for
+    /// other networks.
+    pub(super) fn past(&self) -> Option<Past> {
+        match &self.towns[..] {
+            [town] => town.windows.past(),
+            _ => None,
+        }
+    }
+
     pub(super) fn score(
         &self,
         weights: &HashMap<String, Tensor>,
@@ -363,6 +372,7 @@ impl<'a> Learner<'a> {
                             the profile times 4; nothing is fitted to the data"
                 .to_owned(),
             weights_sha256: String::new(),
+            past_sha256: None,
             golden_tolerance: 1e-3,
             config: settings.config,
             data: DataCard {

@@ -13,7 +13,7 @@ use std::collections::HashMap;
 
 use candle_core::{Device, Tensor};
 
-use super::{Dataset, DatasetError, Holdout, MlpConfig, ModelCard, ModelError};
+use super::{Dataset, DatasetError, Holdout, MlpConfig, ModelCard, ModelError, Past};
 use learner::{Learner, Part};
 
 pub use curve::curve_csv;
@@ -101,6 +101,8 @@ pub struct TrainedModel {
     pub tensors: HashMap<String, Tensor>,
     /// The card, whose hash is to be filled in from the weight file.
     pub card: ModelCard,
+    /// What the training part says of each column, for `past.bin`.
+    pub past: Option<Past>,
     /// All epochs.
     pub curve: Vec<EpochReport>,
 }
@@ -162,6 +164,7 @@ pub fn train(
     Ok(TrainedModel {
         tensors,
         card,
+        past: learner.past(),
         curve,
     })
 }

@@ -214,6 +214,7 @@ fn a_wrong_golden_output_is_refused() {
     let moved = tensors["golden.output"].affine(1.0, 0.5).unwrap();
     tensors.insert("golden.output".into(), moved);
     let (card, weights) = files_of(TrainedModel {
+        past: None,
         tensors,
         card: ModelCard::parse(card.as_bytes()).unwrap(),
         curve: Vec::new(),

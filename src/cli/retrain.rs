@@ -1,0 +1,570 @@
+//! `roadcast retrain`: trains from the newest days of an archive, holds the new model against the one
+//! in force on the newest day, and puts it in its place only where it is better.
+//!
+//! The newest 24 hours are held out, the 24 hours before choose the epoch, the rest is learnt from.
+//! The held-out day chooses nothing but the verdict.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use serde::Serialize;
+
+use super::backtest::{ModelReport, Report, Scored, score};
+use super::dataset::read_archive;
+use super::network::open as open_network;
+use super::train::{LOCAL_AHEAD_S, train_into};
+use super::{PAST_FILE, UsageError, load_model, load_past};
+use crate::forecast::{
+    Backtest, BacktestSettings, Baseline, Contender, FeatureContext, LEVELS, Mlp, MlpConfig,
+    Spoiling, TrainingSettings,
+};
+use crate::network::Network;
+
+/// Exit code where the model in force stays.
+const KEPT: u8 = 2;
+/// Rows of a day.
+const DAY: usize = 288;
+/// Days that are needed: two to learn from, one to choose by, one to judge by.
+const DAYS_MIN: usize = 4;
+/// Cells of the first step that the held-out day must have to judge by (chosen).
+const CELLS_MIN: f64 = 1_000.0;
+/// By how much less of the truths than they claim the intervals may hold (chosen).
+const COVERAGE_SHORT_MAX: f64 = 0.05;
+
+/// Options of `roadcast retrain`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Archive to learn from: `archive.dir` of the service.
+    #[arg(long)]
+    archive: PathBuf,
+    /// Road network of the service, source or compiled.
+    #[arg(long)]
+    network: PathBuf,
+    /// Folder of the model in force (`forecast.model`). Where nothing stands there yet, the bundled
+    /// model is what must be beaten.
+    #[arg(long)]
+    current: PathBuf,
+    /// Folder to write the new model and `retrain.json` to; replaced when it exists.
+    #[arg(long)]
+    out: PathBuf,
+    /// Newest days of the archive to learn from, the two for choice and verdict included.
+    #[arg(long, default_value_t = 28)]
+    days: u32,
+    /// By how much the mean absolute error must fall, % of the error in force.
+    #[arg(long, default_value_t = 1.0)]
+    margin: f64,
+    /// Seconds that local time is ahead of UTC (`state.utc_offset_s`).
+    #[arg(long, default_value_t = LOCAL_AHEAD_S)]
+    utc_offset_s: i64,
+    /// Seed of every random choice.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Epochs at most; training stops early when validation stops improving.
+    #[arg(long, default_value_t = TrainingSettings::default().epochs)]
+    epochs: usize,
+    /// Steps of the optimiser an epoch.
+    #[arg(long, default_value_t = TrainingSettings::default().steps_per_epoch)]
+    steps: usize,
+    /// Width of the hidden layers.
+    #[arg(long, default_value_t = MlpConfig::default().hidden)]
+    hidden: usize,
+}
+
+/// What became of the new model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Decision {
+    /// It is in force from the next start of the service on.
+    Promoted,
+    /// The model in force stays.
+    Kept,
+}
+
+/// `retrain.json`.
+#[derive(Debug, Serialize)]
+struct RetrainReport {
+    decision: Decision,
+    /// Why, as a sentence.
+    reason: String,
+    margin_percent: f64,
+    /// The held-out day, ms UTC.
+    held_out_from_ms: i64,
+    held_out_until_ms: i64,
+    #[serde(flatten)]
+    scores: Report,
+}
+
+/// The figures of one forecaster that the verdict rests on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Figures {
+    /// Mean absolute error and mean pinball loss of all levels over the horizon, in the unit of the
+    /// data.
+    mae: f64,
+    pinball: f64,
+    coverage_80: f64,
+    coverage_90: f64,
+    /// Cells of the first step.
+    cells: f64,
+}
+
+impl Figures {
+    fn of(scored: &Scored) -> Self {
+        let scores = &scored.scores;
+        Self {
+            mae: scores.mean(|step| step.plain.mae()),
+            pinball: scores.mean(|step| step.pinball().iter().sum::<f64>() / LEVELS.len() as f64),
+            coverage_80: scores.mean(|step| step.coverage_80()),
+            coverage_90: scores.mean(|step| step.coverage_90()),
+            cells: scores.steps[0].plain.count(),
+        }
+    }
+}
+
+/// Whether the new model takes the place of the one in force, and why.
+fn decide(
+    new: Figures,
+    current: Figures,
+    baseline: Figures,
+    margin_percent: f64,
+) -> (Decision, String) {
+    let kept = |reason: String| (Decision::Kept, reason);
+    if new.cells < CELLS_MIN {
+        return kept(format!(
+            "the held-out day has {} measured cells, {CELLS_MIN} are wanted",
+            new.cells
+        ));
+    }
+    let wanted = current.mae * (1.0 - margin_percent / 100.0);
+    if !(new.mae <= wanted) {
+        return kept(format!(
+            "its error of {:.4} is not {margin_percent} % below {:.4}, that of the model in force",
+            new.mae, current.mae
+        ));
+    }
+    if !(new.mae <= baseline.mae) {
+        return kept(format!(
+            "its error of {:.4} is above {:.4}, that of profile-residual",
+            new.mae, baseline.mae
+        ));
+    }
+    for (claimed, found) in [(0.8, new.coverage_80), (0.9, new.coverage_90)] {
+        if !(found >= claimed - COVERAGE_SHORT_MAX) {
+            return kept(format!(
+                "its intervals of {claimed} hold {found:.3} of the truths, {COVERAGE_SHORT_MAX} less at \
+                 most are wanted"
+            ));
+        }
+    }
+    // Intervals that hold because they are wide lose here.
+    if !(new.pinball <= current.pinball) {
+        return kept(format!(
+            "its pinball loss of {:.4} is above {:.4}, that of the model in force",
+            new.pinball, current.pinball
+        ));
+    }
+    let reason = format!(
+        "its error of {:.4} is at least {margin_percent} % below {:.4}, that of the model in force, \
+         and its intervals hold",
+        new.mae, current.mae
+    );
+    (Decision::Promoted, reason)
+}
+
+/// Runs the command.
+pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
+    Ok(match retrain(&args)? {
+        Decision::Promoted => ExitCode::SUCCESS,
+        Decision::Kept => ExitCode::from(KEPT),
+    })
+}
+
+fn retrain(args: &Args) -> anyhow::Result<Decision> {
+    if !(0.0..100.0).contains(&args.margin) {
+        return Err(UsageError(format!("--margin {} is no share in %", args.margin)).into());
+    }
+    let network = open_network(&args.network)?.0;
+    let dataset = read_archive(&args.archive, &network, args.utc_offset_s, Some(args.days))?;
+    let rows = dataset.row_count();
+    if rows < DAYS_MIN * DAY {
+        let text = format!(
+            "the archive has {rows} rows of five minutes, {} wanted",
+            DAYS_MIN * DAY
+        );
+        return Err(UsageError(text).into());
+    }
+    let split = [rows - 2 * DAY, DAY, DAY];
+    let settings = TrainingSettings {
+        name: format!(
+            "retrained-{}",
+            dataset.times[rows - 1].as_secs().div_euclid(86_400)
+        ),
+        config: MlpConfig {
+            hidden: args.hidden.max(1),
+            ..MlpConfig::default()
+        },
+        spoiling: Spoiling::Masked,
+        split,
+        seed: args.seed,
+        epochs: args.epochs.max(1),
+        steps_per_epoch: args.steps.max(1),
+        ..TrainingSettings::default()
+    };
+    train_into(
+        &args.out,
+        std::slice::from_ref(&dataset),
+        &settings,
+        &candle_core::Device::Cpu,
+    )?;
+
+    let backtest = Backtest::new(
+        &dataset,
+        &BacktestSettings {
+            split,
+            missing: 0.0,
+            seed: args.seed,
+            holdout: None,
+        },
+    )?;
+    let current = if args.current.join("card.toml").exists() {
+        served(&args.current, &network)?
+    } else {
+        let bundled = Mlp::bundled(&candle_core::Device::Cpu)?;
+        Contender::Served(
+            Box::new(bundled),
+            Box::new(FeatureContext::from_network(&network, Some(0))),
+        )
+    };
+    let contenders = [
+        ("new", served(&args.out, &network)?),
+        ("current", current),
+        (
+            "profile-residual",
+            Contender::Baseline(Baseline::ProfileResidual),
+        ),
+    ];
+    let mut report = Report::new(&dataset, "the newest day held out", &backtest, 0.0);
+    let mut figures = Vec::new();
+    for (name, contender) in &contenders {
+        let scored = score(&backtest, contender)?;
+        figures.push(Figures::of(&scored));
+        report.add(ModelReport::new(name, &scored));
+    }
+    report.print();
+    let (decision, reason) = decide(figures[0], figures[1], figures[2], args.margin);
+    let held_out_from = dataset.times[rows - DAY].plus_secs(-args.utc_offset_s);
+    let report = RetrainReport {
+        decision,
+        reason: reason.clone(),
+        margin_percent: args.margin,
+        held_out_from_ms: held_out_from.as_millis(),
+        held_out_until_ms: held_out_from.plus_secs(86_400).as_millis(),
+        scores: report,
+    };
+    let path = args.out.join("retrain.json");
+    let mut text = serde_json::to_string_pretty(&report)?;
+    text.push('\n');
+    fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
+    let place = args.current.display();
+    match decision {
+        Decision::Promoted => {
+            promote(&args.out, &args.current)?;
+            say(&format!("promoted to {place}: {reason}"));
+        }
+        Decision::Kept => say(&format!("kept {place}: {reason}")),
+    }
+    Ok(decision)
+}
+
+#[expect(
+    clippy::print_stdout,
+    reason = "the verdict is what the command is for"
+)]
+fn say(line: &str) {
+    println!("{line}");
+}
+
+/// A model folder as a service would run it: with the past that lies in it, where that is of the
+/// network.
+fn served(folder: &Path, network: &Network) -> anyhow::Result<Contender> {
+    let mlp = load_model(folder)?;
+    let context = FeatureContext::from_network(network, Some(0));
+    let past = load_past(folder, mlp.card())?;
+    let context = match past.map(|past| (past.columns_of(network), past)) {
+        Some((Ok(column_of), past)) => context.with_past(&past, &column_of),
+        Some((Err(error), _)) => {
+            eprintln!("{}: {error}", folder.join(PAST_FILE).display());
+            context
+        }
+        None => context,
+    };
+    Ok(Contender::Served(Box::new(mlp), Box::new(context)))
+}
+
+/// `folder` with something behind its name.
+fn beside(folder: &Path, suffix: &str) -> PathBuf {
+    let mut name = folder.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+fn remove(folder: &Path) -> anyhow::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("removing {}", folder.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Puts a copy of the model in `new` in the place of `current` in one step, and keeps what stood
+/// there as `current.previous`. Whoever opens `current` finds the old or the new model whole.
+fn promote(new: &Path, current: &Path) -> anyhow::Result<()> {
+    let current: PathBuf = current.components().collect();
+    let staged = beside(&current, ".new");
+    let previous = beside(&current, ".previous");
+    remove(&staged)?;
+    fs::create_dir_all(&staged).with_context(|| format!("creating {}", staged.display()))?;
+    for entry in fs::read_dir(new).with_context(|| new.display().to_string())? {
+        let path = entry?.path();
+        let Some(name) = path.file_name().filter(|_| path.is_file()) else {
+            continue;
+        };
+        let copy = staged.join(name);
+        fs::copy(&path, &copy)
+            .and_then(|_| File::open(&copy)?.sync_all())
+            .with_context(|| format!("copying {} to {}", path.display(), copy.display()))?;
+    }
+    sync(&staged)?;
+    let place = || format!("putting {} in place", current.display());
+    if current.exists() {
+        rustix::fs::renameat_with(
+            rustix::fs::CWD,
+            &staged,
+            rustix::fs::CWD,
+            &current,
+            rustix::fs::RenameFlags::EXCHANGE,
+        )
+        .with_context(place)?;
+        // What stood there has the staging name until it is renamed.
+        remove(&previous)?;
+        fs::rename(&staged, &previous).with_context(place)?;
+    } else {
+        fs::rename(&staged, &current).with_context(place)?;
+    }
+    match current.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => sync(parent),
+        _ => sync(Path::new(".")),
+    }
+}
+
+fn sync(folder: &Path) -> anyhow::Result<()> {
+    File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .with_context(|| format!("syncing {}", folder.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::archive::{ArchiveSettings, Archiver, Overflow};
+    use crate::matching::Zones;
+    use crate::publish::Release;
+    use crate::publish::format::Privacy;
+    use crate::state::{Provenance, SegmentState, StateBatch};
+    use crate::units::{Interval, Timestamp};
+
+    const SEGMENTS: usize = 8;
+    /// Monday 2026-11-23, midnight at UTC+8.
+    const START_S: i64 = 1_795_363_200;
+
+    fn folder(test: &str) -> PathBuf {
+        let name = format!("roadcast-retrain-{test}-{}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        fs::remove_dir_all(&path).ok();
+        fs::create_dir_all(&path).unwrap();
+        path
+    }
+
+    /// A road of segments one after the other.
+    fn write_network(path: &Path) -> Arc<Network> {
+        let mut text = String::from("from,to,highway,lon1,lat1,lon2,lat2,len_m,id,oneway\n");
+        for index in 0..SEGMENTS {
+            let lon = |index: usize| 114.30 + 0.002 * index as f64;
+            text += &format!(
+                "j{index},j{},primary,{:.3},30.55,{:.3},30.55,192,r{index},yes\n",
+                index + 1,
+                lon(index),
+                lon(index + 1),
+            );
+        }
+        fs::write(path, text).unwrap();
+        Arc::new(open_network(path).unwrap().0)
+    }
+
+    /// A number -0.5..0.5 that looks random and is the same every time.
+    fn chance(index: i64) -> f32 {
+        let mixed = (index as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let mixed = (mixed ^ (mixed >> 29)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        (mixed >> 40) as f32 / (1u64 << 24) as f32 - 0.5
+    }
+
+    /// Speeds of a day that returns every day, and waves that run down the road, a segment a step.
+    fn speed_mps(row: i64, segment: usize) -> f32 {
+        let day = (row as f32 / DAY as f32 * std::f32::consts::TAU).sin();
+        let wave = |source: i64| (0..6).map(|age| chance(source - age)).sum::<f32>();
+        12.0 + 2.0 * day + 2.0 * wave(row - segment as i64)
+    }
+
+    /// Five days, one measured minute in each five.
+    fn write_archive(dir: &Path, network: &Arc<Network>) {
+        let settings = ArchiveSettings {
+            dir: dir.to_owned(),
+            ..ArchiveSettings::default()
+        };
+        let (mut archiver, _) = Archiver::start(settings, network.clone(), Overflow::Wait).unwrap();
+        let release = Release::new(Privacy::default(), Zones::default());
+        for row in 0..5 * DAY as i64 {
+            let start = Timestamp::from_secs(START_S + 300 * row);
+            let segments = (0..SEGMENTS).map(|segment| SegmentState {
+                speed_mps: speed_mps(row, segment),
+                free_flow_mps: 16.0,
+                provenance: Provenance::Observed,
+                sample_count: 9,
+                age_s: Some(0),
+                ..SegmentState::default()
+            });
+            archiver.state(&release.states(&StateBatch {
+                interval: Interval {
+                    start,
+                    end: start.plus_secs(60),
+                },
+                network: network.version(),
+                segments: segments.collect(),
+            }));
+            archiver.minute_done();
+        }
+        archiver.finish();
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).unwrap();
+        let name = |entry: std::io::Result<fs::DirEntry>| entry.unwrap().file_name();
+        let mut names: Vec<_> = entries
+            .map(|entry| name(entry).to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_better_model_is_promoted_and_one_that_is_no_better_is_not() {
+        let base = folder("run");
+        let network = write_network(&base.join("road.csv"));
+        write_archive(&base.join("archive"), &network);
+        let run = || {
+            retrain(&Args {
+                archive: base.join("archive"),
+                network: base.join("road.csv"),
+                current: base.join("models/current"),
+                out: base.join("out"),
+                days: 5,
+                margin: 1.0,
+                utc_offset_s: LOCAL_AHEAD_S,
+                seed: 1,
+                epochs: 4,
+                steps: 60,
+                hidden: 16,
+            })
+            .unwrap()
+        };
+        fs::create_dir_all(base.join("models")).unwrap();
+        // Nothing is in force but the bundled model, which knows no waves.
+        assert_eq!(run(), Decision::Promoted);
+        let model = [
+            "card.toml",
+            "loss.csv",
+            "loss.svg",
+            PAST_FILE,
+            "retrain.json",
+            "weights.safetensors",
+        ];
+        assert_eq!(names(&base.join("models/current")), model);
+        let report = |folder: &str| -> serde_json::Value {
+            let bytes = fs::read(base.join(folder).join("retrain.json")).unwrap();
+            serde_json::from_slice(&bytes).unwrap()
+        };
+        let promoted = report("models/current");
+        assert_eq!(promoted["decision"], "promoted");
+        assert_eq!(promoted["held_out_from_ms"], 1000 * (START_S + 4 * 86_400));
+        let mae = |report: &serde_json::Value, model: usize| {
+            report["models"][model]["average"]["mae"].as_f64().unwrap()
+        };
+        assert!(
+            mae(&promoted, 0) < 0.8 * mae(&promoted, 2),
+            "waves are foretold"
+        );
+        // The same again is no better than itself.
+        assert_eq!(run(), Decision::Kept);
+        let kept = report("out");
+        assert_eq!(kept["decision"], "kept");
+        assert!(
+            (mae(&kept, 1) - mae(&promoted, 0)).abs() < 1e-6,
+            "served as it was scored"
+        );
+        assert_eq!(names(&base.join("models")), ["current"]);
+        fs::remove_dir_all(&base).unwrap();
+    }
+
+    #[test]
+    fn the_old_model_is_kept_beside_the_new_one() {
+        let base = folder("promote");
+        let (new, current) = (base.join("new"), base.join("current"));
+        fs::create_dir_all(&new).unwrap();
+        for (turn, content) in ["first", "second", "third"].into_iter().enumerate() {
+            fs::write(new.join("card.toml"), content).unwrap();
+            promote(&new, &current.join("")).unwrap();
+            let read = |folder: &str| fs::read_to_string(base.join(folder).join("card.toml"));
+            assert_eq!(read("current").unwrap(), content);
+            let previous = ["first", "second"].get(turn.wrapping_sub(1));
+            assert_eq!(read("current.previous").ok().as_deref(), previous.copied());
+            assert!(!base.join("current.new").exists());
+        }
+        fs::remove_dir_all(&base).unwrap();
+    }
+
+    #[test]
+    fn a_model_is_kept_for_each_reason() {
+        let good = Figures {
+            mae: 3.9,
+            pinball: 1.0,
+            coverage_80: 0.79,
+            coverage_90: 0.96,
+            cells: 5_000.0,
+        };
+        let with = |change: fn(&mut Figures)| {
+            let mut figures = good;
+            change(&mut figures);
+            figures
+        };
+        let (current, baseline) = (with(|f| f.mae = 4.0), with(|f| f.mae = 4.4));
+        let decide = |new: Figures, baseline: Figures| decide(new, current, baseline, 1.0);
+        assert_eq!(decide(good, baseline).0, Decision::Promoted);
+        for (new, baseline, why) in [
+            (with(|f| f.mae = 3.97), baseline, "1 % below"),
+            (with(|f| f.mae = f64::NAN), baseline, "1 % below"),
+            (good, with(|f| f.mae = 3.8), "profile-residual"),
+            (with(|f| f.coverage_80 = 0.7), baseline, "intervals of 0.8"),
+            (with(|f| f.coverage_90 = 0.84), baseline, "intervals of 0.9"),
+            (with(|f| f.pinball = 1.1), baseline, "pinball"),
+            (with(|f| f.cells = 999.0), baseline, "999 measured cells"),
+        ] {
+            let (decision, reason) = decide(new, baseline);
+            assert_eq!(decision, Decision::Kept, "{reason}");
+            assert!(reason.contains(why), "{reason}");
+        }
+    }
+}
