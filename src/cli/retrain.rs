@@ -216,6 +216,7 @@ fn retrain(args: &Args) -> anyhow::Result<Decision> {
         std::slice::from_ref(&dataset),
         &settings,
         &candle_core::Device::Cpu,
+        false,
     )?;
 
     let backtest = Backtest::new(
@@ -369,6 +370,7 @@ fn sync(folder: &Path) -> anyhow::Result<()> {
 mod tests {
     use std::sync::Arc;
 
+    use super::super::forecaster;
     use super::*;
     use crate::archive::{ArchiveSettings, Archiver, Overflow};
     use crate::matching::Zones;
@@ -516,6 +518,18 @@ mod tests {
             "served as it was scored"
         );
         assert_eq!(names(&base.join("models")), ["current"]);
+        // What was promoted is what a service loads; a damaged past is refused.
+        let current = base.join("models/current");
+        let load = || forecaster(&current.to_string_lossy(), &network, LOCAL_AHEAD_S);
+        assert_eq!(load().unwrap().name(), "retrained-20784");
+        let mut past = fs::read(current.join(PAST_FILE)).unwrap();
+        past[100] ^= 1;
+        fs::write(current.join(PAST_FILE), past).unwrap();
+        let error = load().err().map(|error| format!("{error:#}")).unwrap();
+        assert!(
+            error.contains("past.bin") && error.contains("SHA-256"),
+            "{error}"
+        );
         fs::remove_dir_all(&base).unwrap();
     }
 

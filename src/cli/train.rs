@@ -1,8 +1,9 @@
 //! `roadcast train`: reads a dataset folder, trains, writes a model folder.
 
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use candle_core::Device;
@@ -13,8 +14,9 @@ use super::dataset::{parse_split, read_archive, read_dataset};
 use super::network::open as open_network;
 use super::plot::{COLOURS, Chart, Line, stacked};
 use crate::forecast::{
-    Dataset, EpochReport, FeatureContext, Mlp, MlpConfig, ModelCard, Past, RoadGraph, Spoiling,
-    TrainedModel, TrainingSettings, column_names, curve_csv, sha256_hex, train,
+    Dataset, EpochReport, FeatureContext, Mlp, MlpConfig, ModelCard, Past, Progress, RoadGraph,
+    Spoiling, TrainedModel, TrainingError, TrainingSettings, column_names, curve_csv, sha256_hex,
+    train_from,
 };
 use crate::replay::city::{CitySize, build};
 use crate::replay::traffic::history;
@@ -74,6 +76,10 @@ pub(crate) struct Args {
     /// What inputs are spoilt with; by default `masked` for one dataset, `field` for several or synthetic days.
     #[arg(long, value_enum)]
     spoil: Option<SpoilChoice>,
+    /// Go on from `checkpoint.bin` in the folder, which each epoch leaves there, if there is one. Data
+    /// and options must be the same.
+    #[arg(long)]
+    resume: bool,
     /// Name and version of the model as published; by default the name of the folder.
     #[arg(long)]
     name: Option<String>,
@@ -125,7 +131,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         ..TrainingSettings::default()
     };
     let device = pick_device(args.device)?;
-    let card = train_into(&args.out, &datasets, &settings, &device)?;
+    let card = train_into(&args.out, &datasets, &settings, &device, args.resume)?;
     print_metrics(&card);
     Ok(ExitCode::SUCCESS)
 }
@@ -148,13 +154,22 @@ fn read_datasets(args: &Args) -> anyhow::Result<Vec<Dataset>> {
     Ok(datasets)
 }
 
-/// Trains and writes the model folder `out`.
+/// Trains, from the checkpoint in the folder `out` if wanted and there is one, and writes the model
+/// there. Each epoch leaves a checkpoint; the finished model takes its place.
 pub(super) fn train_into(
     out: &Path,
     datasets: &[Dataset],
     settings: &TrainingSettings,
     device: &Device,
+    resume: bool,
 ) -> anyhow::Result<ModelCard> {
+    let kept = out.join("checkpoint.bin");
+    std::fs::create_dir_all(out).with_context(|| format!("creating {}", out.display()))?;
+    let checkpoint = if resume && kept.exists() {
+        Some(std::fs::read(&kept).with_context(|| kept.display().to_string())?)
+    } else {
+        None
+    };
     for dataset in datasets {
         eprintln!(
             "{}: {} rows of {} columns, {}",
@@ -166,9 +181,20 @@ pub(super) fn train_into(
     }
     let unit = datasets.first().map_or("", |dataset| &dataset.unit);
     let started = Instant::now();
-    let mut report = |report: &EpochReport| print_epoch(report, settings, started, unit);
-    let trained = train(datasets, settings, device, &mut report)?;
+    let mut bar = Bar::new(settings);
+    let mut hear = |heard: Progress<'_>| match heard {
+        Progress::Step { epoch, step } => {
+            bar.step(epoch, step);
+            Ok(())
+        }
+        Progress::Epoch { report, checkpoint } => {
+            bar.epoch(report, unit);
+            keep(&kept, checkpoint).map_err(|error| TrainingError::Stopped(format!("{error:#}")))
+        }
+    };
+    let trained = train_from(datasets, settings, device, checkpoint.as_deref(), &mut hear)?;
     let card = write_model(out, trained, unit)?;
+    std::fs::remove_file(&kept).with_context(|| format!("removing {}", kept.display()))?;
     eprintln!(
         "written to {} after {:.0} s",
         out.display(),
@@ -217,17 +243,89 @@ fn synthetic_dataset(days: usize, seed: u64) -> anyhow::Result<Dataset> {
     })
 }
 
-fn print_epoch(report: &EpochReport, settings: &TrainingSettings, started: Instant, unit: &str) {
-    let elapsed_s = started.elapsed().as_secs_f64();
-    let left_s = elapsed_s / report.epoch as f64 * (settings.epochs - report.epoch) as f64;
-    eprintln!(
-        "epoch {:>3}/{}  loss {:.5}  validation MAE {:.4} {unit}{}  {elapsed_s:.0} s, at most {left_s:.0} s left",
-        report.epoch,
-        settings.epochs,
-        report.loss,
-        report.validation_mae,
-        if report.is_best { " *" } else { "  " },
-    );
+/// Replaces the file at `path`: whoever reads it finds the old or the new one whole.
+fn keep(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let unfinished = path.with_extension("unfinished");
+    std::fs::write(&unfinished, bytes)
+        .and_then(|()| std::fs::rename(&unfinished, path))
+        .with_context(|| format!("writing {}", path.display()))
+}
+
+/// What is seen of the progress on standard error: a line an epoch and, on a terminal, a bar within it.
+struct Bar {
+    epochs: usize,
+    steps_per_epoch: usize,
+    started: Instant,
+    /// Steps taken since the start.
+    steps: usize,
+    /// When the bar was drawn last; `None` where there is no terminal.
+    drawn: Option<Instant>,
+}
+
+impl Bar {
+    /// How often a bar is drawn at most.
+    const EVERY: Duration = Duration::from_millis(200);
+    /// Its width in characters.
+    const WIDTH: usize = 30;
+
+    fn new(settings: &TrainingSettings) -> Self {
+        let now = Instant::now();
+        Self {
+            epochs: settings.epochs,
+            steps_per_epoch: settings.steps_per_epoch,
+            started: now,
+            steps: 0,
+            drawn: std::io::stderr().is_terminal().then_some(now),
+        }
+    }
+
+    /// Seconds that are left at most, as fast as it went so far, after `step` steps of an epoch.
+    fn left_s(&self, epoch: usize, step: usize) -> f64 {
+        let all = self.epochs * self.steps_per_epoch;
+        let done = (epoch - 1) * self.steps_per_epoch + step;
+        let left = all.saturating_sub(done) as f64;
+        self.started.elapsed().as_secs_f64() / self.steps.max(1) as f64 * left
+    }
+
+    fn step(&mut self, epoch: usize, step: usize) {
+        self.steps += 1;
+        let Some(drawn) = &mut self.drawn else { return };
+        if drawn.elapsed() < Self::EVERY {
+            return;
+        }
+        *drawn = Instant::now();
+        eprint!("\r{}", self.line(epoch, step));
+    }
+
+    fn line(&self, epoch: usize, step: usize) -> String {
+        let filled = Self::WIDTH * step / self.steps_per_epoch.max(1);
+        format!(
+            "epoch {epoch:>3}/{} [{:<width$}] {step}/{} at most {:.0} s left ",
+            self.epochs,
+            "=".repeat(filled),
+            self.steps_per_epoch,
+            self.left_s(epoch, step),
+            width = Self::WIDTH,
+        )
+    }
+
+    fn epoch(&self, report: &EpochReport, unit: &str) {
+        // Over the bar, whose rest is blanked.
+        let (begin, end) = match self.drawn {
+            Some(_) => ("\r", "                "),
+            None => ("", ""),
+        };
+        eprintln!(
+            "{begin}epoch {:>3}/{}  loss {:.5}  validation MAE {:.4} {unit}{}  {:.0} s, at most {:.0} s left{end}",
+            report.epoch,
+            self.epochs,
+            report.loss,
+            report.validation_mae,
+            if report.is_best { " *" } else { "  " },
+            self.started.elapsed().as_secs_f64(),
+            self.left_s(report.epoch, self.steps_per_epoch),
+        );
+    }
 }
 
 /// Loss and validation error over the epochs, each on a scale of its own.

@@ -54,7 +54,8 @@ pub use request::{Deviations, ForecastRequest, LAG_COUNT, LEVEL_COUNT, LEVEL_STE
 pub use ridge::Ridge;
 pub use snapshot::SnapshotError;
 pub use training::{
-    EpochReport, Spoiling, TrainedModel, TrainingError, TrainingSettings, curve_csv, train,
+    EpochReport, Progress, Spoiling, TrainedModel, TrainingError, TrainingSettings, curve_csv,
+    train, train_from,
 };
 
 use crate::network::NetworkVersion;

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, HashMap};
 
 use candle_core::{Device, Tensor, Var};
-use candle_nn::{AdamW, Optimizer, ParamsAdamW};
 use rand::seq::index;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::super::features::{FEATURE_COUNT, FeatureContext};
 use super::super::mlp::{MlpModule, initial_weights, ratios};
+use super::super::snapshot::{Reader, put_bytes, put_u32};
 use super::super::spoil::Spoil;
 use super::super::windows::Windows;
 use super::super::{
@@ -17,6 +17,7 @@ use super::super::{
     TrainingCard,
 };
 use super::evaluation::{Scores, evaluate};
+use super::optimiser::{AdamW, put_tensor, take_tensor};
 use super::{Spoiling, TrainingError, TrainingSettings};
 
 /// Moments that share one step of the optimiser, at least; more where a moment has few segments.
@@ -136,14 +137,7 @@ impl<'a> Learner<'a> {
                 .map(|var| var.as_tensor().clone())
                 .ok_or_else(|| candle_core::Error::Msg(format!("tensor {name} is missing")))
         })?;
-        let optimiser = AdamW::new(
-            vars.values().cloned().collect(),
-            ParamsAdamW {
-                lr: settings.learning_rate,
-                weight_decay: settings.weight_decay,
-                ..ParamsAdamW::default()
-            },
-        )?;
+        let optimiser = AdamW::new(&vars, settings.learning_rate, settings.weight_decay)?;
         let average = vars
             .iter()
             .map(|(name, var)| Ok((name.clone(), var.as_tensor().detach().copy()?)))
@@ -161,19 +155,23 @@ impl<'a> Learner<'a> {
         })
     }
 
-    /// Runs the steps of one epoch and returns their mean loss.
-    pub(super) fn run_epoch(&mut self) -> Result<f64, TrainingError> {
+    /// Runs the steps of one epoch, tells of each, and returns their mean loss.
+    pub(super) fn run_epoch(
+        &mut self,
+        tell: &mut dyn FnMut(usize) -> Result<(), TrainingError>,
+    ) -> Result<f64, TrainingError> {
         let mut total = 0.0;
-        for _ in 0..self.settings.steps_per_epoch {
+        for step in 1..=self.settings.steps_per_epoch {
             self.optimiser.set_learning_rate(self.learning_rate());
             let batch = self.draw()?;
             let loss = self.loss(&batch)?;
             total += f64::from(loss.to_scalar::<f32>()?);
             let mut gradients = loss.backward()?;
             self.clip(&mut gradients)?;
-            self.optimiser.step(&gradients)?;
+            self.optimiser.step(&self.vars, &gradients)?;
             self.step += 1;
             self.follow()?;
+            tell(step)?;
         }
         Ok(total / self.settings.steps_per_epoch.max(1) as f64)
     }
@@ -304,6 +302,39 @@ impl<'a> Learner<'a> {
             .iter()
             .map(|(name, average)| Ok((name.clone(), average.to_device(&Device::Cpu)?.copy()?)))
             .collect()
+    }
+
+    /// The names of the weights, in order.
+    pub(super) fn weight_names(&self) -> Vec<String> {
+        self.vars.keys().cloned().collect()
+    }
+
+    /// Appends weights, their average, the optimiser's memory and the place in the chances.
+    pub(super) fn write_state(&self, out: &mut Vec<u8>) -> Result<(), TrainingError> {
+        put_u32(out, self.step as u32);
+        put_bytes(out, &self.rng.get_word_pos().to_le_bytes());
+        for var in self.vars.values() {
+            put_tensor(out, var.as_tensor())?;
+        }
+        for average in self.average.values() {
+            put_tensor(out, average)?;
+        }
+        self.optimiser.write(out)
+    }
+
+    /// Takes back what `write_state` wrote of a run with the same settings.
+    pub(super) fn read_state(&mut self, reader: &mut Reader<'_>) -> Result<(), TrainingError> {
+        self.step = reader.u32()? as usize;
+        let place = reader.any_bytes()?.try_into();
+        let place: [u8; 16] = place.map_err(|_source| reader.malformed())?;
+        self.rng.set_word_pos(u128::from_le_bytes(place));
+        for var in self.vars.values() {
+            var.set(&take_tensor(reader, var.as_tensor())?)?;
+        }
+        for average in self.average.values_mut() {
+            *average = take_tensor(reader, average)?;
+        }
+        self.optimiser.read(reader)
     }
 
     /// What the training part says of each column; nothing of several datasets, whose model is for

@@ -5,15 +5,19 @@
 //! speak for cities with few probes and young profiles. Training windows never see the profile of
 //! their own day.
 
+mod checkpoint;
 mod curve;
 mod evaluation;
 mod learner;
+mod optimiser;
 
 use std::collections::HashMap;
 
 use candle_core::{Device, Tensor};
 
+use super::snapshot::SnapshotError;
 use super::{Dataset, DatasetError, Holdout, MlpConfig, ModelCard, ModelError, Past};
+use checkpoint::Course;
 use learner::{Learner, Part};
 
 pub use curve::curve_csv;
@@ -119,6 +123,34 @@ pub enum TrainingError {
     /// The model could not be put together.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// A checkpoint is of other data, settings or another build, or none at all.
+    #[error("the checkpoint is of another run: data, settings and build must be the same")]
+    OtherRun,
+    /// A checkpoint is cut off or malformed.
+    #[error("checkpoint: {0}")]
+    Checkpoint(#[from] SnapshotError),
+    /// Whoever heard of the progress stopped the run.
+    #[error("stopped: {0}")]
+    Stopped(String),
+}
+
+/// What is heard of a training run while it lasts.
+#[derive(Clone, Copy, Debug)]
+pub enum Progress<'a> {
+    /// A step of the optimiser was taken.
+    Step {
+        /// Of which epoch, from 1.
+        epoch: usize,
+        /// Which step of it, from 1.
+        step: usize,
+    },
+    /// An epoch has ended.
+    Epoch {
+        /// What it brought.
+        report: &'a EpochReport,
+        /// What [`train_from`] takes to go on after it.
+        checkpoint: &'a [u8],
+    },
 }
 
 /// Trains on `datasets`, each window on one of them drawn evenly; `progress` hears of every epoch.
@@ -133,16 +165,44 @@ pub fn train(
     device: &Device,
     progress: &mut dyn FnMut(&EpochReport),
 ) -> Result<TrainedModel, TrainingError> {
+    train_from(datasets, settings, device, None, &mut |heard| {
+        if let Progress::Epoch { report, .. } = heard {
+            progress(report);
+        }
+        Ok(())
+    })
+}
+
+/// The same, from where a checkpoint of the same data and settings left off, if one is given: the
+/// weights become those of a run without interruption. `hear` hears of every step and may stop the
+/// run with an error.
+///
+/// # Errors
+/// As [`train`], and when the checkpoint is of another run or `hear` says so.
+pub fn train_from(
+    datasets: &[Dataset],
+    settings: &TrainingSettings,
+    device: &Device,
+    checkpoint: Option<&[u8]>,
+    hear: &mut dyn FnMut(Progress<'_>) -> Result<(), TrainingError>,
+) -> Result<TrainedModel, TrainingError> {
     let mut learner = Learner::new(datasets, settings, device)?;
-    let mut curve: Vec<EpochReport> = Vec::new();
-    let mut best = (f64::INFINITY, 0, learner.copy_weights()?);
-    for epoch in 1..=settings.epochs {
-        let loss = learner.run_epoch()?;
+    let mut course = Course {
+        curve: Vec::new(),
+        best: (f64::INFINITY, 0, learner.copy_weights()?),
+    };
+    let fingerprint = checkpoint::fingerprint(datasets, settings);
+    if let Some(bytes) = checkpoint {
+        checkpoint::read(bytes, &fingerprint, &mut course, &mut learner)?;
+    }
+    while !course.has_ended(settings) {
+        let epoch = course.curve.len() + 1;
+        let loss = learner.run_epoch(&mut |step| hear(Progress::Step { epoch, step }))?;
         let scores = learner.score(&learner.copy_weights()?, Part::Validation)?;
         let validation_mae = scores.mean_mae();
-        let is_best = validation_mae < best.0;
+        let is_best = validation_mae < course.best.0;
         if is_best {
-            best = (validation_mae, epoch, learner.copy_weights()?);
+            course.best = (validation_mae, epoch, learner.copy_weights()?);
         }
         let report = EpochReport {
             epoch,
@@ -150,12 +210,13 @@ pub fn train(
             validation_mae,
             is_best,
         };
-        progress(&report);
-        curve.push(report);
-        if epoch >= best.1 + settings.patience {
-            break;
-        }
+        course.curve.push(report);
+        hear(Progress::Epoch {
+            report: &report,
+            checkpoint: &checkpoint::write(&fingerprint, &course, &learner)?,
+        })?;
     }
+    let Course { curve, best } = course;
     let (_, best_epoch, weights) = best;
     let scores = learner.score(&weights, Part::Test)?;
     let tensors = learner.with_golden(weights)?;

@@ -7,9 +7,9 @@ use candle_core::{Device, Tensor};
 use proptest::prelude::*;
 use roadcast::forecast::{
     Architecture, Calibration, Dataset, FEATURE_COUNT, FeatureContext, ForecastRequest, Forecaster,
-    LAG_COUNT, LEVEL_COUNT, Mlp, MlpConfig, MlpForecaster, ModelCard, ModelError, RoadGraph,
-    STEP_COUNT, SpeedQuantiles, Spoiling, TrainedModel, TrainingSettings, curve_csv, sha256_hex,
-    train,
+    LAG_COUNT, LEVEL_COUNT, Mlp, MlpConfig, MlpForecaster, ModelCard, ModelError, Progress,
+    RoadGraph, STEP_COUNT, SpeedQuantiles, Spoiling, TrainedModel, TrainingError, TrainingSettings,
+    curve_csv, sha256_hex, train, train_from,
 };
 use roadcast::network::{
     Network, NetworkBuilder, NetworkVersion, RoadClass, SegmentDraft, SegmentFlags,
@@ -267,6 +267,82 @@ fn a_column_that_follows_another_is_foretold_without_a_road_between_them() {
     let [five, ten] = [0, 1].map(|step| trained.card.metrics[step]);
     assert!(five.model < 0.65 * five.profile, "{five:?}");
     assert!(ten.model > 0.95 * ten.profile, "{ten:?}");
+}
+
+/// Trains the toy and stops it in epoch `stopped_in`; returns the last checkpoint.
+fn interrupted(settings: &TrainingSettings, stopped_in: usize) -> Vec<u8> {
+    let mut last = Vec::new();
+    let stopped = train_from(
+        &[toy_dataset()],
+        settings,
+        &Device::Cpu,
+        None,
+        &mut |heard| {
+            match heard {
+                Progress::Step { epoch, step } if epoch == stopped_in && step == 17 => {
+                    return Err(TrainingError::Stopped("power is out".into()));
+                }
+                Progress::Step { .. } => {}
+                Progress::Epoch { checkpoint, .. } => last = checkpoint.to_vec(),
+            }
+            Ok(())
+        },
+    );
+    assert!(matches!(stopped, Err(TrainingError::Stopped(_))));
+    last
+}
+
+#[test]
+fn an_interrupted_run_ends_with_the_weights_of_one_that_was_not() {
+    let settings = TrainingSettings {
+        spoiling: Spoiling::Field,
+        ..toy_settings()
+    };
+    let whole = train(&[toy_dataset()], &settings, &Device::Cpu, &mut |_| {}).unwrap();
+    let checkpoint = interrupted(&settings, 3);
+    let mut epochs = Vec::new();
+    let resume = |bytes: &[u8], settings: &TrainingSettings, epochs: &mut Vec<usize>| {
+        train_from(
+            &[toy_dataset()],
+            settings,
+            &Device::Cpu,
+            Some(bytes),
+            &mut |heard| {
+                if let Progress::Epoch { report, .. } = heard {
+                    epochs.push(report.epoch);
+                }
+                Ok(())
+            },
+        )
+    };
+    let resumed = resume(&checkpoint, &settings, &mut epochs).unwrap();
+    assert_eq!(epochs, [3]);
+    assert_eq!((resumed.card, resumed.curve), (whole.card, whole.curve));
+    assert_eq!(resumed.tensors.len(), whole.tensors.len());
+    for (name, tensor) in &whole.tensors {
+        let numbers = |tensor: &Tensor| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        assert_eq!(numbers(&resumed.tensors[name]), numbers(tensor), "{name}");
+    }
+    let refused = |bytes: &[u8], settings: &TrainingSettings| {
+        resume(bytes, settings, &mut Vec::new()).unwrap_err()
+    };
+    let other = TrainingSettings {
+        seed: 2,
+        ..settings.clone()
+    };
+    assert!(matches!(
+        refused(&checkpoint, &other),
+        TrainingError::OtherRun
+    ));
+    assert!(matches!(
+        refused(b"no checkpoint", &settings),
+        TrainingError::OtherRun
+    ));
+    let cut = &checkpoint[..checkpoint.len() - 1];
+    assert!(matches!(
+        refused(cut, &settings),
+        TrainingError::Checkpoint(_)
+    ));
 }
 
 #[test]
