@@ -248,7 +248,7 @@ fn memory_survives_a_restart() {
         History::restore(&history_bytes),
         Err(SnapshotError::Version {
             found: 9,
-            wanted: 1
+            wanted: 2
         })
     ));
     assert_eq!(STEP_COUNT, 12);
