@@ -6,11 +6,11 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::super::least_squares::NormalEquations;
-use super::super::low_rank::SegmentTraits;
-use super::super::{ForecastRequest, RoadGraph, STEP_COUNT};
+use super::super::{RoadGraph, STEP_COUNT};
+use super::moments::Moments;
 use super::{
-    COMMON_COUNT, COMPANION_COUNT, CompanionRegression, INPUT_COUNT, Moment, NOBODY, OWN_COUNT,
-    SIGNAL_COUNT, Weights, gather, own_inputs, standard,
+    COMMON_COUNT, COMPANION_COUNT, CompanionRegression, INPUT_COUNT, NOBODY, OWN_COUNT, Weights,
+    gather,
 };
 
 /// Nearest segments among which companions are looked for.
@@ -28,26 +28,6 @@ const FOLD_COUNT: usize = 5;
 /// Rows below which a segment has too little past: two days.
 const ROWS_MIN: usize = 576;
 
-/// The past as regressions read it, gathered moment by moment.
-pub(in crate::forecast) struct Moments {
-    /// Newest rows of the moments.
-    rows: Range<usize>,
-    segments: usize,
-    own: Vec<[f32; OWN_COUNT]>,
-    signals: Vec<[f32; SIGNAL_COUNT]>,
-    common: Vec<[f32; COMMON_COUNT]>,
-    /// Standardised deviations of the hour that followed, not a number where missing.
-    later: Vec<[f32; STEP_COUNT]>,
-}
-
-/// What `Moments` keeps of one moment.
-struct Kept {
-    own: Vec<[f32; OWN_COUNT]>,
-    signals: Vec<[f32; SIGNAL_COUNT]>,
-    common: [f32; COMMON_COUNT],
-    later: Vec<[f32; STEP_COUNT]>,
-}
-
 /// Regressions on the whole past, and on the past without each of its parts.
 #[derive(Debug)]
 pub(in crate::forecast) struct Fits {
@@ -56,61 +36,14 @@ pub(in crate::forecast) struct Fits {
 }
 
 impl Moments {
-    /// Reads the moments `rows`: what was known at each, and the deviation in shares of free flow
-    /// that a row and column then had.
-    pub(in crate::forecast) fn gather(
-        rows: Range<usize>,
-        traits: &[SegmentTraits],
-        request_at: &(impl Fn(usize) -> ForecastRequest + Sync),
-        deviation_at: &(impl Fn(usize, usize) -> Option<f32> + Sync),
-    ) -> Self {
-        let segments = traits.len();
-        let kept: Vec<Kept> = rows
-            .clone()
-            .into_par_iter()
-            .map(|newest| {
-                let request = request_at(newest);
-                let moment = Moment::new(&request, traits);
-                let later = |segment: usize| {
-                    std::array::from_fn(|step| {
-                        deviation_at(newest + 1 + step, segment)
-                            .map_or(f32::NAN, |later| standard(later, &traits[segment]))
-                    })
-                };
-                Kept {
-                    own: (0..segments)
-                        .map(|segment| own_inputs(&request, traits, segment))
-                        .collect(),
-                    signals: (0..segments)
-                        .map(|segment| moment.signals(&request, traits, segment))
-                        .collect(),
-                    common: moment.common_inputs(),
-                    later: (0..segments).map(later).collect(),
-                }
-            })
-            .collect();
-        Self {
-            rows,
-            segments,
-            own: kept.iter().flat_map(|kept| &kept.own).copied().collect(),
-            signals: kept
-                .iter()
-                .flat_map(|kept| &kept.signals)
-                .copied()
-                .collect(),
-            common: kept.iter().map(|kept| kept.common).collect(),
-            later: kept.iter().flat_map(|kept| &kept.later).copied().collect(),
-        }
-    }
-
     /// Fits every segment.
     pub(in crate::forecast) fn fit(&self, graph: &RoadGraph) -> Fits {
-        let companions: Vec<[u32; COMPANION_COUNT]> = (0..self.segments)
+        let companions: Vec<[u32; COMPANION_COUNT]> = (0..self.traits.len())
             .into_par_iter()
             .map(|segment| self.companions(segment, &graph.nearest(segment, CANDIDATE_COUNT)))
             .collect();
         let factors = self.choose_factors(&companions);
-        let fits: Vec<Vec<Option<Box<Weights>>>> = (0..self.segments)
+        let fits: Vec<Vec<Option<Box<Weights>>>> = (0..self.traits.len())
             .into_par_iter()
             .map(|segment| {
                 let sums = self.sums(segment, &companions[segment]);
@@ -154,33 +87,30 @@ impl Moments {
         segment: usize,
         companions: &[u32; COMPANION_COUNT],
     ) -> [f64; INPUT_COUNT] {
-        let first = moment * self.segments;
         let mut inputs = [0.0; INPUT_COUNT];
-        let own = &self.own[first + segment];
         gather(
             &mut inputs,
-            own,
+            &self.own(moment, segment),
             &self.common[moment],
             companions,
-            |other| self.signals[first + other],
+            |other| self.signals(moment, other),
         );
         inputs
     }
 
     /// The best foretellers of what the segment's own hour leaves unexplained.
     fn companions(&self, segment: usize, candidates: &[u32]) -> [u32; COMPANION_COUNT] {
-        let at = |moment: usize| moment * self.segments + segment;
-        let own = |moment: usize| self.own[at(moment)].map(f64::from);
-        let later = |moment: usize| SCREENED_STEPS.map(|step| self.later[at(moment)][step]);
+        let own = |moment: usize| self.own(moment, segment).map(f64::from);
+        let later = |moment: usize| SCREENED_STEPS.map(|step| self.later(moment, segment, step));
         let mut sums = NormalEquations::new(OWN_COUNT, SCREENED_STEPS.len());
         for moment in 0..self.rows.len() {
             sums.add(&own(moment), &later(moment).map(f64::from));
         }
         let weights = sums.solve(&[PENALTIES[0]; OWN_COUNT]);
         // Products of each rest with the newest lag and the short level of each candidate.
-        const READ: [usize; 2] = [0, 3];
-        let mut products = vec![[[0.0f32; SCREENED_STEPS.len()]; READ.len()]; candidates.len()];
-        let mut squares = vec![[0.0f32; READ.len()]; candidates.len()];
+        const READ: usize = 2;
+        let mut products = vec![[[0.0f32; SCREENED_STEPS.len()]; READ]; candidates.len()];
+        let mut squares = vec![[0.0f32; READ]; candidates.len()];
         for moment in 0..self.rows.len() {
             let own = own(moment);
             let later = later(moment);
@@ -190,10 +120,9 @@ impl Moments {
                 let rest = later[step] - said as f32;
                 if rest.is_nan() { 0.0 } else { rest }
             });
-            let signals = &self.signals[moment * self.segments..][..self.segments];
             for (index, &candidate) in candidates.iter().enumerate() {
-                for (of, read) in READ.into_iter().enumerate() {
-                    let signal = signals[candidate as usize][read];
+                let read = self.newest(moment, candidate as usize);
+                for (of, signal) in read.into_iter().enumerate() {
                     squares[index][of] += signal * signal;
                     for (product, rest) in products[index][of].iter_mut().zip(rests) {
                         *product += signal * rest;
@@ -230,14 +159,15 @@ impl Moments {
     /// Sums over each part of the past; nothing where there is too little.
     fn sums(&self, segment: usize, companions: &[u32; COMPANION_COUNT]) -> Vec<NormalEquations> {
         let known = (0..self.rows.len())
-            .filter(|moment| !self.later[moment * self.segments + segment][0].is_nan())
+            .filter(|&moment| !self.later(moment, segment, 0).is_nan())
             .count();
         if known < ROWS_MIN {
             return Vec::new();
         }
         let mut sums = vec![NormalEquations::new(INPUT_COUNT, STEP_COUNT); FOLD_COUNT];
         for moment in 0..self.rows.len() {
-            let later = self.later[moment * self.segments + segment].map(f64::from);
+            let later: [f64; STEP_COUNT] =
+                std::array::from_fn(|step| self.later(moment, segment, step).into());
             sums[self.fold(moment)].add(&self.inputs(moment, segment, companions), &later);
         }
         sums
@@ -246,8 +176,9 @@ impl Moments {
     /// For each step the factor on the penalties with the least error over moments foretold from
     /// the other parts of the past.
     fn choose_factors(&self, companions: &[[u32; COMPANION_COUNT]]) -> [f64; STEP_COUNT] {
-        let stride = self.segments.div_ceil(CHOOSING_COUNT).max(1);
-        let chosen: Vec<usize> = (0..self.segments).step_by(stride).collect();
+        let segments = self.traits.len();
+        let stride = segments.div_ceil(CHOOSING_COUNT).max(1);
+        let chosen: Vec<usize> = (0..segments).step_by(stride).collect();
         let errors: Vec<[[f64; STEP_COUNT]; PENALTY_FACTORS.len()]> = chosen
             .into_par_iter()
             .map(|segment| self.factor_errors(segment, &companions[segment]))
@@ -273,10 +204,11 @@ impl Moments {
             let tried = PENALTY_FACTORS.map(|factor| others.solve(&penalties(factor)));
             for moment in (0..self.rows.len()).filter(|&moment| self.fold(moment) == fold) {
                 let inputs = self.inputs(moment, segment, companions);
-                let later = &self.later[moment * self.segments + segment];
+                let later: [f32; STEP_COUNT] =
+                    std::array::from_fn(|step| self.later(moment, segment, step));
                 for (weights, errors) in tried.iter().zip(&mut errors) {
                     let steps = weights.chunks_exact(INPUT_COUNT).zip(later);
-                    for (error, (weights, &later)) in errors.iter_mut().zip(steps) {
+                    for (error, (weights, later)) in errors.iter_mut().zip(steps) {
                         if !later.is_nan() {
                             let said: f64 = weights.iter().zip(inputs).map(|(w, x)| w * x).sum();
                             *error += (f64::from(later) - said).abs();
@@ -319,67 +251,9 @@ fn is(a: f64, b: f64) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::windows::unit_hash;
-    use super::super::super::{Calibration, LAG_COUNT, LEVEL_COUNT, STEP_MS};
+    use super::super::fixture::{ROWS, SEGMENTS, deviation, request, traits};
+    use super::super::{LAG_COUNT, Moment};
     use super::*;
-    use crate::network::NetworkVersion;
-    use crate::units::Timestamp;
-
-    const ROWS: usize = 900;
-    const SEGMENTS: usize = 12;
-    const FREE_FLOW_MPS: f32 = 20.0;
-    const PROFILE_MPS: f32 = 10.0;
-
-    /// Deviations in shares of free flow: chance everywhere, but segment 1 repeats half of what
-    /// segment 9 had a step before; of segment 5 only the first 200 rows are known.
-    fn deviation(row: usize, segment: usize) -> Option<f32> {
-        let chance = |row: usize, segment: usize| {
-            0.2 * (unit_hash(3, (row * SEGMENTS + segment) as u64) - 0.5)
-        };
-        match segment {
-            1 => Some(0.5 * chance(row.saturating_sub(1), 9)),
-            5 => (row < 200).then(|| chance(row, 5)),
-            _ => Some(chance(row, segment)),
-        }
-    }
-
-    fn request(newest: usize) -> ForecastRequest {
-        let at = Timestamp::from_millis(newest as i64 * STEP_MS);
-        let cell = |index: usize| deviation(newest - index % LAG_COUNT, index / LAG_COUNT);
-        let cells = 0..SEGMENTS * LAG_COUNT;
-        ForecastRequest {
-            issued_at: at,
-            first_step: at,
-            network: NetworkVersion::default(),
-            now_mps: vec![PROFILE_MPS; SEGMENTS],
-            sigma_mps: vec![0.0; SEGMENTS],
-            age_min: vec![0; SEGMENTS],
-            free_flow_mps: vec![FREE_FLOW_MPS; SEGMENTS],
-            history_mps: cells
-                .clone()
-                .map(|index| cell(index).map_or(0.0, |value| PROFILE_MPS + FREE_FLOW_MPS * value))
-                .collect(),
-            history_share: cells
-                .map(|index| f32::from(u8::from(cell(index).is_some())))
-                .collect(),
-            past_profile_mps: vec![PROFILE_MPS; SEGMENTS * LAG_COUNT],
-            profile_mps: vec![PROFILE_MPS; SEGMENTS * STEP_COUNT],
-            level_mps: vec![0.0; SEGMENTS * LEVEL_COUNT],
-            level_share: vec![0.0; SEGMENTS * LEVEL_COUNT],
-            calibration: Arc::new(Calibration::default()),
-        }
-    }
-
-    fn traits() -> Vec<SegmentTraits> {
-        let scatter = 0.06;
-        vec![
-            SegmentTraits {
-                scatter,
-                ..SegmentTraits::UNKNOWN
-            };
-            SEGMENTS
-        ]
-    }
 
     fn fit() -> Fits {
         let rows = LAG_COUNT - 1..ROWS - 100;

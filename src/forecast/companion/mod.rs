@@ -11,8 +11,12 @@
 
 mod bytes;
 mod fit;
+#[cfg(test)]
+mod fixture;
+mod moments;
 
-pub(super) use fit::{Fits, Moments, fold_of};
+pub(super) use fit::{Fits, fold_of};
+pub(super) use moments::Moments;
 
 use std::sync::Arc;
 
@@ -66,6 +70,12 @@ impl Moment {
         Self { levels, common }
     }
 
+    /// Levels over the quarter and the hour.
+    fn standard_levels(&self, traits: &[SegmentTraits], segment: usize) -> [f32; 2] {
+        let [short, _, long, _] = self.levels[segment];
+        [short, long].map(|level| standard(level, &traits[segment]))
+    }
+
     fn signals(
         &self,
         request: &ForecastRequest,
@@ -73,9 +83,9 @@ impl Moment {
         segment: usize,
     ) -> [f32; SIGNAL_COUNT] {
         let lags = request.carried_residuals(segment);
-        let [short, _, long, _] = self.levels[segment];
-        [lags[0], lags[1], lags[2], short, long]
-            .map(|deviation| standard(deviation, &traits[segment]))
+        let lag = |lag: usize| standard(lags[lag], &traits[segment]);
+        let [short, long] = self.standard_levels(traits, segment);
+        [lag(0), lag(1), lag(2), short, long]
     }
 
     fn common_inputs(&self) -> [f32; COMMON_COUNT] {
@@ -94,14 +104,23 @@ fn own_inputs(
 ) -> [f32; OWN_COUNT] {
     let lags = request.carried_residuals(segment);
     let scale = 1.0 / request.unhindered_mps(segment);
-    let profile = |step: usize| scale * request.profile_mps[segment * STEP_COUNT + step];
+    own_of(
+        lags.map(|lag| standard(lag, &traits[segment])),
+        |ahead| match ahead {
+            0 => scale * request.past_profile_mps[segment * LAG_COUNT],
+            ahead => scale * request.profile_mps[segment * STEP_COUNT + ahead - 1],
+        },
+    )
+}
+
+/// The inputs of a segment's own from its standardised lags and its profile in shares of free flow so
+/// many steps ahead, 0 of the newest lag.
+fn own_of(lags: [f32; LAG_COUNT], profile: impl Fn(usize) -> f32) -> [f32; OWN_COUNT] {
     let mut inputs = [1.0; OWN_COUNT];
-    for (input, lag) in inputs.iter_mut().zip(lags) {
-        *input = standard(lag, &traits[segment]);
-    }
-    inputs[LAG_COUNT] = scale * request.past_profile_mps[segment * LAG_COUNT];
+    inputs[..LAG_COUNT].copy_from_slice(&lags);
+    inputs[LAG_COUNT] = profile(0);
     for (input, step) in inputs[LAG_COUNT + 1..].iter_mut().zip(PROFILE_STEPS) {
-        *input = profile(step);
+        *input = profile(step + 1);
     }
     inputs
 }
