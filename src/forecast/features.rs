@@ -124,8 +124,7 @@ impl FeatureContext {
     #[must_use]
     pub fn with_past(self, past: &Past, column_of: &[Option<u32>]) -> Self {
         let (traits, regression) = past.told_by(column_of);
-        self.with_traits(traits)
-            .with_regression(Arc::new(regression))
+        self.with_traits(traits).with_regression(regression)
     }
 
     /// The same with regressions that the segments' past taught.

@@ -124,12 +124,22 @@ impl Past {
     pub(super) fn told_by(
         &self,
         column_of: &[Option<u32>],
-    ) -> (Vec<SegmentTraits>, CompanionRegression) {
+    ) -> (Vec<SegmentTraits>, Arc<CompanionRegression>) {
         let traits = column_of.iter().map(|column| match column {
             Some(column) => self.traits[*column as usize],
             None => SegmentTraits::UNKNOWN,
         });
-        (traits.collect(), self.regression.told_by(column_of))
+        let is_same = column_of.len() == self.columns.len()
+            && column_of
+                .iter()
+                .zip(0..)
+                .all(|(column, at)| *column == Some(at));
+        let regression = if is_same {
+            Arc::clone(&self.regression)
+        } else {
+            Arc::new(self.regression.told_by(column_of))
+        };
+        (traits.collect(), regression)
     }
 
     /// Writes the file.
