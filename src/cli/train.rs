@@ -256,7 +256,9 @@ struct Bar {
     epochs: usize,
     steps_per_epoch: usize,
     started: Instant,
-    /// Steps taken since the start.
+    /// When the first step had been taken: profiles and regressions come before it.
+    first_step: Option<Instant>,
+    /// Steps taken since.
     steps: usize,
     /// When the bar was drawn last; `None` where there is no terminal.
     drawn: Option<Instant>,
@@ -274,6 +276,7 @@ impl Bar {
             epochs: settings.epochs,
             steps_per_epoch: settings.steps_per_epoch,
             started: now,
+            first_step: None,
             steps: 0,
             drawn: std::io::stderr().is_terminal().then_some(now),
         }
@@ -284,11 +287,17 @@ impl Bar {
         let all = self.epochs * self.steps_per_epoch;
         let done = (epoch - 1) * self.steps_per_epoch + step;
         let left = all.saturating_sub(done) as f64;
-        self.started.elapsed().as_secs_f64() / self.steps.max(1) as f64 * left
+        let taken_s = self
+            .first_step
+            .map_or(0.0, |first| first.elapsed().as_secs_f64());
+        taken_s / self.steps.max(1) as f64 * left
     }
 
     fn step(&mut self, epoch: usize, step: usize) {
-        self.steps += 1;
+        match self.first_step {
+            Some(_) => self.steps += 1,
+            None => self.first_step = Some(Instant::now()),
+        }
         let Some(drawn) = &mut self.drawn else { return };
         if drawn.elapsed() < Self::EVERY {
             return;
