@@ -53,6 +53,10 @@ pub(crate) struct Args {
     /// Which fold of `--holdout-segments`, from 0.
     #[arg(long, default_value_t = 0, requires = "holdout_segments")]
     fold: usize,
+    /// Score networks as a service runs them that has no `past.bin`: scatter, loadings and companions of
+    /// the segments are unknown.
+    #[arg(long)]
+    without_past: bool,
     /// Write all scores as JSON; the page with plots is written beside it as HTML.
     #[arg(long)]
     report: PathBuf,
@@ -102,7 +106,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut report = Report::new(&dataset, &args.split, &backtest, args.missing);
     report.holdout = settings.holdout;
     let mut page = page::Page::new(&dataset, backtest.test());
-    for (name, contender) in contenders(&args.model, &backtest)? {
+    for (name, contender) in contenders(&args.model, args.without_past, &backtest)? {
         eprintln!("{name}: {} windows", backtest.test().len());
         let scored = score(&backtest, &contender)?;
         if let Some(predictions) = &mut predictions {
@@ -171,6 +175,7 @@ pub(super) fn score(backtest: &Backtest<'_>, contender: &Contender) -> anyhow::R
 /// The forecasters named, in order, each once.
 fn contenders(
     wanted: &[String],
+    without_past: bool,
     backtest: &Backtest<'_>,
 ) -> anyhow::Result<Vec<(String, Contender)>> {
     const ALL: [&str; 5] = [
@@ -189,6 +194,14 @@ fn contenders(
             }
         }
     }
+    let network = |mlp: Mlp| {
+        let mlp = Box::new(mlp);
+        if without_past {
+            Contender::Served(mlp, Box::new(backtest.context_without_past()))
+        } else {
+            Contender::Network(mlp)
+        }
+    };
     let mut found = Vec::new();
     for name in names {
         let contender = match name {
@@ -196,11 +209,11 @@ fn contenders(
             "profile" => Contender::Baseline(Baseline::Profile),
             "profile-residual" => Contender::Baseline(Baseline::ProfileResidual),
             "ridge" => Contender::Ridge(backtest.fit_ridge()?),
-            "bundled" => Contender::Network(Box::new(Mlp::bundled(&candle_core::Device::Cpu)?)),
+            "bundled" => network(Mlp::bundled(&candle_core::Device::Cpu)?),
             folder => {
                 let mlp = super::load_model(Path::new(folder))?;
                 let name = mlp.card().name.clone();
-                found.push((name, Contender::Network(Box::new(mlp))));
+                found.push((name, network(mlp)));
                 continue;
             }
         };

@@ -147,6 +147,15 @@ impl<'a> Backtest<'a> {
         self.windows.request(newest, None)
     }
 
+    /// What features know of the columns when nothing was learnt of their past.
+    pub fn context_without_past(&self) -> FeatureContext {
+        FeatureContext::new(
+            self.dataset.graph.clone(),
+            &self.dataset.attributes,
+            Some(0),
+        )
+    }
+
     /// What `contender` says to `request`, `STEP_COUNT` quantiles a column.
     ///
     /// # Errors
