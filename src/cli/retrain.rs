@@ -137,20 +137,24 @@ fn decide(
         ));
     }
     let wanted = current.mae * (1.0 - margin_percent / 100.0);
-    if !(new.mae <= wanted) {
+    // What is not a number passes no gate.
+    let is_better = new.mae <= wanted;
+    if !is_better {
         return kept(format!(
             "its error of {:.4} is not {margin_percent} % below {:.4}, that of the model in force",
             new.mae, current.mae
         ));
     }
-    if !(new.mae <= baseline.mae) {
+    let beats_baseline = new.mae <= baseline.mae;
+    if !beats_baseline {
         return kept(format!(
             "its error of {:.4} is above {:.4}, that of profile-residual",
             new.mae, baseline.mae
         ));
     }
     for (claimed, found) in [(0.8, new.coverage_80), (0.9, new.coverage_90)] {
-        if !(found >= claimed - COVERAGE_SHORT_MAX) {
+        let holds = found >= claimed - COVERAGE_SHORT_MAX;
+        if !holds {
             return kept(format!(
                 "its intervals of {claimed} hold {found:.3} of the truths, {COVERAGE_SHORT_MAX} less at \
                  most are wanted"
@@ -158,7 +162,8 @@ fn decide(
         }
     }
     // Intervals that hold because they are wide lose here.
-    if !(new.pinball <= current.pinball) {
+    let is_no_worse = new.pinball <= current.pinball;
+    if !is_no_worse {
         return kept(format!(
             "its pinball loss of {:.4} is above {:.4}, that of the model in force",
             new.pinball, current.pinball

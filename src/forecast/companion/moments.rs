@@ -142,7 +142,7 @@ mod tests {
         let first = LAG_COUNT - 1;
         // Every fifth cell is missing, and segment 2 for two hours.
         let deviation = |row: usize, segment: usize| {
-            let is_missing = (row * 7 + segment) % 5 == 0 || segment == 2 && row < 24;
+            let is_missing = (row * 7 + segment).is_multiple_of(5) || segment == 2 && row < 24;
             deviation(row, segment).filter(|_| !is_missing)
         };
         let profile_mps = |row: usize| PROFILE_MPS + 0.1 * (row % 11) as f32;
