@@ -76,10 +76,10 @@ def running(command, log):
 
 
 @contextlib.contextmanager
-def demo(log):
-    """A ready demo; yields its MQTT and HTTP port."""
+def demo(log, *options):
+    """A ready demo with further options; yields its MQTT and HTTP port."""
     mqtt, http = free_port(), free_port()
-    command = [BINARY, "demo", "--mqtt-port", str(mqtt), "--http-port", str(http)]
+    command = [BINARY, "demo", "--mqtt-port", str(mqtt), "--http-port", str(http), *options]
     with running(command, log) as process:
 
         def ready():

@@ -179,6 +179,20 @@ fn load_past(
     Ok(Some(past))
 }
 
+/// The running model and, unless its name is empty, the shadow.
+pub(crate) fn forecasters(
+    model: &str,
+    shadow: &str,
+    network: &crate::network::Network,
+    utc_offset_s: i64,
+) -> anyhow::Result<crate::replay::pipeline::Forecasters> {
+    let named = |model| forecaster(model, network, utc_offset_s);
+    Ok(crate::replay::pipeline::Forecasters {
+        running: named(model)?,
+        shadow: (!shadow.is_empty()).then(|| named(shadow)).transpose()?,
+    })
+}
+
 /// The model in a folder with `card.toml` and `weights.safetensors`, on the CPU.
 fn load_model(folder: &std::path::Path) -> anyhow::Result<crate::forecast::Mlp> {
     use anyhow::Context;

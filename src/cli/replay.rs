@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 
 use super::network::open as open_network;
-use super::{UsageError, forecaster, load_config};
+use super::{UsageError, forecasters, load_config};
 use crate::archive::{Archiver, Overflow};
 use crate::config::parse_broker_url;
 use crate::engine::{Analysis, AnalysisSettings, FrontSettings};
@@ -19,7 +19,7 @@ use crate::forecast::ForecastBatch;
 use crate::guide::Guidance;
 use crate::ingest::ConnectSettings;
 use crate::network::Network;
-use crate::publish::format::day_message;
+use crate::publish::format::{day_message, scores_message};
 use crate::publish::{Release, Released};
 use crate::replay::mqtt_outputs::MqttOutputs;
 use crate::replay::outputs::{FileOutputs, MinuteTimes, OutputFiles, OutputSink};
@@ -53,9 +53,13 @@ pub(crate) struct Args {
     /// Configuration file.
     #[arg(long)]
     config: Option<PathBuf>,
-    /// Forecasting model: a folder, or `baseline`; the bundled model if left out.
+    /// Forecasting model: a folder, or `baseline`; that of the configuration if left out.
     #[arg(long)]
     model: Option<String>,
+    /// Second model, scored and not published: a folder, `bundled` or `baseline`; that of the
+    /// configuration if left out.
+    #[arg(long)]
+    shadow: Option<String>,
     /// Profiles learnt in an earlier run of the same network.
     #[arg(long)]
     profiles: Option<PathBuf>,
@@ -134,7 +138,11 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         analysis.profiles = Some(bytes);
     }
     let model = args.model.as_deref().unwrap_or(&config.raw.forecast.model);
-    let forecaster = forecaster(model, &network, config.calendar.utc_offset_s)?;
+    let shadow = args
+        .shadow
+        .as_deref()
+        .unwrap_or(&config.raw.forecast.shadow);
+    let forecasters = forecasters(model, shadow, &network, config.calendar.utc_offset_s)?;
     let files = OutputFiles {
         states: args.states.clone(),
         forecasts: args.forecasts.clone(),
@@ -190,7 +198,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         shard_count: args.shards,
         forecast_deadline: None,
     };
-    let mut pipeline = Pipeline::start(&settings, parts, forecaster, sink, None)?;
+    let mut pipeline = Pipeline::start(&settings, parts, forecasters, sink, None)?;
 
     let cpu_before = cpu_seconds();
     let started = Instant::now();
@@ -337,7 +345,11 @@ impl OutputSink for ReplaySink {
         self.files.guidance(guidance)
     }
 
-    fn minute_done(&mut self, _: &Analysis, _: MinuteTimes) -> anyhow::Result<()> {
+    fn minute_done(&mut self, analysis: &Analysis, _: MinuteTimes) -> anyhow::Result<()> {
+        if let (Some(mqtt), true) = (&self.mqtt, analysis.has_scored()) {
+            let scores = scores_message(analysis.errors());
+            scores.iter().for_each(|scores| mqtt.scores(scores));
+        }
         if let Some(archive) = &mut self.archive {
             archive.minute_done();
         }
@@ -439,6 +451,7 @@ fn report(
             .map(|(reason, count)| (reason.label(), count))
             .collect(),
         vetting: vetted(&figures.vetting),
+        forecasts: figures.scores.clone(),
         peak_rss_bytes: peak_rss_bytes().unwrap_or_default(),
         minutes: sink.counts[0],
         guidance: sink.counts[2],

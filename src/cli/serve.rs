@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use super::network::open as open_network;
-use super::{UsageError, forecaster, load_config};
+use super::{UsageError, forecasters, load_config};
 use crate::service::{Plan, Service};
 
 /// Options of `roadcast serve`.
@@ -59,9 +59,10 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         return Err(UsageError("network.file is not set".into()).into());
     }
     let network = Arc::new(open_network(&config.raw.network.file)?.0);
-    let model = &config.raw.forecast.model;
+    let names = &config.raw.forecast;
+    let utc_offset_s = config.calendar.utc_offset_s;
     let plan = Plan {
-        forecaster: forecaster(model, &network, config.calendar.utc_offset_s)?,
+        forecasters: forecasters(&names.model, &names.shadow, &network, utc_offset_s)?,
         config,
         network,
         city: None,

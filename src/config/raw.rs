@@ -338,6 +338,9 @@ pub struct RawForecast {
     pub model: String,
     /// How long the model may take before the baseline speaks, ms, 10..=60000. Default 5000.
     pub deadline_ms: u64,
+    /// A second model that is run and scored beside the others and never published: `bundled`,
+    /// `baseline`, or a model folder; empty for none. Default empty.
+    pub shadow: String,
 }
 
 impl Default for RawForecast {
@@ -345,6 +348,7 @@ impl Default for RawForecast {
         Self {
             model: "bundled".into(),
             deadline_ms: 5_000,
+            shadow: String::new(),
         }
     }
 }

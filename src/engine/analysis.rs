@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Closed, SnapshotError, put_block, take_block};
-use crate::forecast::{ErrorTracker, ForecastBatch, ForecastRequest, History};
+use crate::forecast::{ErrorTracker, ForecastBatch, ForecastRequest, History, STEP_COUNT};
 use crate::guide::{Guidance, Guide, GuideSettings};
 use crate::matching::{Presence, PresenceSettings};
 use crate::network::Network;
@@ -37,6 +37,8 @@ pub struct AnalysisSettings {
     /// Profiles learnt in an earlier run of the same network, as
     /// [`crate::state::Profiles::save`] wrote them.
     pub profiles: Option<Vec<u8>>,
+    /// What the running model's card states of its errors: [`crate::forecast::Forecaster::promised_share`].
+    pub promised_share: Option<[f32; STEP_COUNT]>,
 }
 
 /// The owner of everything that is decided once a minute; single-threaded.
@@ -47,6 +49,7 @@ pub struct Analysis {
     congestion: Congestion,
     history: History,
     errors: ErrorTracker,
+    promised_share: Option<[f32; STEP_COUNT]>,
     guide: Guide,
     vetting: Vetting,
     incidents: Incidents,
@@ -84,7 +87,8 @@ impl Analysis {
             performance,
             derived: None,
             history: History::new(),
-            errors: ErrorTracker::new(),
+            errors: ErrorTracker::new().promising(settings.promised_share),
+            promised_share: settings.promised_share,
             guide: Guide::new(network.clone(), settings.guide),
             vetting: Vetting::new(settings.vetting, network.segment_count()),
             incidents: Incidents::new(network.clone(), settings.incidents),
@@ -184,7 +188,8 @@ impl Analysis {
     }
 
     /// Takes an answered forecast, appends the guidance that changes with it, and returns the
-    /// forecast to publish: the same, or the baseline's where the model has been losing to it. An
+    /// forecast to publish: with intervals as wide as truth has taught, and what baselines say where
+    /// the model has been losing to them. An
     /// answer to an older minute than the latest is stale: it is dropped and gives `None`.
     pub fn forecast_done(
         &mut self,
@@ -199,6 +204,12 @@ impl Analysis {
         self.guide
             .update(state, Some(&forecast), &self.presence, guidance);
         Some(forecast)
+    }
+
+    /// Takes what a shadow model answers to the request of the newest five-minute mark, after that of
+    /// the running model: it is scored, never published. A stale answer is dropped.
+    pub fn shadow_done(&mut self, shadow: &ForecastBatch) {
+        self.errors.take_shadow(shadow);
     }
 
     /// Levels, index of the regions and reports of days.
@@ -237,6 +248,13 @@ impl Analysis {
         &self.errors
     }
 
+    /// Whether the minute closed last ended five minutes whose truth counts in
+    /// [`Analysis::errors`].
+    pub fn has_scored(&self) -> bool {
+        let closed_until = self.history.closed_until();
+        closed_until.is_some() && closed_until == self.errors.scored_until()
+    }
+
     /// The guide room, for what is in force.
     pub fn guide(&self) -> &Guide {
         &self.guide
@@ -266,7 +284,9 @@ impl Analysis {
         let block = take_block(&mut bytes, "history")?;
         self.history = History::restore(block).map_err(SnapshotError::of("history"))?;
         let block = take_block(&mut bytes, "errors")?;
-        self.errors = ErrorTracker::restore(block).map_err(SnapshotError::of("errors"))?;
+        self.errors = ErrorTracker::restore(block)
+            .map_err(SnapshotError::of("errors"))?
+            .promising(self.promised_share);
         let block = take_block(&mut bytes, "guide")?;
         self.guide
             .restore(block)

@@ -27,6 +27,8 @@ pub enum Input {
     Deadline,
     /// A forecast asked for by [`Output::RunForecast`] was answered.
     ForecastDone(Box<ForecastBatch>),
+    /// A shadow model has answered the request of the newest five-minute mark.
+    ShadowDone(Box<ForecastBatch>),
     /// There will be no more input.
     End,
 }
@@ -108,6 +110,7 @@ impl Engine {
                 .front
                 .close_until(now.plus_millis(-self.silence_ms), &mut push),
             Input::ForecastDone(forecast) => self.forecast_done(*forecast),
+            Input::ShadowDone(shadow) => self.analysis.shadow_done(&shadow),
             Input::End => self.front.finish(&mut push),
         }
         for item in routed.drain(..) {

@@ -9,18 +9,18 @@ use super::{Baseline, ForecastBatch, ForecastRequest, Forecaster, STEP_COUNT, Sp
 use crate::units::SegmentId;
 
 macro_rules! baseline {
-    ($(#[$doc:meta])* $name:ident, $label:literal) => {
+    ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, Default)]
         pub struct $name;
 
         impl Forecaster for $name {
             fn name(&self) -> &str {
-                $label
+                Baseline::$name.name()
             }
 
             fn forecast(&self, request: &ForecastRequest) -> ForecastBatch {
-                speak(Baseline::$name, $label, request)
+                speak(Baseline::$name, request)
             }
         }
     };
@@ -28,18 +28,15 @@ macro_rules! baseline {
 
 baseline!(
     /// Says that the last minute's speed stays.
-    LastValue,
-    "last-value"
+    LastValue
 );
 baseline!(
     /// Says what is usual at that time.
-    Profile,
-    "profile"
+    Profile
 );
 baseline!(
     /// Says what is usual plus today's deviation, which fades as learnt.
-    ProfileResidual,
-    "profile-residual"
+    ProfileResidual
 );
 
 /// The medians of one baseline over the steps, m/s.
@@ -63,8 +60,39 @@ pub(super) fn medians_mps(
     }
 }
 
-fn speak(baseline: Baseline, label: &str, request: &ForecastRequest) -> ForecastBatch {
-    request.answer(Arc::from(label), forecast_of(baseline, request))
+fn speak(baseline: Baseline, request: &ForecastRequest) -> ForecastBatch {
+    request.answer(Arc::from(baseline.name()), forecast_of(baseline, request))
+}
+
+/// Quantiles around a median, `reach` below and above it in shares of free flow.
+pub(super) fn spread_around(
+    p50_mps: f32,
+    (below, above): (f32, f32),
+    free_flow_mps: f32,
+) -> SpeedQuantiles {
+    SpeedQuantiles::ordered(
+        p50_mps - below * free_flow_mps,
+        p50_mps,
+        p50_mps + above * free_flow_mps,
+        free_flow_mps,
+    )
+}
+
+/// What one baseline says of one segment.
+pub(super) fn steps_of(
+    baseline: Baseline,
+    request: &ForecastRequest,
+    segment: SegmentId,
+) -> [SpeedQuantiles; STEP_COUNT] {
+    let (ratio, free_flow_mps) = (
+        request.ratio(segment),
+        request.free_flow_mps[segment.index()],
+    );
+    let medians_mps = medians_mps(baseline, request, segment);
+    std::array::from_fn(|step| {
+        let reach = request.calibration.reach(baseline, step, ratio);
+        spread_around(medians_mps[step], reach, free_flow_mps)
+    })
 }
 
 /// What one baseline says: `STEP_COUNT` quantiles a segment.
@@ -74,19 +102,7 @@ pub(super) fn forecast_of(baseline: Baseline, request: &ForecastRequest) -> Vec<
         .par_chunks_mut(STEP_COUNT)
         .enumerate()
         .for_each(|(segment, steps)| {
-            let free_flow_mps = request.free_flow_mps[segment];
-            let id = SegmentId(segment as u32);
-            let ratio = request.ratio(id);
-            let medians_mps = medians_mps(baseline, request, id);
-            for (step, (quantiles, p50_mps)) in steps.iter_mut().zip(medians_mps).enumerate() {
-                let (below, above) = request.calibration.reach(baseline, step, ratio);
-                *quantiles = SpeedQuantiles::ordered(
-                    p50_mps - below * free_flow_mps,
-                    p50_mps,
-                    p50_mps + above * free_flow_mps,
-                    free_flow_mps,
-                );
-            }
+            steps.copy_from_slice(&steps_of(baseline, request, SegmentId(segment as u32)));
         });
     quantiles
 }

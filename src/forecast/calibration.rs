@@ -11,7 +11,7 @@ pub const RATIO_BIN_COUNT: usize = 5;
 
 /// Upper edges of the classes of speed over free-flow speed, the last class being open (the bins of
 /// the project's split-conformal trials).
-const RATIO_EDGES: [f32; RATIO_BIN_COUNT - 1] = [0.4, 0.6, 0.8, 0.95];
+pub const RATIO_EDGES: [f32; RATIO_BIN_COUNT - 1] = [0.4, 0.6, 0.8, 0.95];
 
 /// The class of a ratio of speed to free-flow speed.
 pub(super) fn ratio_bin(ratio: f32) -> usize {
@@ -33,6 +33,15 @@ pub enum Baseline {
 impl Baseline {
     /// Every baseline.
     pub const ALL: [Self; 3] = [Self::LastValue, Self::Profile, Self::ProfileResidual];
+
+    /// The name under which it is published.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::LastValue => "last-value",
+            Self::Profile => "profile",
+            Self::ProfileResidual => "profile-residual",
+        }
+    }
 }
 
 /// Learnt numbers, in shares of the free-flow speed. Immutable once handed out.

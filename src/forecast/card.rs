@@ -153,6 +153,17 @@ impl ModelCard {
         toml::from_str(text).map_err(|error| ModelError::Card(error.to_string()))
     }
 
+    /// Its mean absolute error as a share of profile and residual's on the same test data, by step;
+    /// `None` where the card lacks a step or states no error of theirs.
+    pub fn promised_share(&self) -> Option<[f32; STEP_COUNT]> {
+        let shares = self.metrics.iter().map(|step| {
+            let share = (step.model / step.profile_residual) as f32;
+            (share.is_finite() && share > 0.0).then_some(share)
+        });
+        let shares: Vec<f32> = shares.collect::<Option<_>>()?;
+        shares.try_into().ok()
+    }
+
     /// Writes the card.
     ///
     /// # Errors

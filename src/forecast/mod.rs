@@ -19,13 +19,16 @@ mod features;
 mod fused;
 mod graph;
 mod history;
+mod intervals;
 mod least_squares;
 mod low_rank;
 mod mlp;
 mod model;
+mod onset;
 mod past;
 mod request;
 mod ridge;
+mod scores;
 mod slow_levels;
 mod snapshot;
 mod spoil;
@@ -33,25 +36,25 @@ mod spread;
 mod training;
 mod windows;
 
-pub use backtest::{
-    AdaptiveIntervals, Backtest, BacktestSettings, CONGESTED_BELOW, Contender, Errors, Holdout,
-    OnsetScores, Run, Scores, StepScores,
-};
+pub use backtest::{Backtest, BacktestSettings, Contender, Holdout, Run};
 pub use baseline::{LastValue, Profile, ProfileResidual};
-pub use calibration::{Baseline, Calibration, RATIO_BIN_COUNT};
+pub use calibration::{Baseline, Calibration, RATIO_BIN_COUNT, RATIO_EDGES};
 pub use card::{Architecture, DataCard, ModelCard, ModelError, StepMetrics, TrainingCard};
 pub use dataset::{Dataset, DatasetError};
-pub use error_tracker::{ErrorTracker, MAX_TRACKED_SEGMENTS, Speaker};
+pub use error_tracker::{Drift, ErrorTracker, MAX_TRACKED_SEGMENTS, Speaker, Voices};
 pub use fading::Decay;
 pub use features::{FEATURE_COUNT, FeatureContext, PreparedFeatures, SegmentAttributes};
 pub use graph::RoadGraph;
 pub use history::{FinishedStep, History};
+pub use intervals::{AdaptiveIntervals, Misses, Stretch};
 pub use low_rank::{FACTOR_COUNT, SegmentTraits};
 pub use mlp::{MlpConfig, MlpModule};
 pub use model::{Mlp, MlpForecaster, sha256_hex};
+pub use onset::{CONGESTED_BELOW, OnsetScores};
 pub use past::{Past, PastError, column_names};
 pub use request::{Deviations, ForecastRequest, LAG_COUNT, LEVEL_COUNT, LEVEL_STEPS};
 pub use ridge::Ridge;
+pub use scores::{Errors, Scores, StepScores};
 pub use snapshot::SnapshotError;
 pub use training::{
     EpochReport, Progress, Spoiling, TrainedModel, TrainingError, TrainingSettings, curve_csv,
@@ -212,6 +215,12 @@ pub trait Forecaster: Send + Sync {
 
     /// Forecasts every segment. The result depends on nothing but the request.
     fn forecast(&self, request: &ForecastRequest) -> ForecastBatch;
+
+    /// Its mean absolute error as a share of [`ProfileResidual`]'s, by step, as it was measured on
+    /// test data; `None` where nothing is known of that.
+    fn promised_share(&self) -> Option<[f32; STEP_COUNT]> {
+        None
+    }
 }
 
 /// The forecast of every segment, issued at one moment.
@@ -225,10 +234,13 @@ pub struct ForecastBatch {
     pub first_step: Timestamp,
     /// The network the ids belong to.
     pub network: NetworkVersion,
-    /// Name and version of the model that speaks.
+    /// Name and version of the model that speaks; where [`ForecastBatch::fallback`], of the baseline.
     pub model: Arc<str>,
-    /// Whether a baseline speaks because the configured model did not answer in time.
+    /// Whether baselines speak for every segment, because the configured model did not answer in
+    /// time or has lost to them everywhere.
     pub fallback: bool,
+    /// Who speaks for each segment, in id order; empty before the answer is settled.
+    pub speakers: Vec<Speaker>,
     /// `STEP_COUNT` entries a segment, in id order.
     pub quantiles: Vec<SpeedQuantiles>,
 }
@@ -240,6 +252,22 @@ impl ForecastBatch {
     /// When `segment` is of another network.
     pub fn steps(&self, segment: SegmentId) -> &[SpeedQuantiles] {
         &self.quantiles[segment.index() * STEP_COUNT..][..STEP_COUNT]
+    }
+
+    /// Who speaks for one segment.
+    pub fn speaker(&self, segment: SegmentId) -> Speaker {
+        self.speakers
+            .get(segment.index())
+            .copied()
+            .unwrap_or_default()
+    }
+
+    /// Name and version of who speaks for one segment.
+    pub fn spoken_by(&self, segment: SegmentId) -> &str {
+        match self.speaker(segment).baseline() {
+            Some(baseline) => baseline.name(),
+            None => &self.model,
+        }
     }
 
     /// The interval that step `step` covers.

@@ -340,6 +340,10 @@ impl Forecaster for MlpForecaster {
         &self.mlp.name
     }
 
+    fn promised_share(&self) -> Option<[f32; STEP_COUNT]> {
+        self.mlp.card.promised_share()
+    }
+
     /// A request about another network, or a device that fails, is answered by profile and fading
     /// deviation and marked as fallback.
     fn forecast(&self, request: &ForecastRequest) -> ForecastBatch {

@@ -168,6 +168,7 @@ impl ForecastRequest {
             network: self.network,
             model,
             fallback: false,
+            speakers: Vec::new(),
             quantiles,
         }
     }

@@ -85,6 +85,25 @@ pub(super) const DELIVERY_OUTCOMES: &[&str] = &[
     "unknown",
 ];
 
+/// Who forecasts.
+const FORECASTER: (&str, LabelValues) = (
+    "forecaster",
+    LabelValues::Words(&[
+        "running",
+        "last_value",
+        "profile",
+        "profile_residual",
+        "shadow",
+        "published",
+    ]),
+);
+
+/// How far ahead.
+const HORIZON: (&str, LabelValues) = (
+    "horizon",
+    LabelValues::Words(&["5min", "15min", "30min", "60min"]),
+);
+
 const fn metric(
     name: &'static str,
     kind: Kind,
@@ -370,23 +389,79 @@ pub const DEFINITIONS: &[Definition] = &[
     metric(
         "roadcast_forecast_error_metres_per_second",
         Kind::Gauge,
+        &[FORECASTER, HORIZON],
+        "Rolling mean absolute error of median speeds against what was observed later.",
+    ),
+    metric(
+        "roadcast_forecast_error_rms_metres_per_second",
+        Kind::Gauge,
+        &[FORECASTER, HORIZON],
+        "Rolling root of the mean squared error of median speeds.",
+    ),
+    metric(
+        "roadcast_forecast_congested_error_metres_per_second",
+        Kind::Gauge,
+        &[FORECASTER, HORIZON],
+        "Rolling mean absolute error where what was observed lies below 0.6 of free flow; absent before any.",
+    ),
+    metric(
+        "roadcast_forecast_pinball_metres_per_second",
+        Kind::Gauge,
+        &[FORECASTER, HORIZON],
+        "Rolling mean pinball loss of the quantiles .05, .1, .5, .9 and .95.",
+    ),
+    metric(
+        "roadcast_forecast_coverage_ratio",
+        Kind::Gauge,
         &[
             (
                 "forecaster",
-                LabelValues::Words(&["running", "last_value", "profile"]),
+                LabelValues::Words(&["running", "shadow", "published"]),
             ),
-            (
-                "horizon",
-                LabelValues::Words(&["5min", "15min", "30min", "60min"]),
-            ),
+            ("interval", LabelValues::Words(&["80", "90"])),
+            ("traffic", LabelValues::Words(&["all", "congested"])),
+            HORIZON,
         ],
-        "Rolling mean absolute error of median speeds against what was observed later.",
+        "Rolling share of what was observed inside the forecast's interval of 80 or 90 %, 0 to 1; congested below 0.6 of free flow.",
+    ),
+    metric(
+        "roadcast_forecast_onset_hits_ratio",
+        Kind::Gauge,
+        &[FORECASTER],
+        "Rolling share of beginnings of congestion that were announced in the hour before; absent without any.",
+    ),
+    metric(
+        "roadcast_forecast_false_alarms_ratio",
+        Kind::Gauge,
+        &[FORECASTER],
+        "Rolling share of announced beginnings of congestion that did not happen; absent without any.",
+    ),
+    metric(
+        "roadcast_forecast_onset_lead_seconds",
+        Kind::Gauge,
+        &[FORECASTER],
+        "Rolling mean time from the first right announcement to the beginning of congestion; absent without any.",
+    ),
+    metric(
+        "roadcast_forecast_drift_ratio",
+        Kind::Gauge,
+        &[("against", LabelValues::Words(&["card", "long_run"]))],
+        "Rolling error of the running model over what its card promises beside profile and residual, and over its own in the same hours of two weeks; absent where unknown.",
+    ),
+    metric(
+        "roadcast_forecast_voice_ratio",
+        Kind::Gauge,
+        &[(
+            "forecaster",
+            LabelValues::Words(&["running", "last_value", "profile", "profile_residual"]),
+        )],
+        "Share of segments for which a forecaster spoke in the last closed minute, 0 to 1.",
     ),
     metric(
         "roadcast_forecast_fallbacks_total",
         Kind::Counter,
         &[],
-        "Forecasts in which the baseline spoke because the model was late.",
+        "Forecasts in which baselines spoke for every segment: the model was late, or has lost to them everywhere.",
     ),
     metric(
         "roadcast_incidents_active",

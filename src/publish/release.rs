@@ -10,7 +10,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use super::format::Privacy;
-use crate::forecast::{ForecastBatch, NORMAL_P90, STEP_COUNT, SpeedQuantiles};
+use crate::forecast::{ForecastBatch, NORMAL_P90, STEP_COUNT, Speaker, SpeedQuantiles};
 use crate::guide::{Evidence, Guidance, GuidanceKind};
 use crate::matching::Zones;
 use crate::network::Network;
@@ -111,9 +111,13 @@ impl Release {
             return Released(Arc::clone(batch));
         };
         let mut quantiles = batch.quantiles.clone();
+        // Who speaks would tell how fast it is.
+        let mut speakers = batch.speakers.clone();
+        speakers.resize(states.segments.len(), Speaker::default());
         let steps = quantiles.chunks_exact_mut(STEP_COUNT).zip(&states.segments);
         for ((steps, state), id) in steps.zip(0..) {
             if self.zones.holds(SegmentId(id)) {
+                speakers[id as usize] = Speaker::Profile;
                 let reach_mps = NORMAL_P90 * state.sigma_mps;
                 let (low, high) = (state.speed_mps - reach_mps, state.speed_mps + reach_mps);
                 let free_flow_mps = state.free_flow_mps;
@@ -131,6 +135,7 @@ impl Release {
             network: batch.network,
             model: batch.model.clone(),
             fallback: batch.fallback,
+            speakers,
             quantiles,
         }))
     }

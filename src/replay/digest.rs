@@ -98,8 +98,10 @@ impl Digest {
         self.tag(b'F', batch.issued_at.as_millis());
         self.buffer.extend_from_slice(batch.model.as_bytes());
         self.buffer.push(u8::from(batch.fallback));
+        let speakers = batch.speakers.iter();
+        self.buffer.extend(speakers.map(|&speaker| speaker as u8));
         for quantiles in &batch.quantiles {
-            for number in [quantiles.p10_mps, quantiles.p50_mps, quantiles.p90_mps] {
+            for number in quantiles.as_array() {
                 self.buffer
                     .extend_from_slice(&number.to_bits().to_le_bytes());
             }

@@ -7,8 +7,9 @@ use crate::guide::Guidance;
 use crate::network::Network;
 use crate::publish::Released;
 use crate::publish::format::{
-    GuidanceTopics, IncidentTopics, JunctionTopics, StateTopics, TileMessages, TileTable,
-    TopicEntry, corridor_messages, forecast_messages, freeways_to_publish, index_messages,
+    ForecastScoresMessage, GuidanceTopics, IncidentTopics, JunctionTopics, StateTopics,
+    TileMessages, TileTable, TopicEntry, corridor_messages, forecast_messages, freeways_to_publish,
+    index_messages, scores_out,
 };
 use crate::publish::mqtt::Publisher;
 use crate::state::congestion::CongestionBatch;
@@ -114,6 +115,13 @@ impl MqttOutputs {
     /// Publishes a forecast; levels come from the free-flow speeds of `state`.
     pub fn forecast(&self, batch: &Released<ForecastBatch>, state: Option<&StateBatch>) {
         for message in forecast_messages(batch, state, &self.tiles) {
+            self.publisher.publish(message);
+        }
+    }
+
+    /// Publishes how forecasts have done.
+    pub fn scores(&self, scores: &ForecastScoresMessage) {
+        if let Some(message) = scores_out(scores) {
             self.publisher.publish(message);
         }
     }

@@ -10,7 +10,7 @@ use anyhow::Context;
 use super::columns::{Column, Kind, Writer};
 use super::digest::Digest;
 use crate::engine::Analysis;
-use crate::forecast::{ForecastBatch, STEP_COUNT};
+use crate::forecast::{Baseline, ForecastBatch, STEP_COUNT, SpeedQuantiles};
 use crate::guide::Guidance;
 use crate::network::Network;
 use crate::publish::{Release, Released};
@@ -158,15 +158,17 @@ const STATE_COLUMNS: [(&str, Kind); 9] = [
     ("level", Kind::I32),
 ];
 
-const FORECAST_COLUMNS: [(&str, Kind); 9] = [
+const FORECAST_COLUMNS: [(&str, Kind); 11] = [
     ("segment", Kind::I32),
     ("source_id", Kind::Text),
     ("length_m", Kind::F32),
     ("issued_at", Kind::I64),
     ("start", Kind::I64),
+    ("p05", Kind::F32),
     ("p10", Kind::F32),
     ("p50", Kind::F32),
     ("p90", Kind::F32),
+    ("p95", Kind::F32),
     ("model", Kind::Text),
 ];
 
@@ -263,7 +265,14 @@ impl FileOutputs {
         let rows = batch.quantiles.len();
         let segment_of = |row: usize| SegmentId((row / STEP_COUNT) as u32);
         let start_of = |row: usize| batch.interval(row % STEP_COUNT).start.as_secs();
-        let quantiles = &batch.quantiles;
+        let quantile = |pick: fn(&SpeedQuantiles) -> f32| {
+            Column::F32(batch.quantiles.iter().map(pick).collect())
+        };
+        let baselines = Baseline::ALL.map(|baseline| Arc::from(baseline.name()));
+        let model_of = |row: usize| match batch.speaker(segment_of(row)).baseline() {
+            Some(baseline) => Arc::clone(&baselines[baseline as usize]),
+            None => Arc::clone(&batch.model),
+        };
         writer.append(&[
             Column::I32((0..rows).map(|row| segment_of(row).0 as i32).collect()),
             Column::Text(
@@ -278,10 +287,12 @@ impl FileOutputs {
             ),
             Column::I64(vec![batch.issued_at.as_secs(); rows]),
             Column::I64((0..rows).map(start_of).collect()),
-            Column::F32(quantiles.iter().map(|step| step.p10_mps).collect()),
-            Column::F32(quantiles.iter().map(|step| step.p50_mps).collect()),
-            Column::F32(quantiles.iter().map(|step| step.p90_mps).collect()),
-            Column::Text(vec![batch.model.clone(); rows]),
+            quantile(|step| step.p05_mps),
+            quantile(|step| step.p10_mps),
+            quantile(|step| step.p50_mps),
+            quantile(|step| step.p90_mps),
+            quantile(|step| step.p95_mps),
+            Column::Text((0..rows).map(model_of).collect()),
         ])
     }
 

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::publish::format::ForecastScoresMessage;
+
 /// Samples kept of one stage at the most; further ones replace every second, third, ... earlier one.
 const LATENCY_SAMPLES_MAX: usize = 1 << 16;
 
@@ -101,6 +103,10 @@ pub struct Report {
     /// Stays (one road user on one segment in one minute) looked at (`stays`), told twice
     /// (`doubles`) and left out, by reason for doubt.
     pub vetting: BTreeMap<&'static str, u64>,
+    /// How forecasts have done against what was measured later, over about the last six hours of the
+    /// run; absent where nothing was measured for five minutes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub forecasts: Option<ForecastScoresMessage>,
     /// Largest resident set of the process, bytes.
     pub peak_rss_bytes: u64,
     /// Minutes closed.

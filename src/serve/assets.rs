@@ -58,6 +58,7 @@ pub(super) fn all() -> Vec<Asset> {
         asset!("mapview.js", SCRIPT),
         asset!("panel.js", SCRIPT),
         asset!("popup.js", SCRIPT),
+        asset!("scores.js", SCRIPT),
         asset!("roads.js", SCRIPT),
         asset!("spark.js", SCRIPT),
         asset!("text.js", SCRIPT),

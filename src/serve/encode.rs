@@ -10,7 +10,7 @@ use crate::network::{Network, SegmentFlags};
 use crate::publish::Released;
 use crate::publish::format::{
     JsonBuffer, derived_entry, guidance_entry, step_levels, write_congestion, write_issue,
-    write_quantiles, write_segment_state,
+    write_quantiles, write_segment_state, write_voice,
 };
 use crate::state::StateBatch;
 use crate::units::{Position, SegmentId};
@@ -191,6 +191,7 @@ pub(super) fn forecast(snapshot: &Snapshot, network: &Network, forecast: &Foreca
         json.raw(",\"source_id\":");
         json.string(network.source_id(id));
         write_quantiles(&mut json, forecast.steps(id));
+        write_voice(&mut json, forecast.speaker(id));
         json.raw("}");
     }
     json.raw("]}");
@@ -265,6 +266,7 @@ pub(super) fn segment(snapshot: &Snapshot, network: &Network, id: SegmentId) -> 
         write_issue(&mut json, forecast);
         let steps = forecast.steps(id);
         write_quantiles(&mut json, steps);
+        write_voice(&mut json, forecast.speaker(id));
         let free_flow_mps = free_flow_mps(view.state.as_ref(), network, id);
         write_congestion(&mut json, forecast, steps, free_flow_mps);
         json.raw("}");

@@ -12,6 +12,7 @@ use crate::guide::Guidance;
 use crate::matching::Presence;
 use crate::network::Network;
 use crate::publish::Released;
+use crate::publish::format::ForecastScoresMessage;
 use crate::state::congestion::{CongestionBatch, DayReport};
 use crate::state::{IncidentChange, PerformanceBatch, RoadsideView, StateBatch};
 use crate::units::Timestamp;
@@ -39,6 +40,8 @@ pub struct LiveView {
     pub days: Vec<Released<DayReport>>,
     /// Corridors, bottlenecks, turning flows and diagrams of the newest closed minute.
     pub performance: Option<Released<PerformanceBatch>>,
+    /// How forecasts have done; `None` before the first five minutes are over.
+    pub scores: Option<Arc<ForecastScoresMessage>>,
     /// Event time when this view was made.
     pub event_time: Timestamp,
     /// Event seconds that pass in one second of wall clock; 1 in production.
@@ -177,6 +180,7 @@ pub(super) struct Snapshot {
     pub(super) freeways: LazyBody,
     pub(super) bottlenecks: LazyBody,
     pub(super) emissions: LazyBody,
+    pub(super) scores: LazyBody,
 }
 
 impl Snapshot {
@@ -201,6 +205,7 @@ impl Snapshot {
             freeways: LazyBody::default(),
             bottlenecks: LazyBody::default(),
             emissions: LazyBody::default(),
+            scores: LazyBody::default(),
         }
     }
 

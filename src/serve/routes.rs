@@ -88,6 +88,7 @@ pub(super) fn router(options: ServeOptions, live: LiveReceiver, metrics: Metrics
         .route("/api/v1/freeways", get(freeways))
         .route("/api/v1/bottlenecks", get(bottlenecks))
         .route("/api/v1/emissions", get(emissions))
+        .route("/api/v1/scores", get(scores))
         .route("/api/v1/segments/{id}", get(segment))
         .route("/api/v1/vehicles", get(vehicles_near))
         .route("/api/v1/history", get(past))
@@ -435,6 +436,17 @@ async fn emissions(State(app): Shared, headers: HeaderMap) -> Response {
     respond(snapshot, headers, JSON, cell, make, etag).await
 }
 
+async fn scores(State(app): Shared, headers: HeaderMap) -> Response {
+    let snapshot = app.live.newest();
+    let etag = snapshot.etag();
+    let cell: fn(&Snapshot) -> &LazyBody = |snapshot| &snapshot.scores;
+    let make = |snapshot: &Snapshot, _: &Network| {
+        let scores = snapshot.view.scores.as_deref()?;
+        serde_json::to_vec(scores).ok().map(Bytes::from)
+    };
+    respond(snapshot, headers, JSON, cell, make, etag).await
+}
+
 async fn segment(State(app): Shared, Path(id): Path<u32>) -> Response {
     let snapshot = app.live.newest();
     match snapshot.view.network.as_deref() {
@@ -498,6 +510,8 @@ struct StatusBody<'a> {
     event_time_ms: i64,
     state_end_ms: Option<i64>,
     forecast_issued_at_ms: Option<i64>,
+    /// End of the newest five minutes that count in `/api/v1/scores`.
+    scores_until_ms: Option<i64>,
     guidance_count: usize,
     /// The index of the first region.
     index: Option<StatusIndex<'a>>,
@@ -548,6 +562,7 @@ async fn status(State(app): Shared) -> Response {
             .forecast
             .as_ref()
             .map(|forecast| forecast.issued_at.as_millis()),
+        scores_until_ms: view.scores.as_ref().map(|scores| scores.until_ms),
         guidance_count: view.guidance.len(),
         index: view.congestion.as_ref().and_then(|batch| {
             let first = batch.regions.first()?;

@@ -58,6 +58,7 @@ fn view(network: Arc<Network>) -> LiveView {
         incidents: Vec::new(),
         presence: None,
         roadside: None,
+        scores: Some(Arc::new(fixture::scores(&network))),
         performance: Some(release.performance(&network, &fixture::performance(&network))),
         event_time: Timestamp::from_secs(28_880),
         speedup: 20.0,
@@ -218,7 +219,13 @@ async fn the_api_shows_the_view() {
     let emissions = get_json(addr, "/api/v1/emissions").await;
     assert_eq!(emissions["segments"].as_array().map(Vec::len), Some(4));
 
+    let scores = get_json(addr, "/api/v1/scores").await;
+    let published = &scores["forecasters"][0];
+    assert_eq!(published["forecaster"], "published");
+    assert_eq!(published["horizons"][1]["minutes"], 15);
+    assert!(published["all"]["minutes"].is_null());
     let body = get_json(addr, "/api/v1/status").await;
+    assert_eq!(body["scores_until_ms"], scores["until_ms"]);
     assert_eq!(
         (&body["sequence"], &body["speedup"]),
         (&1.into(), &20.0.into())

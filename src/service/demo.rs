@@ -94,7 +94,7 @@ impl Demo {
         let plan = Plan {
             config: configure(&options, &city, broker.address())?,
             network: city.network.clone(),
-            forecaster,
+            forecasters: forecaster.into(),
             city: Some((city.name.0.to_owned(), city.name.1.to_owned())),
             water: city.water.clone(),
             speedup: options.speedup,

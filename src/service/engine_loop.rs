@@ -14,7 +14,6 @@ use super::sink::{ServiceSink, lock};
 use super::snapshots;
 use crate::config::Config;
 use crate::engine::{CLOCK_TOPIC, clock_time};
-use crate::forecast::Forecaster;
 use crate::ingest::{AckToken, Batch, Ingest, Received};
 use crate::metrics::{Metrics, Stage};
 use crate::observation::{RawMessage, RejectCounts};
@@ -22,7 +21,7 @@ use crate::publish::OutMessage;
 use crate::publish::downlink::{DeliveryOutcome, Downlink};
 use crate::publish::format::device_message;
 use crate::publish::mqtt::Publisher;
-use crate::replay::pipeline::{Parts, Pipeline, PipelineSettings};
+use crate::replay::pipeline::{Forecasters, Parts, Pipeline, PipelineSettings};
 use crate::replay::recording::{
     Durable, Recorder, RecorderSettings, Recording, Rotation, SyncPolicy, Writer,
 };
@@ -48,7 +47,7 @@ const CLOCK_ACK_TOPIC: &str = "roadcast/v1/clock/ack";
 /// Everything the loop is made of.
 pub(super) struct Start {
     pub(super) parts: Parts,
-    pub(super) forecaster: Arc<dyn Forecaster>,
+    pub(super) forecasters: Forecasters,
     pub(super) sink: ServiceSink,
     pub(super) downlink: Arc<Mutex<Downlink>>,
     pub(super) ingest: Ingest,
@@ -118,7 +117,7 @@ impl EngineLoop {
     pub(super) fn start(start: Start) -> anyhow::Result<Self> {
         let Start {
             parts,
-            forecaster,
+            forecasters,
             sink,
             downlink,
             ingest,
@@ -142,7 +141,7 @@ impl EngineLoop {
             None
         };
         let memory = snapshot.as_ref().map(|snapshot| snapshot.memory.as_slice());
-        let mut pipeline = Pipeline::start(&settings, parts, forecaster, sink, memory)?;
+        let mut pipeline = Pipeline::start(&settings, parts, forecasters, sink, memory)?;
         let log = if has_log {
             let sequence = snapshot.map_or(0, |snapshot| snapshot.sequence);
             catch_up(&mut pipeline, &directory, sequence, &clock)?;

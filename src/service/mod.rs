@@ -13,6 +13,7 @@ mod engine_loop;
 mod memory;
 mod profiles;
 mod reports;
+mod scores;
 mod secret;
 mod sink;
 mod snapshots;
@@ -26,7 +27,6 @@ use anyhow::Context;
 use crate::archive::{ArchiveSettings, Archiver, History, Overflow};
 use crate::config::{ClockMode, Config, RsuTarget};
 use crate::engine::{AnalysisSettings, CLOCK_TOPIC};
-use crate::forecast::Forecaster;
 use crate::guide::GuideSettings;
 use crate::ingest::{
     self, ConnectSettings, IngestSettings, IngestStats, Qos, Status, Subscription,
@@ -42,7 +42,7 @@ use crate::publish::mqtt::Publisher;
 use crate::publish::outbox::OutboxSettings;
 use crate::publish::rsi::RsiWriter;
 use crate::replay::mqtt_outputs::MqttOutputs;
-use crate::replay::pipeline::Parts;
+use crate::replay::pipeline::{Forecasters, Parts};
 use crate::screening::{Pseudonyms, Secret};
 use crate::serve::{self, LiveView, OrderSender, ServeOptions};
 use crate::state::congestion::{CongestionSettings, RegionDraft, regions};
@@ -65,8 +65,8 @@ pub struct Plan {
     pub config: Config,
     /// The network in force.
     pub network: Arc<Network>,
-    /// The forecaster in force.
-    pub forecaster: Arc<dyn Forecaster>,
+    /// The forecaster in force, and perhaps a shadow.
+    pub forecasters: Forecasters,
     /// Name of the city for the map, in its own language and in English.
     pub city: Option<(String, String)>,
     /// Outlines of water for the map.
@@ -108,7 +108,7 @@ impl Service {
         let Plan {
             config,
             network,
-            forecaster,
+            forecasters,
             city,
             water,
             speedup,
@@ -120,13 +120,13 @@ impl Service {
         };
         let info = RunInfo {
             network: network.version(),
-            model: forecaster.name().to_owned(),
+            model: forecasters.running.name().to_owned(),
             started_at: ingest::Clock::wall().now(),
         };
         let metrics = Metrics::new(
             env!("CARGO_PKG_VERSION"),
             &network.version().to_string(),
-            forecaster.name(),
+            forecasters.running.name(),
         )?;
         let (live, live_receiver) = serve::live_channel();
         live.publish(LiveView {
@@ -170,7 +170,7 @@ impl Service {
         let stop = Arc::new(AtomicBool::new(false));
         let worker = engine_loop::EngineLoop::start(engine_loop::Start {
             parts,
-            forecaster,
+            forecasters,
             sink,
             downlink,
             ingest,
@@ -351,6 +351,8 @@ fn parts(config: &Config, network: Arc<Network>) -> anyhow::Result<Parts> {
             presence,
             corridors,
             profiles,
+            // The pipeline asks the model.
+            promised_share: None,
         },
     })
 }

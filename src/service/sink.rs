@@ -7,14 +7,15 @@ use std::time::Instant;
 
 use super::clock::ServiceClock;
 use super::reports::DayReports;
+use super::scores::{measure_scores, measure_voices};
 use crate::archive::{Archiver, TABLES};
 use crate::engine::Analysis;
-use crate::forecast::{ForecastBatch, Speaker};
+use crate::forecast::ForecastBatch;
 use crate::guide::{Guidance, GuidanceKind};
 use crate::metrics::{Metrics, Stage};
 use crate::network::Network;
 use crate::publish::downlink::Downlink;
-use crate::publish::format::TileMessages;
+use crate::publish::format::{ForecastScoresMessage, TileMessages, scores_message};
 use crate::publish::mqtt::Publisher;
 use crate::publish::rsi::RsiWriter;
 use crate::publish::{Release, Released};
@@ -27,9 +28,6 @@ use crate::state::{
     Provenance, RoadsideView, SourceTrust, StateBatch, Vetting,
 };
 use crate::units::SegmentId;
-
-/// Horizons whose rolling error is a metric: label and step.
-const HORIZONS: [(&str, usize); 4] = [("5min", 0), ("15min", 2), ("30min", 5), ("60min", 11)];
 
 /// The sink of a running service.
 pub(super) struct ServiceSink {
@@ -66,6 +64,8 @@ pub(super) struct Latest {
     congestion: Option<Released<CongestionBatch>>,
     forecast: Option<Released<ForecastBatch>>,
     performance: Option<Released<PerformanceBatch>>,
+    /// How forecasts have done; kept over minutes.
+    scores: Option<Arc<ForecastScoresMessage>>,
     published_s: f64,
 }
 
@@ -183,13 +183,8 @@ impl ServiceSink {
             &["diversion"],
             diversions as f64,
         );
-        for speaker in [Speaker::Running, Speaker::LastValue, Speaker::Profile] {
-            for (label, step) in HORIZONS {
-                if let Some(error) = analysis.errors().rolling_mae_mps(speaker, step) {
-                    let name = "roadcast_forecast_error_metres_per_second";
-                    metrics.gauge(name, &[speaker.label(), label], error);
-                }
-            }
+        if analysis.has_scored() {
+            measure_scores(metrics, analysis.errors());
         }
         if let Some(state) = &self.latest.own {
             measure_state(metrics, &self.network, state);
@@ -338,6 +333,7 @@ impl OutputSink for ServiceSink {
             congestion: None,
             forecast: None,
             performance: None,
+            scores: self.latest.scores.take(),
             published_s: 0.0,
         };
         if let Some(archive) = &mut self.archive {
@@ -374,6 +370,7 @@ impl OutputSink for ServiceSink {
     fn forecast(&mut self, batch: &Arc<ForecastBatch>) -> anyhow::Result<()> {
         let released = self.release.forecast(batch, self.latest.state.as_ref());
         self.latest.forecast = Some(released.clone());
+        measure_voices(&self.metrics, batch);
         if batch.fallback {
             self.metrics.count("roadcast_forecast_fallbacks_total", &[]);
         }
@@ -435,6 +432,12 @@ impl OutputSink for ServiceSink {
             told.iter()
                 .for_each(|message| downlink.sending(sent_at, message));
         }
+        if analysis.has_scored() || self.latest.scores.is_none() {
+            self.latest.scores = scores_message(analysis.errors()).map(Arc::new);
+            self.publish(|mqtt, latest| {
+                latest.scores.iter().for_each(|scores| mqtt.scores(scores));
+            });
+        }
         *lock(&self.trust) = analysis.vetting().trust().collect();
         self.publish(|mqtt, _| {
             mqtt.expire(now);
@@ -454,6 +457,7 @@ impl OutputSink for ServiceSink {
             congestion: self.latest.congestion.clone(),
             days,
             performance: self.latest.performance.clone(),
+            scores: self.latest.scores.clone(),
             event_time: self.clock.now().max(now),
             speedup: self.speedup,
         });

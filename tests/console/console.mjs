@@ -131,6 +131,19 @@ try {
   passed(`drawn: ${roles.join(", ")}`);
   await page.screenshot({ path: `${out}/diversion-en.png` });
 
+  // What forecasts are worth, beside the baselines.
+  const quality = await until("the quality of forecasts is told", WAIT_MS, () =>
+    page.$eval("#scores:not([hidden]) #scores-short", (element) => element.textContent),
+  );
+  assert.match(quality, /^90 % interval holds \d+ %/);
+  await page.click("#scores summary");
+  const scored = await page.$$eval("#scores tbody tr", (rows) => rows.map((row) => row.dataset.forecaster));
+  assert.deepEqual(scored, ["published", "running", "last_value", "profile", "profile_residual"]);
+  assert.match(await text('#scores tr[data-forecaster="running"] td'), /^\d+\.\d$/);
+  passed(`forecasts: ${quality}`);
+  await page.screenshot({ path: `${out}/scores-en.png` });
+  await page.click("#scores summary");
+
   // The slider shows the forecast: its levels, on the map too.
   await until("a forecast is there", WAIT_MS, () =>
     page.evaluate(() => Boolean(globalThis.roadcast.page.minute.forecast)),
@@ -171,6 +184,7 @@ try {
   await until("the page speaks Chinese", WAIT_MS, async () => (await text("#guidance-title")) === "交通诱导");
   assert.equal(await page.evaluate(() => document.documentElement.lang), "zh-CN");
   assert.match(await text("#age"), /数据延迟/);
+  assert.equal(await text("#scores-title"), "预测质量");
   await until("the map is drawn again", WAIT_MS, drawn);
   const chinese = await until("advice is in Chinese", JAM_MS, async () => {
     const title = await text(".advice .title");

@@ -117,6 +117,7 @@ fn unchanged(state: &StateBatch) -> ForecastBatch {
         network: state.network,
         model: "unchanged".into(),
         fallback: false,
+        speakers: Vec::new(),
         quantiles: state.segments.iter().flat_map(steps).collect(),
     }
 }

@@ -11,14 +11,15 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use roadcast::config;
 use roadcast::engine::{Analysis, AnalysisSettings, Engine, FrontSettings, Input, Output};
-use roadcast::forecast::{ForecastBatch, Forecaster, ProfileResidual};
+use roadcast::forecast::{ForecastBatch, Forecaster, LastValue, ProfileResidual};
 use roadcast::guide::Guidance;
 use roadcast::matching::{MatchSettings, Matcher, Present};
 use roadcast::observation::{RawMessage, RejectReason};
+use roadcast::publish::format::{ForecasterLabel, ForecasterScoresEntry};
 use roadcast::replay::city::{self, CitySize};
 use roadcast::replay::digest::Digest;
 use roadcast::replay::outputs::{MinuteTimes, OutputSink};
-use roadcast::replay::pipeline::{Parts, Pipeline, PipelineSettings, RunFigures};
+use roadcast::replay::pipeline::{Forecasters, Parts, Pipeline, PipelineSettings, RunFigures};
 use roadcast::replay::traffic::Fleet;
 use roadcast::screening::{Pseudonyms, Secret};
 use roadcast::state::congestion::CongestionBatch;
@@ -143,7 +144,8 @@ fn pipeline_with(
         shard_count,
         forecast_deadline: None,
     };
-    Pipeline::start(&settings, parts, Arc::new(ProfileResidual), sink, snapshot).unwrap()
+    let forecaster: Arc<dyn Forecaster> = Arc::new(ProfileResidual);
+    Pipeline::start(&settings, parts, forecaster, sink, snapshot).unwrap()
 }
 
 fn run(shard_count: usize, batch: usize) -> (RunFigures, String, usize) {
@@ -173,6 +175,51 @@ fn neither_shards_nor_batches_change_a_result() {
             (again.used, again.rejected),
             (figures.used, figures.rejected.clone())
         );
+    }
+}
+
+#[test]
+fn a_shadow_is_scored_and_changes_no_output() {
+    let run = |shadow: Option<Arc<dyn Forecaster>>| {
+        let parts = Parts {
+            matcher: input().matcher.clone(),
+            decoder: decoder(),
+            front: front(),
+            analysis: AnalysisSettings::default(),
+        };
+        let settings = PipelineSettings {
+            shard_count: 2,
+            forecast_deadline: None,
+        };
+        let forecasters = Forecasters {
+            running: Arc::new(ProfileResidual),
+            shadow,
+        };
+        let sink = DigestSink::default();
+        let mut pipeline = Pipeline::start(&settings, parts, forecasters, sink, None).unwrap();
+        for message in messages(1000) {
+            pipeline.accept(message.received_at, &message).unwrap();
+        }
+        // The second five minutes are over: what was forecast for them has its truth.
+        let end = Timestamp::from_secs(START_S + 600);
+        pipeline.close_until(end).unwrap();
+        let (figures, sink) = pipeline.finish().unwrap();
+        (figures.scores.unwrap().forecasters, sink.digest.hex())
+    };
+    let (alone, digest) = run(None);
+    let (beside, same) = run(Some(Arc::new(LastValue)));
+    assert_eq!(digest, same);
+    let of = |scores: &[ForecasterScoresEntry], label| {
+        let mut found = scores.iter().filter(|entry| entry.forecaster == label);
+        found.next().cloned()
+    };
+    assert_eq!(of(&alone, ForecasterLabel::Shadow), None);
+    let shadow = of(&beside, ForecasterLabel::Shadow).unwrap();
+    let last_value = of(&beside, ForecasterLabel::LastValue).unwrap();
+    assert!(shadow.all.cells > 100.0);
+    assert!((shadow.all.mae_mps - last_value.all.mae_mps).abs() < 1e-6);
+    for label in [ForecasterLabel::Running, ForecasterLabel::Published] {
+        assert_eq!(of(&alone, label), of(&beside, label));
     }
 }
 

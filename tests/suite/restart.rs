@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use roadcast::config;
 use roadcast::engine::{AnalysisSettings, FrontSettings};
-use roadcast::forecast::ProfileResidual;
+use roadcast::forecast::{Forecaster, ProfileResidual};
 use roadcast::matching::{MatchSettings, Matcher};
 use roadcast::observation::RawMessage;
 use roadcast::replay::city::{self, City, CitySize};
@@ -75,7 +75,8 @@ fn start(
         shard_count: shards,
         forecast_deadline: None,
     };
-    Pipeline::start(&settings, parts, Arc::new(ProfileResidual), sink, snapshot).unwrap()
+    let forecaster: Arc<dyn Forecaster> = Arc::new(ProfileResidual);
+    Pipeline::start(&settings, parts, forecaster, sink, snapshot).unwrap()
 }
 
 fn feed(pipeline: &mut Pipeline<FileOutputs>, seconds: &[Vec<RawMessage>]) {

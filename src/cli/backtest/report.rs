@@ -154,7 +154,6 @@ impl ModelReport {
             ..
         } = scored;
         let minutes = (STEP_MS / 60_000) as usize;
-        let rate = |part: usize, all: usize| (all > 0).then(|| part as f64 / all as f64);
         Self {
             name: name.to_owned(),
             average: Figures::average(scores),
@@ -172,13 +171,13 @@ impl ModelReport {
                 .collect(),
             mae_by_hour: scores.by_hour(),
             onset: onsets.as_ref().map(|onsets| OnsetReport {
-                onsets: onsets.onsets,
-                hits: onsets.hits,
-                hit_rate: rate(onsets.hits, onsets.onsets),
-                alarms: onsets.alarms,
-                false_alarms: onsets.false_alarms,
-                false_alarm_rate: rate(onsets.false_alarms, onsets.alarms),
-                lead_min: onsets.lead_min,
+                onsets: onsets.onsets as usize,
+                hits: onsets.hits as usize,
+                hit_rate: onsets.hit_rate(),
+                alarms: onsets.alarms as usize,
+                false_alarms: onsets.false_alarms as usize,
+                false_alarm_rate: onsets.false_alarm_rate(),
+                lead_min: onsets.lead_min().unwrap_or_default(),
             }),
             cpu_s: *cpu_s,
             cpu_ms_per_window: cpu_s.map(|cpu_s| 1000.0 * cpu_s / f64::from((*windows).max(1))),

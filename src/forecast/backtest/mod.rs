@@ -5,23 +5,17 @@
 //! network brings what it learnt with it, and intervals go on learning from each truth that the
 //! series has reached. Missing truth is left out; inputs hidden on purpose are never truth.
 
-mod intervals;
-mod onset;
-mod scores;
-
+use std::collections::VecDeque;
 use std::ops::Range;
 
-pub use intervals::AdaptiveIntervals;
-pub use onset::{CONGESTED_BELOW, OnsetScores};
-pub use scores::{Errors, Scores, StepScores};
-
-use onset::OnsetTracker;
-
 use super::baseline::forecast_of;
+use super::calibration::ratio_bin;
+use super::intervals::{AdaptiveIntervals, Misses};
+use super::onset::{OnsetBook, is_congested};
 use super::windows::{Windows, unit_hash};
 use super::{
-    Baseline, Dataset, DatasetError, FeatureContext, ForecastRequest, Mlp, ModelError, Ridge,
-    STEP_COUNT, SpeedQuantiles,
+    Baseline, Dataset, DatasetError, FeatureContext, ForecastRequest, Mlp, ModelError, OnsetScores,
+    Ridge, STEP_COUNT, Scores, SpeedQuantiles,
 };
 
 const HOUR_MS: i64 = 3_600_000;
@@ -178,8 +172,10 @@ impl<'a> Backtest<'a> {
         Run {
             backtest: self,
             intervals: AdaptiveIntervals::new(),
+            issued: VecDeque::new(),
             scores: Scores::default(),
-            onsets: OnsetTracker::new(self.test().start, self.dataset.column_count()),
+            onsets: OnsetBook::new(1, self.dataset.column_count()),
+            onset_row: None,
         }
     }
 }
@@ -189,8 +185,21 @@ impl<'a> Backtest<'a> {
 pub struct Run<'a> {
     backtest: &'a Backtest<'a>,
     intervals: AdaptiveIntervals,
+    issued: VecDeque<Issued>,
     scores: Scores,
-    onsets: OnsetTracker,
+    onsets: OnsetBook,
+    /// The newest row whose truth `onsets` has.
+    onset_row: Option<usize>,
+}
+
+/// One issued forecast that waits for truth.
+#[derive(Debug)]
+struct Issued {
+    /// The newest row it knows.
+    newest: usize,
+    /// Class of the present ratio, a column.
+    classes: Vec<usize>,
+    said: Vec<SpeedQuantiles>,
 }
 
 impl Run<'_> {
@@ -202,11 +211,40 @@ impl Run<'_> {
         request: &ForecastRequest,
         said: &mut [SpeedQuantiles],
     ) {
-        let backtest = self.backtest;
-        self.intervals
-            .observe(newest, |column| backtest.dataset.value(newest, column));
-        let (now, free_flow) = (&request.now_mps, &request.free_flow_mps);
-        self.intervals.issue(newest + 1, now, free_flow, said);
+        self.learn(newest);
+        self.intervals.stretch().apply(request, said);
+        let ratios = request.now_mps.iter().zip(&request.free_flow_mps);
+        self.issued.push_back(Issued {
+            newest,
+            classes: ratios
+                .map(|(now, free_flow)| ratio_bin(now / free_flow.max(0.1)))
+                .collect(),
+            said: said.to_vec(),
+        });
+    }
+
+    /// Learns from the truths of row `row`.
+    fn learn(&mut self, row: usize) {
+        let (dataset, free_flow) = (self.backtest.dataset, self.backtest.free_flow());
+        let mut misses = Misses::default();
+        for issued in &self.issued {
+            let step = row.checked_sub(issued.newest + 1);
+            let Some(step) = step.filter(|&step| step < STEP_COUNT) else {
+                continue;
+            };
+            for (column, &class) in issued.classes.iter().enumerate() {
+                if let Some(truth) = dataset.value(row, column) {
+                    let said = &issued.said[column * STEP_COUNT + step];
+                    let is_congested = dataset.is_speed && is_congested(truth, free_flow[column]);
+                    misses.add(step, class, said, truth, is_congested);
+                }
+            }
+        }
+        self.intervals.learn(&misses);
+        let is_over = |oldest: &Issued| row >= oldest.newest + STEP_COUNT;
+        while self.issued.front().is_some_and(is_over) {
+            self.issued.pop_front();
+        }
     }
 
     /// Stretches the intervals of one window of the test part and scores it. Rows go forward.
@@ -223,7 +261,7 @@ impl Run<'_> {
                 let Some(truth) = dataset.value(row, column) else {
                     continue;
                 };
-                let is_congested = dataset.is_speed && truth < CONGESTED_BELOW * free_flow[column];
+                let is_congested = dataset.is_speed && is_congested(truth, free_flow[column]);
                 let hour = dataset.times[row]
                     .as_millis()
                     .div_euclid(HOUR_MS)
@@ -240,17 +278,43 @@ impl Run<'_> {
             }
         }
         if dataset.is_speed {
-            self.onsets.push(dataset, free_flow, newest, said);
+            // Onsets are counted from the row after the first window's newest: one needs three free
+            // rows before it.
+            self.take_onset_rows(newest.saturating_sub(2), newest + 1);
+            for (column, steps) in said.chunks_exact(STEP_COUNT).enumerate() {
+                if self.backtest.is_scored[column] {
+                    let median = |step: usize| steps[step].p50_mps;
+                    let level = free_flow[column];
+                    self.onsets.announce(0, column, level, false, median);
+                }
+            }
+        }
+    }
+
+    /// Shows the truths of the rows up to `end`, from `begin` on where it has seen none.
+    fn take_onset_rows(&mut self, begin: usize, end: usize) {
+        let (dataset, free_flow) = (self.backtest.dataset, self.backtest.free_flow());
+        for row in self.onset_row.map_or(begin, |row| row + 1)..end {
+            let is_scored = &self.backtest.is_scored;
+            self.onsets.take_row(|column| {
+                let is_known = row < dataset.row_count() && is_scored[column];
+                let value = is_known.then(|| dataset.value(row, column)).flatten();
+                value.map(|value| is_congested(value, free_flow[column]))
+            });
+            self.onset_row = Some(row);
         }
     }
 
     /// The scores; onsets where the quantity is speed.
-    pub fn finish(self) -> (Scores, Option<OnsetScores>) {
+    pub fn finish(mut self) -> (Scores, Option<OnsetScores>) {
         let dataset = self.backtest.dataset;
-        let onsets = dataset
-            .is_speed
-            .then(|| self.onsets.scores(dataset, self.backtest.free_flow()));
-        (self.scores, onsets)
+        if !dataset.is_speed {
+            return (self.scores, None);
+        }
+        // The rows that are left, and as many without truth as it takes to judge every alarm.
+        let end = dataset.row_count() + OnsetBook::JUDGED_AFTER + 1;
+        self.take_onset_rows(end, end);
+        (self.scores, Some(self.onsets.scores(0)))
     }
 }
 

@@ -12,7 +12,10 @@ use crate::forecast::{ForecastBatch, STEP_COUNT, SpeedQuantiles};
 use crate::guide::{Diversion, Evidence, Guidance, GuidanceKind, JamWarning};
 use crate::matching::Zones;
 use crate::network::{Network, NetworkBuilder, RoadClass, SegmentDraft, SegmentFlags};
-use crate::publish::format::Privacy;
+use crate::publish::format::{
+    ForecastFiguresEntry, ForecastScoresMessage, ForecasterLabel, ForecasterScoresEntry,
+    OnsetEntry, Privacy, VoiceEntry,
+};
 use crate::publish::{Release, Released};
 use crate::state::{
     BinSums, Calendar, Corridor, DetectorTable, Doubt, Level, Performance, PerformanceBatch,
@@ -137,7 +140,48 @@ pub(crate) fn forecast(network: &Network) -> ForecastBatch {
         network: network.version(),
         model: Arc::from("residual-mlp 1"),
         fallback: false,
+        speakers: Vec::new(),
         quantiles,
+    }
+}
+
+/// Scores of one forecaster after an hour, made up.
+pub(crate) fn scores(network: &Network) -> ForecastScoresMessage {
+    let figures = |minutes| ForecastFiguresEntry {
+        minutes,
+        cells: 812.5,
+        congested_cells: 40.25,
+        mae_mps: 0.9,
+        rmse_mps: 1.4,
+        mae_congested_mps: Some(1.8),
+        pinball_mps: 0.3,
+        coverage_90: 0.905,
+        coverage_80: 0.81,
+        coverage_90_congested: Some(0.87),
+        coverage_80_congested: Some(0.74),
+        width_90_mps: 4.2,
+    };
+    ForecastScoresMessage {
+        network: network.version().to_string(),
+        until_ms: 28_800_000,
+        forecasters: vec![ForecasterScoresEntry {
+            forecaster: ForecasterLabel::Published,
+            all: figures(None),
+            horizons: vec![figures(Some(5)), figures(Some(15))],
+            onsets: OnsetEntry {
+                onsets: 4.0,
+                hits: 3.0,
+                alarms: 5.0,
+                false_alarms: 1.0,
+                lead_min: Some(12.5),
+            },
+        }],
+        voices: vec![VoiceEntry {
+            ratio_below: None,
+            forecaster: ForecasterLabel::Running,
+        }],
+        drift_card: Some(1.05),
+        drift_long_run: None,
     }
 }
 

@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::json::JsonBuffer;
-use super::{TOPIC_ROOT, Tile, TileTable};
-use crate::forecast::{ForecastBatch, STEP_COUNT, STEP_MS, SpeedQuantiles};
+use super::{ForecasterLabel, TOPIC_ROOT, Tile, TileTable};
+use crate::forecast::{ForecastBatch, STEP_COUNT, STEP_MS, Speaker, SpeedQuantiles};
 use crate::publish::{OutMessage, Released};
 use crate::state::{Level, StateBatch};
 
@@ -26,9 +26,10 @@ pub struct ForecastTileMessage {
     pub first_step_ms: i64,
     /// Length of a step, seconds.
     pub step_s: u32,
-    /// Name and version of the model that speaks.
+    /// Name and version of the model that speaks, or, where `fallback`, of the baseline.
     pub model: String,
-    /// Whether a baseline speaks because the configured model did not answer in time.
+    /// Whether baselines speak for every segment, because the configured model did not answer in
+    /// time or has lost to them everywhere.
     pub fallback: bool,
     /// The segments whose middle lies in the tile.
     pub segments: Vec<SegmentForecastEntry>,
@@ -48,6 +49,10 @@ pub struct SegmentForecastEntry {
     pub p50_mps: [f32; STEP_COUNT],
     /// Speed that one in ten is faster than, m/s.
     pub p90_mps: [f32; STEP_COUNT],
+    /// The baseline that speaks for this segment, because the model has lost to it for long where
+    /// traffic is as it is here, or has not answered; absent where the model speaks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub voice: Option<ForecasterLabel>,
     /// Congestion level of the median, 1 to 5; absent before the first state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub level: Option<[u8; STEP_COUNT]>,
@@ -102,6 +107,7 @@ fn encode_tile(
         json.raw_bytes(tiles.head(segment));
         let steps = batch.steps(segment);
         write_quantiles(&mut json, steps);
+        write_voice(&mut json, batch.speaker(segment));
         if let Some(state) = state {
             let free_flow_mps = state.segments[segment.index()].free_flow_mps;
             json.raw(",\"level\":[");
@@ -153,6 +159,15 @@ pub(crate) fn write_quantiles(json: &mut JsonBuffer, steps: &[SpeedQuantiles]) {
             json.fixed2(pick(step));
         }
         json.raw("]");
+    }
+}
+
+/// Appends who speaks for a segment, with a comma before it, where it is not the model.
+pub(crate) fn write_voice(json: &mut JsonBuffer, speaker: Speaker) {
+    if speaker != Speaker::Running {
+        json.raw(",\"voice\":\"");
+        json.raw(speaker.label());
+        json.raw("\"");
     }
 }
 
@@ -282,7 +297,10 @@ mod tests {
         let tiles = TileTable::new(&network, 14);
         let state = fixture::state(&network);
         let open = Release::new(Privacy::default(), Zones::default());
-        let batch = open.forecast(&Arc::new(fixture::forecast(&network)), None);
+        let mut forecast = fixture::forecast(&network);
+        forecast.speakers = vec![Speaker::Running; network.segment_count()];
+        forecast.speakers[1] = Speaker::LastValue;
+        let batch = open.forecast(&Arc::new(forecast), None);
         let messages = forecast_messages(&batch, Some(&state), &tiles);
         let mut count = 0;
         for message in &messages {
@@ -298,6 +316,8 @@ mod tests {
                     assert!(entry.p50_mps[step] <= entry.p90_mps[step]);
                 }
                 assert!(entry.level.expect("a state was given").contains(&5));
+                let voice = (entry.segment == 1).then_some(ForecasterLabel::LastValue);
+                assert_eq!(entry.voice, voice);
                 count += 1;
             }
         }

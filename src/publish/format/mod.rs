@@ -19,6 +19,7 @@ mod privacy;
 mod recall;
 mod roadside;
 mod schema;
+mod scores;
 mod state;
 mod status;
 mod tiles;
@@ -48,11 +49,17 @@ pub use roadside::{
     junctions_message, parking_message, signals_message,
 };
 pub use schema::schemas;
+pub use scores::{
+    ForecastFiguresEntry, ForecastScoresMessage, ForecasterLabel, ForecasterScoresEntry,
+    OnsetEntry, SCORED_STEPS, VoiceEntry, scores_message, scores_out,
+};
 pub use state::{ProvenanceLabel, SegmentStateEntry, StateTileMessage};
 pub use status::{RunInfo, StatusLabel, StatusMessage, status_message, status_topic};
 pub use tiles::{DEFAULT_TILE_ZOOM, TILE_SEGMENTS_MAX, Tile, TileTable};
 
-pub(crate) use forecast::{step_levels, write_congestion, write_issue, write_quantiles};
+pub(crate) use forecast::{
+    step_levels, write_congestion, write_issue, write_quantiles, write_voice,
+};
 pub(crate) use guidance::guidance_entry;
 pub(crate) use json::JsonBuffer;
 pub(crate) use performance::derived_entry;

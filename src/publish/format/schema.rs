@@ -4,13 +4,13 @@ use schemars::Schema;
 
 use super::{
     BottlenecksMessage, CorridorMessage, CorridorsMessage, DayReportMessage, DeviceMessage,
-    EmissionsMessage, EventsMessage, ForecastTileMessage, FreewaysMessage, GuidanceMessage,
-    IncidentMessage, IndexMessage, JunctionsMessage, ParkingMessage, SignalsMessage,
-    StateDeltaMessage, StateTileMessage, StatusMessage,
+    EmissionsMessage, EventsMessage, ForecastScoresMessage, ForecastTileMessage, FreewaysMessage,
+    GuidanceMessage, IncidentMessage, IndexMessage, JunctionsMessage, ParkingMessage,
+    SignalsMessage, StateDeltaMessage, StateTileMessage, StatusMessage,
 };
 
 /// File name and schema of every message, as kept in `docs/schemas/`.
-pub fn schemas() -> [(&'static str, Schema); 18] {
+pub fn schemas() -> [(&'static str, Schema); 19] {
     [
         (
             "bottlenecks.schema.json",
@@ -57,6 +57,10 @@ pub fn schemas() -> [(&'static str, Schema); 18] {
         ),
         ("parking.schema.json", schemars::schema_for!(ParkingMessage)),
         ("signals.schema.json", schemars::schema_for!(SignalsMessage)),
+        (
+            "scores.schema.json",
+            schemars::schema_for!(ForecastScoresMessage),
+        ),
         ("state.schema.json", schemars::schema_for!(StateTileMessage)),
         (
             "state_delta.schema.json",

@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::time::{Duration, Instant};
+use std::sync::mpsc::{Receiver, SyncSender};
+use std::time::Instant;
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 
-use super::{Latency, spawn, stage_ended};
+use super::forecasts::Forecasts;
+use super::{Latency, stage_ended};
 use crate::engine::{Analysis, Closed};
-use crate::forecast::{ForecastBatch, ForecastRequest, Forecaster, ProfileResidual};
 use crate::observation::DetectorReading;
+use crate::publish::format::{ForecastScoresMessage, scores_message};
 use crate::replay::outputs::{MinuteTimes, OutputSink};
 use crate::state::congestion::DayReport;
 use crate::state::{IncidentOrder, RoadsideView, VettingCounts};
@@ -60,6 +61,7 @@ pub(super) struct AnalysisEnd<S> {
     /// Reports of the days of the run, the last one as far as it came.
     pub(super) days: Vec<Arc<DayReport>>,
     pub(super) vetting: VettingCounts,
+    pub(super) scores: Option<ForecastScoresMessage>,
     pub(super) state_us: Latency,
     pub(super) forecast_us: Latency,
     pub(super) guide_us: Latency,
@@ -112,6 +114,7 @@ impl<S: OutputSink> AnalysisWorker<S> {
             profiles,
             days,
             vetting: *self.stage2.vetting().counts(),
+            scores: scores_message(self.stage2.errors()),
             sink: self.sink,
             state_us: self.state_us,
             forecast_us: self.forecast_us,
@@ -174,6 +177,8 @@ impl<S: OutputSink> AnalysisWorker<S> {
         let started = Instant::now();
         let mut guidance = Vec::new();
         let forecast = self.stage2.forecast_done(forecast, &mut guidance);
+        let shadow = self.forecasts.shadow(&request);
+        shadow.iter().for_each(|said| self.stage2.shadow_done(said));
         let took = MinuteTimes {
             state_s,
             forecast_s,
@@ -189,76 +194,5 @@ impl<S: OutputSink> AnalysisWorker<S> {
             self.sink.guidance(message)?;
         }
         self.sink.minute_done(&self.stage2, took)
-    }
-}
-
-/// Runs forecasts: at once, or on a thread with a deadline after which the baseline speaks.
-pub(super) struct Forecasts {
-    forecaster: Arc<dyn Forecaster>,
-    worker: Option<ForecastThread>,
-}
-
-struct ForecastThread {
-    deadline: Duration,
-    requests: SyncSender<Arc<ForecastRequest>>,
-    answers: Receiver<ForecastBatch>,
-}
-
-impl Forecasts {
-    pub(super) fn new(
-        forecaster: Arc<dyn Forecaster>,
-        deadline: Option<Duration>,
-    ) -> anyhow::Result<Self> {
-        let Some(deadline) = deadline else {
-            return Ok(Self {
-                forecaster,
-                worker: None,
-            });
-        };
-        let (requests, inbox) = sync_channel::<Arc<ForecastRequest>>(1);
-        let (outbox, answers) = sync_channel(2);
-        let model = forecaster.clone();
-        spawn("forecast", move || {
-            while let Ok(request) = inbox.recv() {
-                if outbox.send(model.forecast(&request)).is_err() {
-                    break;
-                }
-            }
-        })
-        .context("starting forecast")?;
-        Ok(Self {
-            forecaster,
-            worker: Some(ForecastThread {
-                deadline,
-                requests,
-                answers,
-            }),
-        })
-    }
-
-    /// The answer to `request`: the model's, or the baseline's where the model is late.
-    fn answer(&self, request: &Arc<ForecastRequest>) -> anyhow::Result<ForecastBatch> {
-        let Some(worker) = &self.worker else {
-            return Ok(self.forecaster.forecast(request));
-        };
-        let issued_at = request.issued_at;
-        // A worker still busy with an earlier request is late for this one too.
-        if worker.requests.try_send(request.clone()).is_ok() {
-            let until = Instant::now() + worker.deadline;
-            loop {
-                let left = until.saturating_duration_since(Instant::now());
-                match worker.answers.recv_timeout(left) {
-                    Ok(answer) if answer.issued_at == issued_at => return Ok(answer),
-                    Ok(_stale) => {}
-                    Err(RecvTimeoutError::Timeout) => break,
-                    Err(RecvTimeoutError::Disconnected) => {
-                        return Err(anyhow!("the forecast thread has ended"));
-                    }
-                }
-            }
-        }
-        let mut answer = ProfileResidual.forecast(request);
-        answer.fallback = true;
-        Ok(answer)
     }
 }

@@ -2,6 +2,7 @@
 //! analysis has one. Queues are bounded and block; nothing is dropped here.
 
 mod analysis;
+mod forecasts;
 mod shard;
 
 use std::collections::BTreeMap;
@@ -12,15 +13,17 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 
-use self::analysis::{AnalysisEnd, AnalysisWorker, Forecasts, ToAnalysis};
+use self::analysis::{AnalysisEnd, AnalysisWorker, ToAnalysis};
+pub use self::forecasts::Forecasters;
+use self::forecasts::Forecasts;
 use self::shard::{BATCH_OBSERVATIONS, ShardProgress, ShardThread, ShardWorker, ToShard};
 use super::outputs::OutputSink;
 use super::report::Latency;
 use crate::engine::{Analysis, AnalysisSettings, Front, FrontSettings, Routed, Shard, ShardCounts};
-use crate::forecast::Forecaster;
 use crate::matching::Matcher;
 use crate::network::NetworkVersion;
 use crate::observation::{DetectorReading, RawMessage, RejectCounts};
+use crate::publish::format::ForecastScoresMessage;
 use crate::state::VettingCounts;
 use crate::state::congestion::DayReport;
 use crate::units::Timestamp;
@@ -78,6 +81,8 @@ pub struct RunFigures {
     pub guide_us: Latency,
     /// Which reports were believed.
     pub vetting: VettingCounts,
+    /// How forecasts have done, where anything was scored.
+    pub scores: Option<ForecastScoresMessage>,
     /// The profiles learnt, as [`crate::state::Profiles::save`] writes them.
     pub profiles: Vec<u8>,
     /// Reports of the days of the run, the last one as far as it came.
@@ -125,7 +130,7 @@ impl<S: OutputSink + 'static> Pipeline<S> {
     pub fn start(
         settings: &PipelineSettings,
         parts: Parts,
-        forecaster: Arc<dyn Forecaster>,
+        forecasters: impl Into<Forecasters>,
         mut sink: S,
         snapshot: Option<&[u8]>,
     ) -> anyhow::Result<Self> {
@@ -133,8 +138,10 @@ impl<S: OutputSink + 'static> Pipeline<S> {
             matcher,
             decoder,
             front,
-            analysis,
+            mut analysis,
         } = parts;
+        let forecasters: Forecasters = forecasters.into();
+        analysis.promised_share = forecasters.running.promised_share();
         let mut front = Front::new(decoder, front)
             .with_areas(matcher.areas().clone())
             .with_network(matcher.network().clone())
@@ -152,7 +159,7 @@ impl<S: OutputSink + 'static> Pipeline<S> {
         let worker = AnalysisWorker {
             stage2,
             sink,
-            forecasts: Forecasts::new(forecaster, settings.forecast_deadline)?,
+            forecasts: Forecasts::new(forecasters, settings.forecast_deadline)?,
             shard_count,
             pending: BTreeMap::new(),
             return_closed,
@@ -399,6 +406,7 @@ impl<S: OutputSink + 'static> Pipeline<S> {
         figures.profiles = end.profiles;
         figures.days = end.days;
         figures.vetting = end.vetting;
+        figures.scores = end.scores;
         Ok((figures, end.sink))
     }
 

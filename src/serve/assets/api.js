@@ -16,7 +16,8 @@ export function getSegment(id) {
 
 /**
  * Polls for ever. `on` has `status`, `lost`, `network` and `minute`; the last gets state, forecast
- * (null before there is one), guidance and open incidents of one view.
+ * (null before there is one), guidance, open incidents and scores (null before there are any) of one
+ * view.
  */
 export function follow(on) {
   let sequence = -1;
@@ -31,16 +32,17 @@ export function follow(on) {
         network = status.network;
       }
       if (network && status.sequence !== sequence && status.state_end_ms !== null) {
-        const [state, forecast, guidance, incidents] = await Promise.all([
+        const [state, forecast, guidance, incidents, scores] = await Promise.all([
           getJson("/api/v1/state?format=compact"),
           status.forecast_issued_at_ms === null
             ? null
             : getJson("/api/v1/forecast?format=compact"),
           getJson("/api/v1/guidance"),
           getJson("/api/v1/incidents"),
+          status.scores_until_ms === null ? null : getJson("/api/v1/scores"),
         ]);
         sequence = status.sequence;
-        on.minute({ state, forecast, guidance, incidents });
+        on.minute({ state, forecast, guidance, incidents, scores });
       }
     } catch (error) {
       on.lost(error);

@@ -6,6 +6,7 @@ import { byId, h, setText } from "./dom.js";
 import { MapView } from "./mapview.js";
 import { messagesOf, showGuidance } from "./panel.js";
 import { popupContent } from "./popup.js";
+import { showScores } from "./scores.js";
 import {
   clock,
   currentLanguage,
@@ -159,6 +160,7 @@ function showWords() {
   view.map.getCanvas().setAttribute("aria-label", say("map"));
   timeline.words();
   showGuidance(page.messages, page.focused, focusGuidance);
+  showScores(page.minute?.scores ?? null);
   showStatus();
   showAge();
   showStep();
@@ -214,6 +216,7 @@ follow({
     view.setGuidance(page.messages);
     view.setIncidents(minute.incidents);
     showGuidance(page.messages, page.focused, focusGuidance);
+    showScores(minute.scores);
     showStep();
     refreshPopup();
   },

@@ -4,12 +4,17 @@
 //! METR-LA and PEMS does (Li et al., 2018, "Diffusion convolutional recurrent neural network");
 //! «plain» leaves out missing ones alone.
 
-use super::super::{LEVELS, STEP_COUNT, SpeedQuantiles};
+use super::{LEVELS, STEP_COUNT, SpeedQuantiles};
 
 /// Truth is taken for 0 below this, in the unit of the data.
 const ZERO: f64 = 1e-6;
 /// Smallest divisor of a plain percentage error, in the unit of the data: a truth of 0 has none.
 const PERCENT_DIVISOR_MIN: f64 = 1.0;
+
+/// 0 of nothing.
+fn mean(sum: f64, count: f64) -> f64 {
+    if count > 0.0 { sum / count } else { 0.0 }
+}
 
 /// Errors over the same cells.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -35,17 +40,17 @@ impl Errors {
 
     /// Mean absolute error, in the unit of the data.
     pub fn mae(&self) -> f64 {
-        self.absolute / self.count.max(1.0)
+        mean(self.absolute, self.count)
     }
 
     /// Root of the mean squared error, in the unit of the data.
     pub fn rmse(&self) -> f64 {
-        (self.square / self.count.max(1.0)).sqrt()
+        mean(self.square, self.count).sqrt()
     }
 
     /// Mean absolute percentage error, %; truths below one unit count as one unit.
     pub fn mape(&self) -> f64 {
-        self.percent / self.count.max(1.0)
+        mean(self.percent, self.count)
     }
 }
 
@@ -62,7 +67,7 @@ pub struct StepScores {
     below: [f64; LEVELS.len()],
     inside_90: f64,
     inside_80: f64,
-    congested_inside_90: f64,
+    congested_inside: [f64; 2],
     width_90: f64,
 }
 
@@ -86,12 +91,13 @@ impl StepScores {
         self.width_90 += said[4] - said[0];
         if is_congested {
             self.congested.add(error, truth);
-            self.congested_inside_90 += is_inside(said[0], said[4]);
+            self.congested_inside[0] += is_inside(said[0], said[4]);
+            self.congested_inside[1] += is_inside(said[1], said[3]);
         }
     }
 
     fn per_cell(&self, sum: f64) -> f64 {
-        sum / self.plain.count.max(1.0)
+        mean(sum, self.plain.count)
     }
 
     /// Mean pinball loss of each of [`LEVELS`] (Koenker and Bassett, 1978), in the unit of the data.
@@ -121,8 +127,39 @@ impl StepScores {
 
     /// Share of congested truths between the outermost quantiles; `None` without any.
     pub fn congested_coverage_90(&self) -> Option<f64> {
+        self.congested_share(self.congested_inside[0])
+    }
+
+    /// Share of congested truths between the tenths; `None` without any.
+    pub fn congested_coverage_80(&self) -> Option<f64> {
+        self.congested_share(self.congested_inside[1])
+    }
+
+    fn congested_share(&self, sum: f64) -> Option<f64> {
         let count = self.congested.count;
-        (count > 0.0).then(|| self.congested_inside_90 / count)
+        (count > 0.0).then(|| sum / count)
+    }
+
+    /// Lets what was counted count `keep` of what it did.
+    pub(super) fn fade(&mut self, keep: f64) {
+        self.sums_mut().into_iter().for_each(|sum| *sum *= keep);
+    }
+
+    /// Every sum, always in the same order.
+    pub(super) fn sums_mut(&mut self) -> Vec<&mut f64> {
+        let mut sums = Vec::new();
+        for errors in [&mut self.plain, &mut self.masked, &mut self.congested] {
+            sums.extend([
+                &mut errors.count,
+                &mut errors.absolute,
+                &mut errors.square,
+                &mut errors.percent,
+            ]);
+        }
+        sums.extend(self.pinball.iter_mut().chain(&mut self.below));
+        sums.extend(&mut self.congested_inside);
+        sums.extend([&mut self.inside_90, &mut self.inside_80, &mut self.width_90]);
+        sums
     }
 }
 
@@ -231,8 +268,19 @@ mod tests {
         near(scores.coverage_80(), 2.0 / 3.0);
         near(scores.width_90(), 8.0);
         assert_eq!(scores.congested_coverage_90(), Some(1.0));
+        assert_eq!(scores.congested_coverage_80(), Some(0.0));
         assert_eq!(StepScores::default().congested_coverage_90(), None);
         near(scores.below()[2], 2.0 / 3.0);
+    }
+
+    #[test]
+    fn faded_sums_keep_their_means() {
+        let (mut faded, whole) = (three(), three());
+        faded.fade(0.25);
+        assert!((faded.plain.count() - 0.75).abs() < 1e-12);
+        assert!((faded.plain.mae() - whole.plain.mae()).abs() < 1e-12);
+        assert!((faded.coverage_80() - whole.coverage_80()).abs() < 1e-12);
+        assert_eq!(faded.congested_coverage_90(), Some(1.0));
     }
 
     #[test]
