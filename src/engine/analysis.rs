@@ -165,6 +165,7 @@ impl Analysis {
             readings: detectors,
             detectors: self.state.detectors(),
             orders: &orders,
+            calendar: self.state.calendar(),
         };
         self.incident_changes.clear();
         self.incidents

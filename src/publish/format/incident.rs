@@ -111,6 +111,16 @@ pub enum IncidentEvidenceEntry {
         /// Their mean speed over the limit.
         ratio: f32,
     },
+    /// The mean speed at loops fell within a quarter of an hour, as it seldom does at this time of
+    /// day, and traffic at the next loops ahead is not as slow.
+    SpeedDrop {
+        /// Speed over free-flow speed before.
+        before_ratio: f32,
+        /// The same in the last five minutes.
+        ratio: f32,
+        /// Share of earlier five minutes at this time of day that were as slow.
+        usual_share: f32,
+    },
     /// An operator has said so.
     Operator {},
 }
@@ -133,6 +143,15 @@ impl From<IncidentEvidence> for IncidentEvidenceEntry {
             IncidentEvidence::DeadLanes { lanes, minutes } => Self::DeadLanes { lanes, minutes },
             IncidentEvidence::Starved { missing } => Self::Starved { missing },
             IncidentEvidence::Crawling { count, ratio } => Self::Crawling { count, ratio },
+            IncidentEvidence::SpeedDrop {
+                before_ratio,
+                ratio,
+                usual_share,
+            } => Self::SpeedDrop {
+                before_ratio,
+                ratio,
+                usual_share,
+            },
             IncidentEvidence::Operator => Self::Operator {},
         }
     }

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 
 use super::IncidentEvidence;
 use super::detectors::Lanes;
+use super::loop_speed::SpeedDrop;
 use super::pace::{Pace, speed_of};
 use super::slow_spot::Slowing;
 use crate::network::{Network, Segment};
@@ -211,6 +212,8 @@ pub(super) struct Finding {
     pub(super) slowed: u32,
     /// Whether traffic crawls on a fast road.
     pub(super) is_crawling: bool,
+    /// Whether loops tell of a fall of speed, which they do once in five minutes.
+    pub(super) is_dropped: bool,
     pub(super) evidence: Vec<IncidentEvidence>,
 }
 
@@ -259,6 +262,26 @@ pub(super) fn weigh_slower(
         finding.place_m = segment.length_m / 2.0;
     }
     finding.evidence.push(IncidentEvidence::Slower { ratio });
+}
+
+/// Weighs how far the speed at loops has fallen, on a fast road.
+pub(super) fn weigh_drop(
+    segment: &Segment,
+    drop: &SpeedDrop,
+    lanes: Option<&Lanes>,
+    finding: &mut Finding,
+) {
+    finding.weight += drop.weight;
+    finding.is_crawling = true;
+    finding.is_dropped = true;
+    if finding.evidence.is_empty() {
+        finding.place_m = lanes.map_or(segment.length_m / 2.0, |lanes| lanes.from_m);
+    }
+    finding.evidence.push(IncidentEvidence::SpeedDrop {
+        before_ratio: drop.before,
+        ratio: drop.ratio,
+        usual_share: drop.usual,
+    });
 }
 
 fn weigh_stuck(place: &Place<'_>, stays: &[Stay], finding: &mut Finding) {

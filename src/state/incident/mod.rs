@@ -12,6 +12,7 @@
 mod detectors;
 mod evidence;
 mod life;
+mod loop_speed;
 mod pace;
 mod queue;
 mod room;
@@ -172,6 +173,16 @@ pub enum IncidentEvidence {
         count: u32,
         /// Their mean speed over the limit.
         ratio: f32,
+    },
+    /// The mean speed at loops fell within a quarter of an hour, as it seldom does at this time of
+    /// day, and traffic at the next loops ahead is not as slow.
+    SpeedDrop {
+        /// Speed over free-flow speed before.
+        before_ratio: f32,
+        /// The same in the last five minutes.
+        ratio: f32,
+        /// Share of earlier five minutes at this time of day that were as slow.
+        usual_share: f32,
     },
     /// An operator has said so.
     Operator,

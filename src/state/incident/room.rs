@@ -6,9 +6,11 @@ use std::sync::Arc;
 
 use super::detectors::{LaneWatch, Lanes};
 use super::evidence::{
-    Finding, Learnt, Place, UsualStands, fast_roads, is_free, weigh, weigh_slowed, weigh_slower,
+    Finding, Learnt, Place, UsualStands, fast_roads, is_free, weigh, weigh_drop, weigh_slowed,
+    weigh_slower,
 };
 use super::life::{Watch, advance, blocked, kind_of};
+use super::loop_speed::{LoopSpeeds, SpeedDrop};
 use super::queue::QUEUED_RATIO;
 use super::slow_spot::SlowSpots;
 use super::{
@@ -17,7 +19,7 @@ use super::{
 use crate::network::Network;
 use crate::observation::DetectorReading;
 use crate::state::stay::Stay;
-use crate::state::{DetectorTable, Doubt, MINUTE_MS, Provenance, StateBatch};
+use crate::state::{Calendar, DetectorTable, Doubt, MINUTE_MS, Provenance, StateBatch};
 use crate::units::{SegmentId, Timestamp};
 
 /// A segment is looked at where somebody stood so long, s.
@@ -46,6 +48,8 @@ pub struct IncidentMinute<'a> {
     pub detectors: &'a DetectorTable,
     /// What operators said since the last minute.
     pub orders: &'a [IncidentOrder],
+    /// How event time maps to local days.
+    pub calendar: &'a Calendar,
 }
 
 /// The incidents of a network and all that may become one.
@@ -58,6 +62,7 @@ pub struct Incidents {
     fast: Vec<bool>,
     pub(super) lanes: LaneWatch,
     pub(super) slow_spots: SlowSpots,
+    pub(super) loops: LoopSpeeds,
     pub(super) watches: BTreeMap<SegmentId, Watch>,
     /// Segments in the queue of an incident, and when they were last.
     pub(super) queued: BTreeMap<SegmentId, Timestamp>,
@@ -76,6 +81,7 @@ pub struct Incidents {
 pub(super) struct Scene<'a> {
     pub(super) batch: &'a StateBatch,
     pub(super) lanes: BTreeMap<SegmentId, Lanes>,
+    drops: BTreeMap<SegmentId, SpeedDrop>,
     pub(super) findings: BTreeMap<SegmentId, Finding>,
     /// Segments on which somebody stands almost too long.
     pub(super) held: BTreeSet<SegmentId>,
@@ -91,6 +97,7 @@ impl Incidents {
             settings,
             lanes: LaneWatch::default(),
             slow_spots: SlowSpots::default(),
+            loops: LoopSpeeds::default(),
             watches: BTreeMap::new(),
             queued: BTreeMap::new(),
             ended: BTreeMap::new(),
@@ -215,13 +222,20 @@ impl Incidents {
             learnt.free_ago = learnt.free_ago.saturating_add(1);
         }
         self.slow_spots.forget(interval.start.as_millis());
-        let is_looked_at = self.is_looked_at(minute.stays, &lanes);
+        let counted = lanes.iter().filter(|(id, _)| self.fast[id.index()]);
+        let counted = counted.map(|(id, lanes)| (*id, *lanes));
+        let drops = self
+            .loops
+            .take(&self.network, minute.batch, minute.calendar, counted);
+        let mut is_looked_at = self.is_looked_at(minute.stays, &lanes);
+        drops.keys().for_each(|id| is_looked_at[id.index()] = true);
         let looked_at = |stay: &&Stay| is_looked_at[stay.segment().index()];
         let mut stays: Vec<Stay> = minute.stays.iter().filter(looked_at).copied().collect();
         stays.sort_unstable();
         let mut scene = Scene {
             batch: minute.batch,
             lanes,
+            drops,
             findings: BTreeMap::new(),
             held: BTreeSet::new(),
         };
@@ -289,6 +303,9 @@ impl Incidents {
         weigh_slowed(&slowing, learnt, &mut finding);
         if !is_slow_ahead(&self.network, id, scene.batch) {
             weigh_slower(segment, learnt, stays, &mut finding);
+        }
+        if let Some(drop) = scene.drops.get(&id) {
+            weigh_drop(segment, drop, counted, &mut finding);
         }
         let is_open = |watch: &Watch| watch.incident.is_some();
         if !self.watches.get(&id).is_some_and(is_open) {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::detectors::LaneWatch;
 use super::evidence::Learnt;
 use super::life::Watch;
+use super::loop_speed::LoopSpeeds;
 use super::pace::Pace;
 use super::room::Incidents;
 use super::slow_spot::SlowSpots;
@@ -15,7 +16,7 @@ use crate::state::bytes::{
 use crate::units::{SegmentId, Timestamp};
 
 const MAGIC: &[u8; 8] = b"RCINCID\0";
-const VERSION: u16 = 2;
+const VERSION: u16 = 3;
 const WHAT: &str = "incident snapshot";
 
 impl Incidents {
@@ -47,11 +48,13 @@ impl Incidents {
         }
         self.lanes.put(out);
         self.slow_spots.put(out);
+        self.loops.put(out);
         put_u64(out, self.watches.len() as u64);
         for (segment, watch) in &self.watches {
             put_u32(out, segment.0);
             put_f32(out, watch.log_odds);
             put_u32(out, watch.quiet);
+            put_u8(out, watch.waits);
             put_u8(out, u8::from(watch.incident.is_some()));
             if let Some(incident) = &watch.incident {
                 put_incident(incident, out);
@@ -107,11 +110,13 @@ impl Incidents {
         }
         restored.lanes = LaneWatch::get(&mut reader)?;
         restored.slow_spots = SlowSpots::get(&mut reader, count)?;
-        for _ in 0..reader.take_count(13)? {
+        restored.loops = LoopSpeeds::get(&mut reader, count)?;
+        for _ in 0..reader.take_count(14)? {
             let segment = take_segment(&mut reader, count)?;
             let mut watch = Watch {
                 log_odds: reader.take_finite()?,
                 quiet: reader.take_u32()?,
+                waits: reader.take_u8()?,
                 incident: None,
             };
             if reader.take_u8()? != 0 {
@@ -260,6 +265,16 @@ fn put_evidence(evidence: &IncidentEvidence, out: &mut Vec<u8>) {
             put_u8(out, 6);
             put_u32(out, count);
         }
+        IncidentEvidence::SpeedDrop {
+            before_ratio,
+            ratio,
+            usual_share,
+        } => {
+            put_u8(out, 8);
+            put_f32(out, before_ratio);
+            put_f32(out, ratio);
+            put_f32(out, usual_share);
+        }
     }
 }
 
@@ -290,6 +305,11 @@ fn take_evidence(reader: &mut Reader<'_>) -> Result<IncidentEvidence, SnapshotEr
         },
         6 => IncidentEvidence::Slowed {
             count: reader.take_u32()?,
+        },
+        8 => IncidentEvidence::SpeedDrop {
+            before_ratio: reader.take_finite()?,
+            ratio: reader.take_finite()?,
+            usual_share: reader.take_finite()?,
         },
         _ => return Err(reader.damaged()),
     };

@@ -1,6 +1,7 @@
 //! A street of three blocks, `first` to `last`, and what is told of it minute by minute.
 
 mod fast;
+mod loops;
 
 use std::sync::Arc;
 
@@ -9,7 +10,8 @@ use crate::network::Network;
 use crate::observation::DetectorReading;
 use crate::state::stay::{Line, Stay};
 use crate::state::{
-    DetectorKind, DetectorPlace, DetectorTable, MINUTE_MS, Provenance, SegmentState, StateBatch,
+    Calendar, DetectorKind, DetectorPlace, DetectorTable, MINUTE_MS, Provenance, SegmentState,
+    StateBatch,
 };
 use crate::units::Interval;
 
@@ -144,6 +146,7 @@ impl Street {
             readings,
             detectors: &self.detectors,
             orders,
+            calendar: &Calendar::default(),
         };
         self.room.close_minute(&minute, &mut self.changes);
     }
