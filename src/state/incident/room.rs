@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use super::detectors::{LaneWatch, Lanes};
 use super::evidence::{
-    Finding, Learnt, Place, UsualStands, fast_roads, is_free, weigh, weigh_drop, weigh_slowed,
-    weigh_slower,
+    Finding, Learnt, Place, UsualStands, fast_roads, is_free, patience, weigh, weigh_drop,
+    weigh_slowed, weigh_slower,
 };
 use super::life::{Watch, advance, blocked, kind_of};
 use super::loop_speed::{LoopSpeeds, SpeedDrop};
@@ -254,7 +254,8 @@ impl Incidents {
             if here.iter().any(|stay| stay.stand().0 >= held_s) {
                 scene.held.insert(id);
             }
-            let finding = self.look_at(id, here, long_stand_s, &scene);
+            let is_near_known = !here.is_empty() && !self.fast[index] && self.is_near_known(id);
+            let finding = self.look_at(id, here, (long_stand_s, is_near_known), &scene);
             if finding.weight > 0.0 || finding.stuck > 0 || finding.is_crawling {
                 scene.findings.insert(id, finding);
             }
@@ -282,7 +283,7 @@ impl Incidents {
         &mut self,
         id: SegmentId,
         stays: &[Stay],
-        long_stand_s: f32,
+        (long_stand_s, is_near_known): (f32, bool),
         scene: &Scene<'_>,
     ) -> Finding {
         let (segment, is_fast) = (self.network.segment(id), self.fast[id.index()]);
@@ -293,6 +294,7 @@ impl Incidents {
             free_ago: learnt.free_ago,
             is_fast,
             long_stand_s,
+            patience: patience(is_near_known),
         };
         let mut finding = weigh(&place, stays, counted);
         if !is_fast {
