@@ -250,6 +250,7 @@ impl Site {
                 detectors: state.detectors(),
                 orders: &[],
                 calendar: state.calendar(),
+                events: &[],
             };
             room.close_minute(&seen, &mut changes);
             for change in changes.drain(..) {

@@ -166,6 +166,7 @@ impl Analysis {
             detectors: self.state.detectors(),
             orders: &orders,
             calendar: self.state.calendar(),
+            events: &self.roadside.events,
         };
         self.incident_changes.clear();
         self.incidents

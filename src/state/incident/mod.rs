@@ -9,6 +9,7 @@
 //! own. It decides nothing about guidance and publishes nothing. Rules and figures:
 //! `docs/incidents.md`.
 
+mod cause;
 mod detectors;
 mod evidence;
 mod life;
@@ -22,6 +23,7 @@ mod snapshot;
 #[cfg(test)]
 mod tests;
 
+pub use cause::{CauseCandidate, IncidentCause, TOLD_EVENTS_MAX, ToldEvent};
 pub use room::{IncidentMinute, Incidents};
 
 use crate::units::{SegmentId, Timestamp};
@@ -188,6 +190,23 @@ pub enum IncidentEvidence {
     Operator,
 }
 
+impl IncidentEvidence {
+    /// The word for it in messages and files.
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::Stuck { .. } => "stuck",
+            Self::Passers { .. } => "passers",
+            Self::Slowed { .. } => "slowed",
+            Self::Slower { .. } => "slower",
+            Self::DeadLanes { .. } => "dead_lanes",
+            Self::Starved { .. } => "starved",
+            Self::Crawling { .. } => "crawling",
+            Self::SpeedDrop { .. } => "speed_drop",
+            Self::Operator => "operator",
+        }
+    }
+}
+
 /// A change in the life of an incident: all that is known of it from then on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct IncidentChange {
@@ -223,6 +242,12 @@ pub struct IncidentChange {
     pub queue_m: f32,
     /// What the last minute with evidence showed.
     pub evidence: Vec<IncidentEvidence>,
+    /// Whether the segment is a fast road: without signals at its end or near ahead.
+    pub is_fast_road: bool,
+    /// Usual speed at this time over free-flow speed, on a fast road.
+    pub usual_ratio: Option<f32>,
+    /// Events that units tell near it, at most [`TOLD_EVENTS_MAX`], the nearest first.
+    pub told: Vec<ToldEvent>,
 }
 
 /// What an operator says of an incident.

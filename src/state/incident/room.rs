@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::cause::told_near;
 use super::detectors::{LaneWatch, Lanes};
 use super::evidence::{
     Finding, Learnt, Place, UsualStands, fast_roads, is_free, patience, weigh, weigh_drop,
@@ -17,7 +18,7 @@ use super::{
     INCIDENTS_MAX, IncidentChange, IncidentEvidence, IncidentOrder, IncidentSettings, IncidentState,
 };
 use crate::network::Network;
-use crate::observation::DetectorReading;
+use crate::observation::{DetectorReading, RoadEvent};
 use crate::state::stay::Stay;
 use crate::state::{Calendar, DetectorTable, Doubt, MINUTE_MS, Provenance, StateBatch};
 use crate::units::{SegmentId, Timestamp};
@@ -50,6 +51,8 @@ pub struct IncidentMinute<'a> {
     pub orders: &'a [IncidentOrder],
     /// How event time maps to local days.
     pub calendar: &'a Calendar,
+    /// What roadside units tell now.
+    pub events: &'a [RoadEvent],
 }
 
 /// The incidents of a network and all that may become one.
@@ -80,6 +83,7 @@ pub struct Incidents {
 /// What is known of the minute while it is judged.
 pub(super) struct Scene<'a> {
     pub(super) batch: &'a StateBatch,
+    events: &'a [RoadEvent],
     pub(super) lanes: BTreeMap<SegmentId, Lanes>,
     drops: BTreeMap<SegmentId, SpeedDrop>,
     pub(super) findings: BTreeMap<SegmentId, Finding>,
@@ -234,6 +238,7 @@ impl Incidents {
         stays.sort_unstable();
         let mut scene = Scene {
             batch: minute.batch,
+            events: minute.events,
             lanes,
             drops,
             findings: BTreeMap::new(),
@@ -393,11 +398,18 @@ impl Incidents {
                     tail_offset_m,
                     queue_m,
                     evidence: Vec::new(),
+                    is_fast_road: self.fast[segment.index()],
+                    usual_ratio: None,
+                    told: Vec::new(),
                 })
             });
             (incident.queue_m, incident.tail) = (queue_m, tail);
             incident.tail_offset_m = tail_offset_m;
             advance(incident, next, at, log_odds, finding, &about);
+            incident.usual_ratio =
+                (incident.is_fast_road).then(|| state.usual_mps / state.free_flow_mps.max(0.1));
+            let place = (segment, incident.offset_m);
+            incident.told = told_near(&self.network, place, at, scene.events);
             out.push((**incident).clone());
             if next.is_over() {
                 self.ended.insert(segment, at);

@@ -9,10 +9,11 @@ use super::loop_speed::LoopSpeeds;
 use super::pace::Pace;
 use super::room::Incidents;
 use super::slow_spot::SlowSpots;
-use super::{IncidentChange, IncidentEvidence, IncidentKind, IncidentState};
+use super::{IncidentChange, IncidentEvidence, IncidentKind, IncidentState, ToldEvent};
 use crate::state::bytes::{
     Reader, SnapshotError, put_f32, put_head, put_i64, put_u8, put_u32, put_u64,
 };
+use crate::state::roadside::snapshot::{need_text, put_code, put_text, take_code};
 use crate::units::{SegmentId, Timestamp};
 
 const MAGIC: &[u8; 8] = b"RCINCID\0";
@@ -179,6 +180,16 @@ fn put_incident(incident: &IncidentChange, out: &mut Vec<u8>) {
     for evidence in &incident.evidence {
         put_evidence(evidence, out);
     }
+    put_u8(out, u8::from(incident.is_fast_road));
+    put_u8(out, u8::from(incident.usual_ratio.is_some()));
+    put_f32(out, incident.usual_ratio.unwrap_or(0.0));
+    put_u64(out, incident.told.len() as u64);
+    for told in &incident.told {
+        put_text(out, Some(&told.source));
+        put_u64(out, told.event);
+        put_code(out, told.code);
+        put_f32(out, told.distance_m);
+    }
 }
 
 fn take_incident(
@@ -206,6 +217,17 @@ fn take_incident(
     for _ in 0..reader.take_count(1)? {
         evidence.push(take_evidence(reader)?);
     }
+    let (is_fast_road, has_usual) = (reader.take_u8()? != 0, reader.take_u8()? != 0);
+    let usual_ratio = reader.take_finite()?;
+    let mut told = Vec::new();
+    for _ in 0..reader.take_count(21)? {
+        told.push(ToldEvent {
+            source: need_text(reader)?,
+            event: reader.take_u64()?,
+            code: take_code(reader)?,
+            distance_m: reader.take_finite()?,
+        });
+    }
     Ok(IncidentChange {
         id,
         revision,
@@ -223,6 +245,9 @@ fn take_incident(
         tail_offset_m,
         queue_m,
         evidence,
+        is_fast_road,
+        usual_ratio: has_usual.then_some(usual_ratio),
+        told,
     })
 }
 

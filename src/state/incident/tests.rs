@@ -1,5 +1,6 @@
 //! A street of three blocks, `first` to `last`, and what is told of it minute by minute.
 
+mod causes;
 mod fast;
 mod loops;
 
@@ -7,7 +8,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::network::Network;
-use crate::observation::DetectorReading;
+use crate::observation::{DetectorReading, EventCode, RoadEvent};
 use crate::state::stay::{Line, Stay};
 use crate::state::{
     Calendar, DetectorKind, DetectorPlace, DetectorTable, MINUTE_MS, Provenance, SegmentState,
@@ -77,6 +78,7 @@ struct Street {
     room: Incidents,
     detectors: DetectorTable,
     changes: Vec<IncidentChange>,
+    events: Vec<RoadEvent>,
 }
 
 impl Street {
@@ -85,6 +87,7 @@ impl Street {
             room: Incidents::new(street(limit_mps), IncidentSettings::default()),
             detectors: DetectorTable::default(),
             changes: Vec::new(),
+            events: Vec::new(),
         }
     }
 
@@ -147,6 +150,7 @@ impl Street {
             detectors: &self.detectors,
             orders,
             calendar: &Calendar::default(),
+            events: &self.events,
         };
         self.room.close_minute(&minute, &mut self.changes);
     }
