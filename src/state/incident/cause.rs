@@ -222,6 +222,6 @@ pub(super) fn told_near(
 fn distance_m(place: Position, event: &RoadEvent) -> Option<f64> {
     let points = event.paths.iter().flatten().chain(&event.position);
     points
-        .map(|point| f64::from(place.distance_to(*point).value()))
+        .map(|point| place.distance_to(*point).value())
         .min_by(f64::total_cmp)
 }
