@@ -9,15 +9,22 @@
 //! one region of everything and with sixteen quarters of the city beside it, unit: milliseconds a
 //! minute (aim for 100 000 segments: 5).
 //!
-//! `-- --ngsim` and `-- --loop-week` print accuracies on public data instead and hold them against
-//! what the project asks for.
+//! `-- --ngsim`, `-- --loop-week` and `-- --loop-incidents` print accuracies on public data instead
+//! and hold them against what the project asks for; with `--monday` the last one does it on the day
+//! on which rules are chosen.
 
 #![expect(clippy::print_stdout, reason = "figures are its product")]
 
+#[path = "state/carriageway.rs"]
+mod carriageway;
 #[path = "state/data.rs"]
 mod data;
+#[path = "state/loop_incidents.rs"]
+mod loop_incidents;
 #[path = "state/loop_week.rs"]
 mod loop_week;
+#[path = "state/losloop.rs"]
+mod losloop;
 #[path = "state/ngsim.rs"]
 mod ngsim;
 
@@ -283,6 +290,8 @@ fn main() {
         ngsim::run();
     } else if asks("--loop-week") {
         loop_week::run();
+    } else if asks("--loop-incidents") {
+        loop_incidents::run(asks("--monday"));
     } else {
         benches();
         Criterion::default().configure_from_args().final_summary();

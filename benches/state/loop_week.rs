@@ -11,16 +11,15 @@
 //! already 10 mph off.
 
 use std::collections::BTreeMap;
-use std::io::Read;
 use std::sync::Arc;
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use roadcast::network::{Network, NetworkBuilder, RoadClass, SegmentDraft, SegmentFlags};
 use roadcast::state::{BinSums, Calendar, SegmentSums, StateSettings, TrafficState};
-use roadcast::units::{Interval, Position, SegmentId, Timestamp};
+use roadcast::units::{Interval, Position, SegmentId};
 
-use crate::data::file;
+use crate::losloop::{self, BINS_PER_DAY, LoopWeek, MPS_PER_MPH};
 
 /// Probes a segment and bin, the share of cells with any, %, and the errors to stay below, mph.
 const COVERAGES: [(f64, u32, f64, f64); 4] = [
@@ -30,8 +29,6 @@ const COVERAGES: [(f64, u32, f64, f64); 4] = [
     (3.0, 95, 2.86, 3.00),
 ];
 
-const MPS_PER_MPH: f64 = 0.447_04;
-const BINS_PER_DAY: usize = 288;
 const SCORED_FROM: usize = 5 * BINS_PER_DAY;
 const CONGESTED: f64 = 0.6;
 
@@ -45,36 +42,15 @@ struct Week {
 }
 
 fn week() -> Option<Week> {
-    let folder = "forecast/losloop";
-    let series = file(&format!("{folder}/series.csv.gz"))?;
-    let graph = file(&format!("{folder}/graph.csv"))?;
-    let places = file(&format!("{folder}/locations.csv"))?;
-    let mut text = String::new();
-    let packed = std::fs::File::open(series).expect("readable");
-    flate2::read::GzDecoder::new(packed)
-        .read_to_string(&mut text)
-        .expect("text");
-    let mut rows = text.lines().map(|row| row.split(',').skip(1));
-    let names: Vec<&str> = rows.next().expect("a head").collect();
-    let speeds = rows
-        .map(|row| row.map(|value| value.parse().expect("a speed")).collect())
-        .collect();
-
-    let text = std::fs::read_to_string(places).expect("readable");
-    let fields = text
-        .lines()
-        .skip(1)
-        .map(|row| row.split(',').collect::<Vec<_>>());
-    let places: BTreeMap<String, Position> = fields
-        .map(|row| {
-            let number = |index: usize| row[index].parse().expect("a degree");
-            (row[1].to_owned(), Position::new(number(3), number(2)))
-        })
-        .collect();
-    let mut builder = NetworkBuilder::new(places[names[0]]);
-    let mut ids = BTreeMap::new();
-    for name in &names {
-        let at = places[*name];
+    let LoopWeek {
+        names,
+        places,
+        speeds,
+        pairs,
+    } = losloop::read()?;
+    let mut builder = NetworkBuilder::new(places[0]);
+    let mut ids = Vec::new();
+    for (name, &at) in names.iter().zip(&places) {
         let end = Position::new(at.lon_deg + 0.005, at.lat_deg);
         let draft = SegmentDraft {
             from: builder.add_junction(at, false),
@@ -86,26 +62,17 @@ fn week() -> Option<Week> {
             lanes: Some(4),
             flags: SegmentFlags::default(),
             layer: 0,
-            source_id: (*name).to_owned(),
+            source_id: name.clone(),
             source_dir: 1,
             source_pair: 0,
             name: None,
             name_en: None,
         };
-        ids.insert(
-            (*name).to_owned(),
-            builder.add_segment(draft).expect("a segment"),
-        );
+        ids.push(builder.add_segment(draft).expect("a segment"));
     }
-    let text = std::fs::read_to_string(graph).expect("readable");
     let mut ahead: BTreeMap<SegmentId, Vec<(f64, SegmentId)>> = BTreeMap::new();
-    for row in text.lines().skip(1) {
-        let row: Vec<&str> = row.split(',').collect();
-        let weight = row[2].parse().expect("a weight");
-        ahead
-            .entry(ids[row[0]])
-            .or_default()
-            .push((weight, ids[row[1]]));
+    for (from, to, weight) in pairs {
+        ahead.entry(ids[from]).or_default().push((weight, ids[to]));
     }
     for (from, mut to) in ahead {
         to.sort_by(|one, other| other.0.total_cmp(&one.0).then(one.1.cmp(&other.1)));
@@ -201,8 +168,7 @@ fn score(week: &Week, mean: f64, history: History) -> (f64, f64, f64) {
             CONGESTED * speeds[speeds.len() * 85 / 100]
         })
         .collect();
-    // Thursday, 1 March 2012, midnight in Los Angeles.
-    let start = Timestamp::from_secs(1_330_588_800);
+    let start = losloop::midnight();
     let mut random = ChaCha8Rng::seed_from_u64(1);
     let mut state = TrafficState::new(week.network.clone(), settings);
     let mut minutes: [BinSums; 5] = std::array::from_fn(|_| BinSums::new(count));

@@ -172,6 +172,8 @@ impl Analysis {
             readings: detectors,
             detectors: self.state.detectors(),
             orders: &orders,
+            calendar: self.state.calendar(),
+            events: &self.roadside.events,
         };
         self.incident_changes.clear();
         self.incidents

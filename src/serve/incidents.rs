@@ -102,6 +102,9 @@ mod tests {
             tail_offset_m: 5.0,
             queue_m: 15.0,
             evidence: Vec::new(),
+            is_fast_road: false,
+            usual_ratio: None,
+            told: Vec::new(),
         }
     }
 

@@ -53,8 +53,9 @@ pub use field::{
 };
 pub use flow::ProbeFlow;
 pub use incident::{
-    INCIDENTS_MAX, IncidentChange, IncidentEvidence, IncidentKind, IncidentMinute, IncidentOrder,
-    IncidentSettings, IncidentState, Incidents,
+    CauseCandidate, INCIDENTS_MAX, IncidentCause, IncidentChange, IncidentEvidence, IncidentKind,
+    IncidentMinute, IncidentOrder, IncidentSettings, IncidentState, Incidents, TOLD_EVENTS_MAX,
+    ToldEvent,
 };
 pub use performance::{Performance, PerformanceBatch, PerformanceMinute};
 pub use profile::{Calendar, DayType, Profiles, SLOT_MS};

@@ -93,6 +93,13 @@ impl Default for Calendar {
 }
 
 impl Calendar {
+    /// Whether a time is in a workday, Monday to Friday, and in which half hour of the day.
+    pub(super) fn half_hour(&self, at: Timestamp) -> (bool, usize) {
+        let (day_type, hour, slot) = self.slot(at);
+        let is_workday = matches!(day_type, DayType::Weekday | DayType::Friday);
+        (is_workday, 2 * hour + slot / (SLOTS_PER_HOUR / 2))
+    }
+
     /// Day type and hour-and-slot of a time.
     fn slot(&self, at: Timestamp) -> (DayType, usize, usize) {
         let local_ms = at.plus_secs(self.utc_offset_s).as_millis();

@@ -165,6 +165,11 @@ impl TrafficState {
         counted.collect()
     }
 
+    /// How event time maps to local days.
+    pub fn calendar(&self) -> &Calendar {
+        &self.settings.calendar
+    }
+
     /// Where the detectors stand.
     pub fn detectors(&self) -> &DetectorTable {
         &self.settings.detectors

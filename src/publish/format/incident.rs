@@ -8,10 +8,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::guidance::{PlaceEntry, place};
+use super::roadside::code_entry;
 use super::{TOPIC_ROOT, TileTable, guidance_id};
 use crate::network::Network;
 use crate::publish::OutMessage;
-use crate::state::{IncidentChange, IncidentEvidence, IncidentKind};
+use crate::state::{CauseCandidate, IncidentChange, IncidentEvidence, IncidentKind, ToldEvent};
 use crate::units::Datum;
 
 /// An incident as it is since its last change.
@@ -60,8 +61,68 @@ pub struct IncidentMessage {
     pub queue_m: f32,
     /// What the last minute with evidence showed.
     pub evidence: Vec<IncidentEvidenceEntry>,
+    /// Candidates for its cause: what units tell, then what is seen, then what is usual.
+    pub causes: Vec<CauseEntry>,
     /// Network version the segment numbers belong to.
     pub network: String,
+}
+
+/// A candidate for the cause of an incident, with what it rests on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CauseEntry {
+    /// `accident`, `roadworks`, `weather`, `obstacle`, `breakdown`, `told_event`, `stopped_vehicle`,
+    /// `all_lanes_closed`, `capacity_drop` or `recurrent_bottleneck`.
+    pub cause: String,
+    /// The kinds of evidence it rests on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<String>,
+    /// The event of a unit it rests on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told: Option<ToldEntry>,
+    /// Usual speed at this time over free-flow speed, where it rests on that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usual_ratio: Option<f32>,
+}
+
+/// An event that a unit tells near an incident.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ToldEntry {
+    /// The unit that tells it.
+    pub source: String,
+    /// Its number at that unit.
+    pub id: u64,
+    /// Whose code it is: `gbt29100`, `gb5768`, `etsi` or `maker`.
+    pub system: String,
+    /// The code.
+    pub code: u32,
+    /// How far it is from the incident, metres.
+    pub distance_m: f32,
+}
+
+impl From<CauseCandidate> for CauseEntry {
+    fn from(candidate: CauseCandidate) -> Self {
+        Self {
+            cause: candidate.cause.label().to_owned(),
+            evidence: candidate.evidence.into_iter().map(str::to_owned).collect(),
+            told: candidate.told.map(Into::into),
+            usual_ratio: candidate.usual_ratio,
+        }
+    }
+}
+
+impl From<ToldEvent> for ToldEntry {
+    fn from(told: ToldEvent) -> Self {
+        let (system, code, _) = code_entry(told.code);
+        Self {
+            source: told.source.to_string(),
+            id: told.event,
+            system: system.to_owned(),
+            code,
+            distance_m: told.distance_m.round(),
+        }
+    }
 }
 
 /// A finding with its figures.
@@ -111,6 +172,16 @@ pub enum IncidentEvidenceEntry {
         /// Their mean speed over the limit.
         ratio: f32,
     },
+    /// The mean speed at loops fell within a quarter of an hour, as it seldom does at this time of
+    /// day, and traffic at the next loops ahead is not as slow.
+    SpeedDrop {
+        /// Speed over free-flow speed before.
+        before_ratio: f32,
+        /// The same in the last five minutes.
+        ratio: f32,
+        /// Share of earlier five minutes at this time of day that were as slow.
+        usual_share: f32,
+    },
     /// An operator has said so.
     Operator {},
 }
@@ -133,6 +204,15 @@ impl From<IncidentEvidence> for IncidentEvidenceEntry {
             IncidentEvidence::DeadLanes { lanes, minutes } => Self::DeadLanes { lanes, minutes },
             IncidentEvidence::Starved { missing } => Self::Starved { missing },
             IncidentEvidence::Crawling { count, ratio } => Self::Crawling { count, ratio },
+            IncidentEvidence::SpeedDrop {
+                before_ratio,
+                ratio,
+                usual_share,
+            } => Self::SpeedDrop {
+                before_ratio,
+                ratio,
+                usual_share,
+            },
             IncidentEvidence::Operator => Self::Operator {},
         }
     }
@@ -174,6 +254,7 @@ pub fn incident_entry(network: &Network, change: &IncidentChange) -> IncidentMes
         tail: place(network, change.tail, change.tail_offset_m),
         queue_m: change.queue_m.round(),
         evidence: change.evidence.iter().copied().map(Into::into).collect(),
+        causes: change.causes().into_iter().map(Into::into).collect(),
         network: network.version().to_string(),
     }
 }
@@ -254,6 +335,9 @@ mod tests {
                 IncidentEvidence::Passers { count: 3 },
                 IncidentEvidence::Operator,
             ],
+            is_fast_road: false,
+            usual_ratio: None,
+            told: Vec::new(),
         }
     }
 

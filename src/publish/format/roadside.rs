@@ -404,13 +404,18 @@ pub fn events_message(view: &RoadsideView, network: &Network) -> EventsMessage {
     }
 }
 
-fn event(event: &RoadEvent, network: &Network) -> EventEntry {
-    let (system, code, sub_type) = match event.code {
+/// Whose code it is, the code, and its sub-code.
+pub(super) fn code_entry(code: EventCode) -> (&'static str, u32, Option<u32>) {
+    match code {
         EventCode::Gbt29100(code) => ("gbt29100", code, None),
         EventCode::Gb5768(code) => ("gb5768", code, None),
         EventCode::Etsi(code, sub_code) => ("etsi", code, Some(sub_code)),
         EventCode::Maker(code) => ("maker", code, None),
-    };
+    }
+}
+
+fn event(event: &RoadEvent, network: &Network) -> EventEntry {
+    let (system, code, sub_type) = code_entry(event.code);
     let place = event.position.and_then(|at| nearest(network, at));
     let pair = |at: &Position| [at.lon_deg, at.lat_deg];
     EventEntry {

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 
 use super::IncidentEvidence;
 use super::detectors::Lanes;
+use super::loop_speed::SpeedDrop;
 use super::pace::{Pace, speed_of};
 use super::slow_spot::Slowing;
 use crate::network::{Network, Segment};
@@ -37,6 +38,10 @@ const SLOWED_MEMORY: f32 = 1_000.0;
 /// of it, m.
 const FAST_MPS: f32 = 19.0;
 const FAST_REACH_M: f32 = 800.0;
+/// By how much a stand must be longer, and a lane be dead for longer, in town near an incident that is
+/// known: its queue spreads over junctions and gives way slowly, and what stands there for long is
+/// more often that than a second one (chosen; see the campaign).
+const NEAR_KNOWN_FACTOR: f32 = 1.6;
 /// A stand near the end of a segment is no matter of the junction from here, s (chosen: in 34
 /// simulated quiet hours one probe stood there for longer).
 const GIVING_WAY_S: f32 = 240.0;
@@ -190,6 +195,18 @@ pub(super) struct Place<'a> {
     pub(super) is_fast: bool,
     /// From where on a stand is too long, s.
     pub(super) long_stand_s: f32,
+    /// By what times are multiplied until they say something.
+    pub(super) patience: f32,
+}
+
+/// By what times are multiplied until they say something, near an incident that is known and
+/// elsewhere.
+pub(super) fn patience(is_near_known: bool) -> f32 {
+    if is_near_known {
+        NEAR_KNOWN_FACTOR
+    } else {
+        1.0
+    }
 }
 
 /// What one minute shows at one segment.
@@ -211,6 +228,8 @@ pub(super) struct Finding {
     pub(super) slowed: u32,
     /// Whether traffic crawls on a fast road.
     pub(super) is_crawling: bool,
+    /// Whether loops tell of a fall of speed, which they do once in five minutes.
+    pub(super) is_dropped: bool,
     pub(super) evidence: Vec<IncidentEvidence>,
 }
 
@@ -219,7 +238,7 @@ pub(super) fn weigh(place: &Place<'_>, stays: &[Stay], lanes: Option<&Lanes>) ->
     let mut finding = Finding::default();
     weigh_stuck(place, stays, &mut finding);
     if let Some(lanes) = lanes {
-        weigh_lanes(place.segment, stays, lanes, &mut finding);
+        weigh_lanes(place, stays, lanes, &mut finding);
     }
     if place.is_fast {
         weigh_crawl(place, stays, lanes, &mut finding);
@@ -261,9 +280,29 @@ pub(super) fn weigh_slower(
     finding.evidence.push(IncidentEvidence::Slower { ratio });
 }
 
+/// Weighs how far the speed at loops has fallen, on a fast road.
+pub(super) fn weigh_drop(
+    segment: &Segment,
+    drop: &SpeedDrop,
+    lanes: Option<&Lanes>,
+    finding: &mut Finding,
+) {
+    finding.weight += drop.weight;
+    finding.is_crawling = true;
+    finding.is_dropped = true;
+    if finding.evidence.is_empty() {
+        finding.place_m = lanes.map_or(segment.length_m / 2.0, |lanes| lanes.from_m);
+    }
+    finding.evidence.push(IncidentEvidence::SpeedDrop {
+        before_ratio: drop.before,
+        ratio: drop.ratio,
+        usual_share: drop.usual,
+    });
+}
+
 fn weigh_stuck(place: &Place<'_>, stays: &[Stay], finding: &mut Finding) {
     let segment = place.segment;
-    let long_s = place.long_stand_s;
+    let long_s = place.long_stand_s * place.patience;
     let near_m = if segment.is_signalised() {
         SIGNAL_NEAR_M
     } else {
@@ -292,7 +331,7 @@ fn weigh_stuck(place: &Place<'_>, stays: &[Stay], finding: &mut Finding) {
         before_end_m,
     });
     finding.passers = passers(stays, foremost_m);
-    let is_giving_way = longest_s < GIVING_WAY_S;
+    let is_giving_way = longest_s < GIVING_WAY_S * place.patience;
     if finding.is_at_end && is_giving_way {
         return;
     }
@@ -334,8 +373,10 @@ fn passers(stays: &[Stay], place_m: f32) -> u32 {
     stays.iter().filter(drives_past).count() as u32
 }
 
-fn weigh_lanes(segment: &Segment, stays: &[Stay], lanes: &Lanes, finding: &mut Finding) {
-    if lanes.dead > 0 && lanes.dead_minutes >= DEAD_MINUTES_MIN {
+fn weigh_lanes(place: &Place<'_>, stays: &[Stay], lanes: &Lanes, finding: &mut Finding) {
+    let segment = place.segment;
+    let dead_minutes_min = DEAD_MINUTES_MIN as f32 * place.patience;
+    if lanes.dead > 0 && lanes.dead_minutes as f32 >= dead_minutes_min {
         finding.lanes = lanes.dead;
         let is_beside = lanes.passes >= 2.0;
         finding.weight += DEAD + if is_beside { DEAD_BESIDE } else { 0.0 };

@@ -1,6 +1,7 @@
 //! The life of one incident, from minute to minute.
 
 use super::evidence::Finding;
+use super::loop_speed::OPEN_MINUTES;
 use super::{
     IncidentChange, IncidentEvidence, IncidentKind, IncidentSettings, IncidentState, probability,
 };
@@ -21,6 +22,8 @@ pub(super) struct Watch {
     pub(super) log_odds: f32,
     /// Minutes in a row without evidence.
     pub(super) quiet: u32,
+    /// Minutes in which loops, whose evidence it rests on, tell nothing new.
+    pub(super) waits: u8,
     /// The incident that has come of it, if any.
     pub(super) incident: Option<Box<IncidentChange>>,
 }
@@ -31,6 +34,7 @@ impl Watch {
         Self {
             log_odds: settings.prior + bias,
             quiet: 0,
+            waits: 0,
             incident: None,
         }
     }
@@ -41,7 +45,13 @@ impl Watch {
             Some(finding) if finding.weight > 0.0 => {
                 self.log_odds = (self.log_odds + finding.weight).min(LOG_ODDS_MAX);
                 self.quiet = 0;
+                self.waits = if finding.is_dropped {
+                    OPEN_MINUTES
+                } else {
+                    self.waits.saturating_sub(1)
+                };
             }
+            _ if self.waits > 0 => self.waits -= 1,
             _ => {
                 let loss = if is_passed { PASSED_FREELY } else { FADING };
                 self.log_odds = (self.log_odds - loss).max(floor);

@@ -9,9 +9,11 @@
 //! own. It decides nothing about guidance and publishes nothing. Rules and figures:
 //! `docs/incidents.md`.
 
+mod cause;
 mod detectors;
 mod evidence;
 mod life;
+mod loop_speed;
 mod pace;
 mod queue;
 mod room;
@@ -21,6 +23,7 @@ mod snapshot;
 #[cfg(test)]
 mod tests;
 
+pub use cause::{CauseCandidate, IncidentCause, TOLD_EVENTS_MAX, ToldEvent};
 pub use room::{IncidentMinute, Incidents};
 
 use crate::units::{SegmentId, Timestamp};
@@ -173,8 +176,35 @@ pub enum IncidentEvidence {
         /// Their mean speed over the limit.
         ratio: f32,
     },
+    /// The mean speed at loops fell within a quarter of an hour, as it seldom does at this time of
+    /// day, and traffic at the next loops ahead is not as slow.
+    SpeedDrop {
+        /// Speed over free-flow speed before.
+        before_ratio: f32,
+        /// The same in the last five minutes.
+        ratio: f32,
+        /// Share of earlier five minutes at this time of day that were as slow.
+        usual_share: f32,
+    },
     /// An operator has said so.
     Operator,
+}
+
+impl IncidentEvidence {
+    /// The word for it in messages and files.
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::Stuck { .. } => "stuck",
+            Self::Passers { .. } => "passers",
+            Self::Slowed { .. } => "slowed",
+            Self::Slower { .. } => "slower",
+            Self::DeadLanes { .. } => "dead_lanes",
+            Self::Starved { .. } => "starved",
+            Self::Crawling { .. } => "crawling",
+            Self::SpeedDrop { .. } => "speed_drop",
+            Self::Operator => "operator",
+        }
+    }
 }
 
 /// A change in the life of an incident: all that is known of it from then on.
@@ -212,6 +242,12 @@ pub struct IncidentChange {
     pub queue_m: f32,
     /// What the last minute with evidence showed.
     pub evidence: Vec<IncidentEvidence>,
+    /// Whether the segment is a fast road: without signals at its end or near ahead.
+    pub is_fast_road: bool,
+    /// Usual speed at this time over free-flow speed, on a fast road.
+    pub usual_ratio: Option<f32>,
+    /// Events that units tell near it, at most [`TOLD_EVENTS_MAX`], the nearest first.
+    pub told: Vec<ToldEvent>,
 }
 
 /// What an operator says of an incident.

@@ -16,6 +16,11 @@ const HEAD_REACH_M: f32 = 3_000.0;
 const SEARCH_SEGMENTS_MAX: usize = 128;
 /// A segment of which nothing is known is looked through when it is shorter, m.
 const UNSEEN_MAX_M: f32 = 80.0;
+/// A segment that is shorter is looked through in any case: what a road user does on it says little.
+const SHORT_M: f32 = 30.0;
+/// So near to another incident that is open, or has ended lately, what stands may be its doing, m,
+/// through the air between the ends of both segments (chosen: a few blocks).
+const NEAR_KNOWN_M: f32 = 600.0;
 /// Below this share of free-flow speed a segment may be part of a queue (the share below which a
 /// road counts as congested, GB/T 33171-2016).
 pub(super) const QUEUED_RATIO: f32 = 0.5;
@@ -80,7 +85,7 @@ impl Incidents {
                 let state = &scene.batch.segments[next.index()];
                 let length_m = self.network.segment(next).length_m;
                 let is_seen = state.sample_count > 0 || state.is_counted;
-                let is_unseen = !is_seen && length_m < UNSEEN_MAX_M;
+                let is_unseen = length_m < SHORT_M || (!is_seen && length_m < UNSEEN_MAX_M);
                 let is_slow = state.speed_mps < QUEUED_RATIO * state.free_flow_mps;
                 let reach_m = walked_m + length_m;
                 if (is_slow || is_unseen) && reach_m < HEAD_REACH_M {
@@ -89,6 +94,27 @@ impl Incidents {
             }
         }
         false
+    }
+
+    /// Whether another incident near a segment is open, or has ended lately.
+    pub(super) fn is_near_known(&self, segment: SegmentId) -> bool {
+        let ends = |id: SegmentId| {
+            let shape = self.network.shape(id);
+            [shape[0], shape[shape.len() - 1]]
+        };
+        let here = ends(segment);
+        let is_near = |id: SegmentId| {
+            let there = ends(id);
+            let mut pairs = here.iter().flat_map(|a| there.iter().map(move |b| (a, b)));
+            id != segment && pairs.any(|(a, b)| a.distance_m(*b) < NEAR_KNOWN_M)
+        };
+        let open = self
+            .watches
+            .iter()
+            .filter(|(_, watch)| watch.incident.is_some());
+        open.map(|(id, _)| *id)
+            .chain(self.ended.keys().copied())
+            .any(is_near)
     }
 
     /// Whether an incident is open here, or was lately.
@@ -121,7 +147,9 @@ impl Incidents {
             for movement in self.network.movements_into(id) {
                 let from = movement.from();
                 let state = &scene.batch.segments[from.index()];
-                let is_queued = scene.findings.contains_key(&from)
+                let is_short = self.network.segment(from).length_m < SHORT_M;
+                let is_queued = is_short
+                    || scene.findings.contains_key(&from)
                     || (state.provenance == Provenance::Observed
                         && state.speed_mps < QUEUED_RATIO * state.free_flow_mps);
                 let is_twin = self.network.segment(id).twin() == Some(from);
@@ -139,10 +167,12 @@ impl Incidents {
                     .queue_length_m
                     .map_or(length_m, |queue_m| queue_m.min(length_m));
                 let end_m = reach_m + queued_m;
-                if end_m > best.0 {
+                if is_short {
+                    waiting.push((from, reach_m + length_m));
+                } else if end_m > best.0 {
                     best = (end_m, from, length_m - queued_m);
                 }
-                if queued_m > 0.8 * length_m {
+                if queued_m > 0.8 * length_m && !is_short {
                     waiting.push((from, reach_m + length_m));
                 }
             }

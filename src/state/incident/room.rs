@@ -4,20 +4,23 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::cause::told_near;
 use super::detectors::{LaneWatch, Lanes};
 use super::evidence::{
-    Finding, Learnt, Place, UsualStands, fast_roads, is_free, weigh, weigh_slowed, weigh_slower,
+    Finding, Learnt, Place, UsualStands, fast_roads, is_free, patience, weigh, weigh_drop,
+    weigh_slowed, weigh_slower,
 };
 use super::life::{Watch, advance, blocked, kind_of};
+use super::loop_speed::{LoopSpeeds, SpeedDrop};
 use super::queue::QUEUED_RATIO;
 use super::slow_spot::SlowSpots;
 use super::{
     INCIDENTS_MAX, IncidentChange, IncidentEvidence, IncidentOrder, IncidentSettings, IncidentState,
 };
 use crate::network::Network;
-use crate::observation::DetectorReading;
+use crate::observation::{DetectorReading, RoadEvent};
 use crate::state::stay::Stay;
-use crate::state::{DetectorTable, Doubt, MINUTE_MS, Provenance, StateBatch};
+use crate::state::{Calendar, DetectorTable, Doubt, MINUTE_MS, Provenance, StateBatch};
 use crate::units::{SegmentId, Timestamp};
 
 /// A segment is looked at where somebody stood so long, s.
@@ -46,6 +49,10 @@ pub struct IncidentMinute<'a> {
     pub detectors: &'a DetectorTable,
     /// What operators said since the last minute.
     pub orders: &'a [IncidentOrder],
+    /// How event time maps to local days.
+    pub calendar: &'a Calendar,
+    /// What roadside units tell now.
+    pub events: &'a [RoadEvent],
 }
 
 /// The incidents of a network and all that may become one.
@@ -58,6 +65,7 @@ pub struct Incidents {
     fast: Vec<bool>,
     pub(super) lanes: LaneWatch,
     pub(super) slow_spots: SlowSpots,
+    pub(super) loops: LoopSpeeds,
     pub(super) watches: BTreeMap<SegmentId, Watch>,
     /// Segments in the queue of an incident, and when they were last.
     pub(super) queued: BTreeMap<SegmentId, Timestamp>,
@@ -75,7 +83,9 @@ pub struct Incidents {
 /// What is known of the minute while it is judged.
 pub(super) struct Scene<'a> {
     pub(super) batch: &'a StateBatch,
+    events: &'a [RoadEvent],
     pub(super) lanes: BTreeMap<SegmentId, Lanes>,
+    drops: BTreeMap<SegmentId, SpeedDrop>,
     pub(super) findings: BTreeMap<SegmentId, Finding>,
     /// Segments on which somebody stands almost too long.
     pub(super) held: BTreeSet<SegmentId>,
@@ -91,6 +101,7 @@ impl Incidents {
             settings,
             lanes: LaneWatch::default(),
             slow_spots: SlowSpots::default(),
+            loops: LoopSpeeds::default(),
             watches: BTreeMap::new(),
             queued: BTreeMap::new(),
             ended: BTreeMap::new(),
@@ -215,13 +226,21 @@ impl Incidents {
             learnt.free_ago = learnt.free_ago.saturating_add(1);
         }
         self.slow_spots.forget(interval.start.as_millis());
-        let is_looked_at = self.is_looked_at(minute.stays, &lanes);
+        let counted = lanes.iter().filter(|(id, _)| self.fast[id.index()]);
+        let counted = counted.map(|(id, lanes)| (*id, *lanes));
+        let drops = self
+            .loops
+            .take(&self.network, minute.batch, minute.calendar, counted);
+        let mut is_looked_at = self.is_looked_at(minute.stays, &lanes);
+        drops.keys().for_each(|id| is_looked_at[id.index()] = true);
         let looked_at = |stay: &&Stay| is_looked_at[stay.segment().index()];
         let mut stays: Vec<Stay> = minute.stays.iter().filter(looked_at).copied().collect();
         stays.sort_unstable();
         let mut scene = Scene {
             batch: minute.batch,
+            events: minute.events,
             lanes,
+            drops,
             findings: BTreeMap::new(),
             held: BTreeSet::new(),
         };
@@ -240,7 +259,8 @@ impl Incidents {
             if here.iter().any(|stay| stay.stand().0 >= held_s) {
                 scene.held.insert(id);
             }
-            let finding = self.look_at(id, here, long_stand_s, &scene);
+            let is_near_known = !here.is_empty() && !self.fast[index] && self.is_near_known(id);
+            let finding = self.look_at(id, here, (long_stand_s, is_near_known), &scene);
             if finding.weight > 0.0 || finding.stuck > 0 || finding.is_crawling {
                 scene.findings.insert(id, finding);
             }
@@ -268,7 +288,7 @@ impl Incidents {
         &mut self,
         id: SegmentId,
         stays: &[Stay],
-        long_stand_s: f32,
+        (long_stand_s, is_near_known): (f32, bool),
         scene: &Scene<'_>,
     ) -> Finding {
         let (segment, is_fast) = (self.network.segment(id), self.fast[id.index()]);
@@ -279,6 +299,7 @@ impl Incidents {
             free_ago: learnt.free_ago,
             is_fast,
             long_stand_s,
+            patience: patience(is_near_known),
         };
         let mut finding = weigh(&place, stays, counted);
         if !is_fast {
@@ -289,6 +310,9 @@ impl Incidents {
         weigh_slowed(&slowing, learnt, &mut finding);
         if !is_slow_ahead(&self.network, id, scene.batch) {
             weigh_slower(segment, learnt, stays, &mut finding);
+        }
+        if let Some(drop) = scene.drops.get(&id) {
+            weigh_drop(segment, drop, counted, &mut finding);
         }
         let is_open = |watch: &Watch| watch.incident.is_some();
         if !self.watches.get(&id).is_some_and(is_open) {
@@ -374,11 +398,18 @@ impl Incidents {
                     tail_offset_m,
                     queue_m,
                     evidence: Vec::new(),
+                    is_fast_road: self.fast[segment.index()],
+                    usual_ratio: None,
+                    told: Vec::new(),
                 })
             });
             (incident.queue_m, incident.tail) = (queue_m, tail);
             incident.tail_offset_m = tail_offset_m;
             advance(incident, next, at, log_odds, finding, &about);
+            incident.usual_ratio =
+                (incident.is_fast_road).then(|| state.usual_mps / state.free_flow_mps.max(0.1));
+            let place = (segment, incident.offset_m);
+            incident.told = told_near(&self.network, place, at, scene.events);
             out.push((**incident).clone());
             if next.is_over() {
                 self.ended.insert(segment, at);

@@ -5,17 +5,19 @@ use std::sync::Arc;
 use super::detectors::LaneWatch;
 use super::evidence::Learnt;
 use super::life::Watch;
+use super::loop_speed::LoopSpeeds;
 use super::pace::Pace;
 use super::room::Incidents;
 use super::slow_spot::SlowSpots;
-use super::{IncidentChange, IncidentEvidence, IncidentKind, IncidentState};
+use super::{IncidentChange, IncidentEvidence, IncidentKind, IncidentState, ToldEvent};
 use crate::state::bytes::{
     Reader, SnapshotError, put_f32, put_head, put_i64, put_u8, put_u32, put_u64,
 };
+use crate::state::roadside::snapshot::{need_text, put_code, put_text, take_code};
 use crate::units::{SegmentId, Timestamp};
 
 const MAGIC: &[u8; 8] = b"RCINCID\0";
-const VERSION: u16 = 2;
+const VERSION: u16 = 3;
 const WHAT: &str = "incident snapshot";
 
 impl Incidents {
@@ -47,11 +49,13 @@ impl Incidents {
         }
         self.lanes.put(out);
         self.slow_spots.put(out);
+        self.loops.put(out);
         put_u64(out, self.watches.len() as u64);
         for (segment, watch) in &self.watches {
             put_u32(out, segment.0);
             put_f32(out, watch.log_odds);
             put_u32(out, watch.quiet);
+            put_u8(out, watch.waits);
             put_u8(out, u8::from(watch.incident.is_some()));
             if let Some(incident) = &watch.incident {
                 put_incident(incident, out);
@@ -107,11 +111,13 @@ impl Incidents {
         }
         restored.lanes = LaneWatch::get(&mut reader)?;
         restored.slow_spots = SlowSpots::get(&mut reader, count)?;
-        for _ in 0..reader.take_count(13)? {
+        restored.loops = LoopSpeeds::get(&mut reader, count)?;
+        for _ in 0..reader.take_count(14)? {
             let segment = take_segment(&mut reader, count)?;
             let mut watch = Watch {
                 log_odds: reader.take_finite()?,
                 quiet: reader.take_u32()?,
+                waits: reader.take_u8()?,
                 incident: None,
             };
             if reader.take_u8()? != 0 {
@@ -174,6 +180,16 @@ fn put_incident(incident: &IncidentChange, out: &mut Vec<u8>) {
     for evidence in &incident.evidence {
         put_evidence(evidence, out);
     }
+    put_u8(out, u8::from(incident.is_fast_road));
+    put_u8(out, u8::from(incident.usual_ratio.is_some()));
+    put_f32(out, incident.usual_ratio.unwrap_or(0.0));
+    put_u64(out, incident.told.len() as u64);
+    for told in &incident.told {
+        put_text(out, Some(&told.source));
+        put_u64(out, told.event);
+        put_code(out, told.code);
+        put_f32(out, told.distance_m);
+    }
 }
 
 fn take_incident(
@@ -201,6 +217,17 @@ fn take_incident(
     for _ in 0..reader.take_count(1)? {
         evidence.push(take_evidence(reader)?);
     }
+    let (is_fast_road, has_usual) = (reader.take_u8()? != 0, reader.take_u8()? != 0);
+    let usual_ratio = reader.take_finite()?;
+    let mut told = Vec::new();
+    for _ in 0..reader.take_count(21)? {
+        told.push(ToldEvent {
+            source: need_text(reader)?,
+            event: reader.take_u64()?,
+            code: take_code(reader)?,
+            distance_m: reader.take_finite()?,
+        });
+    }
     Ok(IncidentChange {
         id,
         revision,
@@ -218,6 +245,9 @@ fn take_incident(
         tail_offset_m,
         queue_m,
         evidence,
+        is_fast_road,
+        usual_ratio: has_usual.then_some(usual_ratio),
+        told,
     })
 }
 
@@ -260,6 +290,16 @@ fn put_evidence(evidence: &IncidentEvidence, out: &mut Vec<u8>) {
             put_u8(out, 6);
             put_u32(out, count);
         }
+        IncidentEvidence::SpeedDrop {
+            before_ratio,
+            ratio,
+            usual_share,
+        } => {
+            put_u8(out, 8);
+            put_f32(out, before_ratio);
+            put_f32(out, ratio);
+            put_f32(out, usual_share);
+        }
     }
 }
 
@@ -290,6 +330,11 @@ fn take_evidence(reader: &mut Reader<'_>) -> Result<IncidentEvidence, SnapshotEr
         },
         6 => IncidentEvidence::Slowed {
             count: reader.take_u32()?,
+        },
+        8 => IncidentEvidence::SpeedDrop {
+            before_ratio: reader.take_finite()?,
+            ratio: reader.take_finite()?,
+            usual_share: reader.take_finite()?,
         },
         _ => return Err(reader.damaged()),
     };

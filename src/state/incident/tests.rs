@@ -1,15 +1,18 @@
 //! A street of three blocks, `first` to `last`, and what is told of it minute by minute.
 
+mod causes;
 mod fast;
+mod loops;
 
 use std::sync::Arc;
 
 use super::*;
 use crate::network::Network;
-use crate::observation::DetectorReading;
+use crate::observation::{DetectorReading, EventCode, RoadEvent};
 use crate::state::stay::{Line, Stay};
 use crate::state::{
-    DetectorKind, DetectorPlace, DetectorTable, MINUTE_MS, Provenance, SegmentState, StateBatch,
+    Calendar, DetectorKind, DetectorPlace, DetectorTable, MINUTE_MS, Provenance, SegmentState,
+    StateBatch,
 };
 use crate::units::Interval;
 
@@ -75,6 +78,7 @@ struct Street {
     room: Incidents,
     detectors: DetectorTable,
     changes: Vec<IncidentChange>,
+    events: Vec<RoadEvent>,
 }
 
 impl Street {
@@ -83,6 +87,7 @@ impl Street {
             room: Incidents::new(street(limit_mps), IncidentSettings::default()),
             detectors: DetectorTable::default(),
             changes: Vec::new(),
+            events: Vec::new(),
         }
     }
 
@@ -144,6 +149,8 @@ impl Street {
             readings,
             detectors: &self.detectors,
             orders,
+            calendar: &Calendar::default(),
+            events: &self.events,
         };
         self.room.close_minute(&minute, &mut self.changes);
     }
@@ -445,4 +452,33 @@ fn a_fast_road_that_always_crawls_is_none_and_one_that_was_free_is() {
     let change = sudden.changes.last().expect("it is seen");
     assert_eq!(change.state, IncidentState::Confirmed);
     assert_eq!(change.kind, IncidentKind::SuddenJam);
+}
+
+#[test]
+fn near_a_known_incident_a_stand_must_be_longer() {
+    let begins = |is_known: bool| {
+        let mut street = Street::new(14.0);
+        street.free(0, 3);
+        for minute in 3..16 {
+            let mut stays = vec![driving(FIRST, minute, 5, 12.0)];
+            if is_known {
+                let stand_s = (minute - 2) as f32 * 60.0;
+                stays.push(standing(FIRST, minute, 60.0, stand_s));
+            }
+            if minute >= 8 {
+                let stand_s = (minute - 7) as f32 * 60.0;
+                stays.push(driving(MIDDLE, minute, 5, 12.0));
+                stays.push(standing(LAST, minute, 140.0, stand_s));
+            }
+            street.close(minute, &stays, &[]);
+        }
+        let mut at_last = street
+            .changes
+            .iter()
+            .filter(|c| c.segment == SegmentId(LAST));
+        at_last.next().expect("it is seen").at.as_secs() / 60 - 8
+    };
+    // 112 s, and 1.6 times as much.
+    assert_eq!(begins(false), 2);
+    assert_eq!(begins(true), 3);
 }

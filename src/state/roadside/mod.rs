@@ -6,7 +6,7 @@
 //! overlay (`matching::Overlay`), which the view carries along.
 
 mod passages;
-mod snapshot;
+pub(super) mod snapshot;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

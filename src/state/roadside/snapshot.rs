@@ -104,7 +104,7 @@ fn count(reader: &mut Reader<'_>, max: usize) -> Taken<usize> {
     Ok(count)
 }
 
-fn put_text(out: &mut Vec<u8>, text: Option<&str>) {
+pub(in crate::state) fn put_text(out: &mut Vec<u8>, text: Option<&str>) {
     put_u8(out, u8::from(text.is_some()));
     if let Some(text) = text {
         put_u64(out, text.len() as u64);
@@ -123,7 +123,7 @@ fn take_text(reader: &mut Reader<'_>) -> Taken<Option<Arc<str>>> {
     }
 }
 
-fn need_text(reader: &mut Reader<'_>) -> Taken<Arc<str>> {
+pub(in crate::state) fn need_text(reader: &mut Reader<'_>) -> Taken<Arc<str>> {
     take_text(reader)?.ok_or_else(|| reader.damaged())
 }
 
@@ -187,19 +187,34 @@ fn take_signal(reader: &mut Reader<'_>) -> Taken<PhaseSignal> {
     })
 }
 
-fn put_event(out: &mut Vec<u8>, event: &RoadEvent) {
-    let (system, code, sub_code) = match event.code {
+pub(in crate::state) fn put_code(out: &mut Vec<u8>, code: EventCode) {
+    let (system, code, sub_code) = match code {
         EventCode::Gbt29100(code) => (0, code, 0),
         EventCode::Gb5768(code) => (1, code, 0),
         EventCode::Etsi(code, sub_code) => (2, code, sub_code),
         EventCode::Maker(code) => (3, code, 0),
     };
-    put_i64(out, event.observed_at.as_millis());
-    put_text(out, Some(&event.source));
-    put_u64(out, event.event);
     put_u8(out, system);
     put_u32(out, code);
     put_u32(out, sub_code);
+}
+
+pub(in crate::state) fn take_code(reader: &mut Reader<'_>) -> Taken<EventCode> {
+    let (system, code, sub_code) = (reader.take_u8()?, reader.take_u32()?, reader.take_u32()?);
+    match system {
+        0 => Ok(EventCode::Gbt29100(code)),
+        1 => Ok(EventCode::Gb5768(code)),
+        2 => Ok(EventCode::Etsi(code, sub_code)),
+        3 => Ok(EventCode::Maker(code)),
+        _ => Err(reader.damaged()),
+    }
+}
+
+fn put_event(out: &mut Vec<u8>, event: &RoadEvent) {
+    put_i64(out, event.observed_at.as_millis());
+    put_text(out, Some(&event.source));
+    put_u64(out, event.event);
+    put_code(out, event.code);
     put_place(out, event.position);
     put_seconds(out, event.radius_m);
     put_u64(out, event.paths.len() as u64);
@@ -218,14 +233,7 @@ fn take_event(reader: &mut Reader<'_>) -> Taken<RoadEvent> {
     let observed_at = take_time(reader)?;
     let source = need_text(reader)?;
     let event = reader.take_u64()?;
-    let (system, code, sub_code) = (reader.take_u8()?, reader.take_u32()?, reader.take_u32()?);
-    let code = match system {
-        0 => EventCode::Gbt29100(code),
-        1 => EventCode::Gb5768(code),
-        2 => EventCode::Etsi(code, sub_code),
-        3 => EventCode::Maker(code),
-        _ => return Err(reader.damaged()),
-    };
+    let code = take_code(reader)?;
     let (position, radius_m) = (take_place(reader)?, take_seconds(reader)?);
     let mut paths = Vec::new();
     for _ in 0..reader.take_count(8)? {
