@@ -115,7 +115,7 @@ impl Default for Station {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct LoopSpeeds {
     stations: BTreeMap<SegmentId, Station>,
-    /// Start of the open bin, ms; `None` before the first minute.
+    /// Start of the bin that is open or comes next, ms; `None` before the first minute.
     open_ms: Option<i64>,
 }
 
@@ -147,7 +147,7 @@ impl LoopSpeeds {
         }
         if end.as_millis() == bin_ms + BIN_MS {
             self.close(bin_ms, batch, calendar);
-            self.open_ms = None;
+            self.open_ms = Some(bin_ms + BIN_MS);
             found = self.judge(network, calendar, start);
         }
         found
@@ -319,7 +319,9 @@ impl Station {
         })
     }
 
-    /// Shares of the bins of about this time of day, and of all day, that are slower than `ratio`.
+    /// Shares of the bins of about this time of day, and of all day, that are slower than `ratio`. A jam
+    /// of every day is usual from its first bin on: of this half hour and the one that comes, each
+    /// alone and both with the one before, the largest share counts.
     fn shares(&self, slot: usize, ratio: f32) -> (f32, f32) {
         let day = slot / SLOTS * SLOTS;
         let count = |slot: usize| self.slower(slot, ratio);
@@ -329,13 +331,17 @@ impl Station {
             (slower, all) = (slower + some, all + number);
         }
         let of_day = slower / all;
-        let (mut slower, mut all) = (PRIOR_OF_SLOT * of_day, PRIOR_OF_SLOT);
         let in_day = slot % SLOTS;
-        for (place, share) in [(SLOTS - 1, BESIDE), (0, 1.0), (1, BESIDE)] {
-            let (some, number) = count(day + (in_day + place) % SLOTS);
-            (slower, all) = (slower + share * some, all + share * number);
-        }
-        (slower / all, of_day)
+        let beside = |place: usize| count(day + (in_day + place) % SLOTS);
+        let (before, here, next) = (beside(SLOTS - 1), beside(0), beside(1));
+        let around = (
+            here.0 + BESIDE * (before.0 + next.0),
+            here.1 + BESIDE * (before.1 + next.1),
+        );
+        let share =
+            |(some, number): (f32, f32)| (some + PRIOR_OF_SLOT * of_day) / (number + PRIOR_OF_SLOT);
+        let usual = share(around).max(share(here)).max(share(next));
+        (usual, of_day)
     }
 
     /// How many bins of a slot are slower than `ratio`, as if they lay evenly in their class, of how

@@ -133,7 +133,7 @@ fn a_jam_of_every_day_is_none() {
     loops.run(0..5 * DAY, jam);
     let before = loops.street.changes.len();
     loops.run(5 * DAY..5 * DAY + 120, jam);
-    assert_eq!(loops.street.changes.len(), before);
+    assert_eq!(loops.street.changes[before..], []);
     // The same jam at another time of day is one.
     loops.run(5 * DAY + 120..5 * DAY + 720, free);
     loops.run(5 * DAY + 720..5 * DAY + 740, |segment, _| {
