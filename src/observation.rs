@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::units::{ObserverId, Position, SourceId, SubjectId, Timestamp, UnitId, ViewId};
+use crate::units::{
+    Interval, ObserverId, Position, SourceId, SubjectId, Timestamp, UnitId, ViewId,
+};
 
 mod junction;
 mod reading;
@@ -110,6 +112,13 @@ pub struct DetectorReading {
     pub sampled_seconds: Option<f32>,
     /// Longest queue in the interval, metres (lane area only).
     pub queue_length_m: Option<f32>,
+}
+
+impl DetectorReading {
+    /// Whether its aggregation interval ends in `minute`: the minute that it counts for.
+    pub fn ends_in(&self, minute: Interval) -> bool {
+        minute.start < self.end && self.end <= minute.end
+    }
 }
 
 /// Why a message or record was not used. The names are metric labels and report keys.

@@ -234,7 +234,7 @@ pub(super) fn gather(
     into.clear();
     let mut placed: Vec<(&DetectorPlace, &DetectorReading)> = readings
         .iter()
-        .filter(|reading| reading.end > minute.start && reading.end <= minute.end)
+        .filter(|reading| reading.ends_in(minute))
         .filter_map(|reading| Some((table.place(&reading.detector)?, reading)))
         .collect();
     placed.sort_by(|(a, one), (b, other)| {

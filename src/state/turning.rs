@@ -136,7 +136,7 @@ impl Turning {
         }
         let mut in_minute: BTreeMap<u32, f32> = BTreeMap::new();
         for reading in readings {
-            if reading.end <= minute.start || reading.end > minute.end {
+            if !reading.ends_in(minute) {
                 continue;
             }
             let Some(place) = table.place(&reading.detector) else {

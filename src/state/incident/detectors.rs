@@ -89,7 +89,7 @@ impl LaneWatch {
     ) -> BTreeMap<SegmentId, Lanes> {
         let mut ordered: Vec<&DetectorReading> = readings
             .iter()
-            .filter(|reading| reading.end > minute.start && reading.end <= minute.end)
+            .filter(|reading| reading.ends_in(minute))
             .collect();
         ordered.sort_by(|a, b| (&a.detector, a.start, a.end).cmp(&(&b.detector, b.start, b.end)));
         let mut found: BTreeMap<SegmentId, Lanes> = BTreeMap::new();
