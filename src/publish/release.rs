@@ -72,8 +72,8 @@ impl Release {
     }
 
     /// What was derived of a minute as it may leave: no corridor, bottleneck or jam of a freeway that
-    /// touches a zone, no jam and no speed of a freeway that fewer than a group measured, and no
-    /// turning share of fewer road users than a group, or in a zone.
+    /// touches a zone, no jam that neither a group on one of its segments nor a detector measured, no
+    /// speed of a freeway's cells, and no turning share of fewer road users than a group, or in a zone.
     pub fn performance(
         &self,
         network: &Network,
@@ -91,7 +91,7 @@ impl Release {
             let freeway = &batch.freeways[field.freeway];
             field.jams.retain(|jam| {
                 let is_open = !freeway.under(jam).any(|id| self.zones.holds(id));
-                is_open && self.privacy.is_group(jam.weight as u32)
+                is_open && (jam.is_counted || self.privacy.is_group(jam.most_samples))
             });
             field.cells.clear();
         }

@@ -152,13 +152,8 @@ impl Performance {
             self.freeways.take_stay(stay);
         }
         for reading in minute.readings {
-            let is_of_minute =
-                batch.interval.start < reading.end && reading.end <= batch.interval.end;
-            let Some(place) = minute
-                .table
-                .place(&reading.detector)
-                .filter(|_| is_of_minute)
-            else {
+            let place = minute.table.place(&reading.detector);
+            let Some(place) = place.filter(|_| reading.ends_in(batch.interval)) else {
                 continue;
             };
             if let Some(speed_mps) = reading.speed_mps.filter(|_| reading.vehicle_count > 0.0) {
@@ -168,7 +163,18 @@ impl Performance {
                     .take(place.segment, stretch_m, speed_mps, reading.vehicle_count);
             }
         }
-        self.freeways.close_minute()
+        let mut minutes = self.freeways.close_minute();
+        for minute in &mut minutes {
+            let freeway = &self.freeways.all()[minute.freeway];
+            for jam in &mut minute.jams {
+                for id in freeway.under(&jam.clone()) {
+                    let state = &batch.segments[id.index()];
+                    jam.most_samples = jam.most_samples.max(state.sample_count);
+                    jam.is_counted |= state.is_counted;
+                }
+            }
+        }
+        minutes
     }
 
     /// Share of the vehicles that are probes; `None` before enough were counted.

@@ -121,7 +121,7 @@ pub struct BottleneckEntry {
 /// and time (Treiber and Helbing, 2002).
 ///
 /// Topic `roadcast/v1/freeways`, retained; HTTP `/api/v1/freeways`. Freeways without a jam are left
-/// out, and jams that rest on fewer measurements than a group.
+/// out, and jams on none of whose segments a group was seen in the minute or a detector counts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FreewaysMessage {
@@ -516,12 +516,21 @@ mod tests {
             tail_m: 100.0,
             head_m: 600.0,
             speed_mps: 4.0,
-            weight: 9.0,
+            most_samples: 9,
+            is_counted: false,
+        };
+        let few = FieldJam {
+            most_samples: 1,
+            ..jam
+        };
+        let counted = FieldJam {
+            is_counted: true,
+            ..few
         };
         batch.fields = vec![FieldMinute {
             freeway: 0,
             cells: Vec::new(),
-            jams: vec![jam, FieldJam { weight: 1.5, ..jam }],
+            jams: vec![jam, few, counted],
         }];
         let release = Release::new(Privacy { min_subjects: 5 }, Zones::default());
         let released = release.performance(&network, &batch);
@@ -529,7 +538,8 @@ mod tests {
         assert!(message.retain);
         let parsed: FreewaysMessage =
             serde_json::from_slice(&message.payload).expect("the documented type");
-        assert_eq!((parsed.freeway_count, parsed.jams.len()), (1, 1));
+        assert_eq!((parsed.freeway_count, parsed.jams.len()), (1, 2));
+        assert_eq!(released.fields[0].jams, [jam, counted]);
         let told = &parsed.jams[0];
         let ends = [&told.tail, &told.head].map(|end| (end.segment, end.offset_m));
         assert_eq!(ends, [(0, 100.0), (1, 350.0)]);

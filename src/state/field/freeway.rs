@@ -33,9 +33,11 @@ pub struct FieldJam {
     pub head_m: f32,
     /// Space-mean speed inside, m/s.
     pub speed_mps: f32,
-    /// Measurements it rests on: the weights of its cells added up, one for each that a road user or a
-    /// detector measured lately.
-    pub weight: f32,
+    /// Road users that were seen in the minute on that of its segments where most were; 0 until
+    /// [`crate::state::Performance`] fills it in, as the following.
+    pub most_samples: u32,
+    /// Whether a detector counts on one of its segments.
+    pub is_counted: bool,
 }
 
 /// What a freeway was like in a settled minute.
@@ -259,10 +261,8 @@ fn jams_of(cells: &[FieldCell], cell_m: f32, jam_mps: f32) -> Vec<FieldJam> {
                 tail_m: index as f32 * cell_m,
                 head_m: (index + slow) as f32 * cell_m,
                 speed_mps: slow as f32 / slowness,
-                weight: cells[index..index + slow]
-                    .iter()
-                    .map(|cell| cell.weight)
-                    .sum(),
+                most_samples: 0,
+                is_counted: false,
             });
         }
         index += slow + 1;
