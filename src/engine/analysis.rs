@@ -49,7 +49,6 @@ pub struct Analysis {
     congestion: Congestion,
     history: History,
     errors: ErrorTracker,
-    promised_share: Option<[f32; STEP_COUNT]>,
     guide: Guide,
     vetting: Vetting,
     incidents: Incidents,
@@ -88,7 +87,6 @@ impl Analysis {
             derived: None,
             history: History::new(),
             errors: ErrorTracker::new().promising(settings.promised_share),
-            promised_share: settings.promised_share,
             guide: Guide::new(network.clone(), settings.guide),
             vetting: Vetting::new(settings.vetting, network.segment_count()),
             incidents: Incidents::new(network.clone(), settings.incidents),
@@ -288,7 +286,7 @@ impl Analysis {
         let block = take_block(&mut bytes, "errors")?;
         self.errors = ErrorTracker::restore(block)
             .map_err(SnapshotError::of("errors"))?
-            .promising(self.promised_share);
+            .promising(self.errors.promised_share());
         let block = take_block(&mut bytes, "guide")?;
         self.guide
             .restore(block)

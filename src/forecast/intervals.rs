@@ -20,9 +20,9 @@
 
 use rayon::prelude::*;
 
-use super::calibration::ratio_bin;
 use super::snapshot::{Reader, SnapshotError, put_f32s};
 use super::{ForecastRequest, LEVELS, RATIO_BIN_COUNT, STEP_COUNT, SpeedQuantiles};
+use crate::units::SegmentId;
 
 /// How fast a factor's logarithm follows a surplus of misses, a row of truths (chosen on the
 /// validation parts: a surplus of 0.05 widens by a quarter in about 90 rows).
@@ -217,10 +217,10 @@ impl Stretch {
     /// Stretches the answer to `request`, `STEP_COUNT` quantiles a segment.
     pub fn apply(&self, request: &ForecastRequest, said: &mut [SpeedQuantiles]) {
         said.par_chunks_mut(STEP_COUNT)
-            .zip(&request.now_mps)
-            .zip(&request.free_flow_mps)
-            .for_each(|((steps, now_mps), &free_flow_mps)| {
-                let class = ratio_bin(now_mps / free_flow_mps.max(0.1));
+            .enumerate()
+            .for_each(|(segment, steps)| {
+                let class = request.class(SegmentId(segment as u32));
+                let free_flow_mps = request.free_flow_mps[segment];
                 for (step, said) in steps.iter_mut().enumerate() {
                     *said = self.of(step, class, free_flow_mps, said);
                 }

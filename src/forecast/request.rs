@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::calibration::ratio_bin;
 use super::{Calibration, ForecastBatch, STEP_COUNT, SpeedQuantiles};
 use crate::network::NetworkVersion;
 use crate::units::{SegmentId, Timestamp};
@@ -158,6 +159,11 @@ impl ForecastRequest {
     /// When `segment` is of another network.
     pub fn ratio(&self, segment: SegmentId) -> f32 {
         self.now_mps[segment.index()] / self.free_flow_mps[segment.index()].max(0.1)
+    }
+
+    /// The class of [`ForecastRequest::ratio`], slowest first.
+    pub(super) fn class(&self, segment: SegmentId) -> usize {
+        ratio_bin(self.ratio(segment))
     }
 
     /// The answer of `model`: `STEP_COUNT` quantiles a segment, in id order.

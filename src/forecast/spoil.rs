@@ -20,8 +20,8 @@ pub(super) struct Spoil {
     pub(super) masked: f32,
     /// Standard deviation of the noise added to each value.
     pub(super) noise: f32,
-    /// How much of the profile is replaced by one level: 0 or one of [`FLATTENINGS`].
-    pub(super) flattened: f32,
+    /// Which of [`FLATTENINGS`] says how much of the profile is replaced by one level; `None` keeps it.
+    pub(super) young: Option<usize>,
     /// Whether that level is the mean of the last hour, as a young profile has it, or of all time.
     pub(super) is_level_of_today: bool,
     /// Whether the model isn't told the time of day.
@@ -35,16 +35,21 @@ impl Spoil {
     pub(super) const NOTHING: Self = Self {
         masked: 0.0,
         noise: 0.0,
-        flattened: 0.0,
+        young: None,
         is_level_of_today: false,
         hides_time: false,
         hides_past: false,
     };
 
+    /// How much of the profile is replaced by one level, 0..=1.
+    pub(super) fn flattened(&self) -> f32 {
+        self.young.map_or(0.0, |degree| FLATTENINGS[degree])
+    }
+
     /// Whether nothing is known of the segments' past: a profile that is young in part says nothing
     /// of scatter, loadings and what the past foretells.
     pub(super) fn is_past_hidden(&self) -> bool {
-        self.hides_past || self.flattened > 0.0
+        self.hides_past || self.young.is_some()
     }
 
     /// Cells of half the windows are hidden, up to half of them; nothing else changes (chosen).
@@ -57,13 +62,12 @@ impl Spoil {
         }
     }
 
-    /// Profiles flattened by `flattened`, a little noise and few gaps: what fading deviations are
-    /// learnt from.
-    pub(super) fn young(flattened: f32, is_level_of_today: bool) -> Self {
+    /// Young profiles, a little noise and few gaps: what fading deviations are learnt from.
+    pub(super) fn young(degree: usize, is_level_of_today: bool) -> Self {
         Self {
             masked: 0.2,
             noise: 0.05,
-            flattened,
+            young: Some(degree),
             is_level_of_today,
             ..Self::NOTHING
         }
@@ -79,11 +83,7 @@ impl Spoil {
         Self {
             masked: sometimes(0.6, 0.5),
             noise: sometimes(0.5, 0.12),
-            flattened: if young > 0.0 {
-                FLATTENINGS[young as usize % FLATTENINGS.len()]
-            } else {
-                0.0
-            },
+            young: (young > 0.0).then_some(young as usize),
             is_level_of_today: sometimes(0.5, 1.0) > 0.0,
             hides_time: sometimes(0.4, 1.0) > 0.0,
             hides_past: sometimes(0.5, 1.0) > 0.0,

@@ -2,7 +2,7 @@
 //! spoilt on purpose.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -49,8 +49,7 @@ pub(super) struct Windows<'a> {
     /// today; empty until [`Windows::learn_young`].
     young: Vec<[Arc<Calibration>; 2]>,
     traits: Vec<SegmentTraits>,
-    /// Set once windows can be made.
-    regressions: Option<Fits>,
+    regressions: OnceLock<Fits>,
     /// Sums and counts of the deviations seen before each row, `[row][column]`.
     before: Vec<(f32, f32)>,
     /// Share of input cells that are hidden in every window alike, and the seed that picks them.
@@ -84,7 +83,7 @@ impl<'a> Windows<'a> {
             calibration: Arc::new(Calibration::default()),
             young: Vec::new(),
             traits: Vec::new(),
-            regressions: None,
+            regressions: OnceLock::new(),
             before: Vec::new(),
             hidden: None,
         };
@@ -93,13 +92,16 @@ impl<'a> Windows<'a> {
         windows.learn_traits();
         windows.sum_deviations();
         windows.learn_decay();
-        windows.learn_regressions();
         Ok(windows)
     }
 
     /// Hides a share of the cells from every window's input; levels and profile stay as learnt, and
     /// truth is never hidden. A cell is hidden in all windows or in none.
     pub(super) fn hide(&mut self, share: f32, seed: u64) {
+        if share > 0.0 {
+            // They learn from what nothing is hidden of.
+            self.regressions();
+        }
         self.hidden = (share > 0.0).then_some((share, seed));
         self.sum_deviations();
     }
@@ -122,14 +124,14 @@ impl<'a> Windows<'a> {
 
     /// What features need to know about the columns.
     pub(super) fn context(&self) -> FeatureContext {
-        self.context_with(self.regressions.as_ref().map(|all| &all.whole))
+        self.context_with(&self.regressions().whole)
     }
 
     /// The same for training windows, one a fold of the training part: what a column's past foretells
     /// in a fold was learnt from the others.
     pub(super) fn training_contexts(&self) -> Vec<FeatureContext> {
-        let without = self.regressions.iter().flat_map(|all| &all.without);
-        without.map(|one| self.context_with(Some(one))).collect()
+        let without = self.regressions().without.iter();
+        without.map(|one| self.context_with(one)).collect()
     }
 
     /// The fold of the training part that a window belongs to.
@@ -138,26 +140,21 @@ impl<'a> Windows<'a> {
     }
 
     /// What the training part says of each column, for a running engine.
-    pub(super) fn past(&self) -> Option<Past> {
-        let regressions = self.regressions.as_ref()?;
-        Some(Past::new(
-            self.dataset,
-            self.traits.clone(),
-            Arc::clone(&regressions.whole),
-        ))
+    pub(super) fn past(&self) -> Past {
+        let regression = Arc::clone(&self.regressions().whole);
+        Past::new(self.dataset, self.traits.clone(), regression)
     }
 
-    fn context_with(&self, regression: Option<&Arc<CompanionRegression>>) -> FeatureContext {
-        let context = FeatureContext::new(
-            self.dataset.graph.clone(),
-            &self.dataset.attributes,
-            Some(0),
-        )
-        .with_traits(self.traits.clone());
-        match regression {
-            Some(regression) => context.with_regression(Arc::clone(regression)),
-            None => context,
-        }
+    /// What is known of columns of whose past nothing was learnt.
+    pub(super) fn context_without_past(&self) -> FeatureContext {
+        let dataset = self.dataset;
+        FeatureContext::new(dataset.graph.clone(), &dataset.attributes, Some(0))
+    }
+
+    fn context_with(&self, regression: &Arc<CompanionRegression>) -> FeatureContext {
+        self.context_without_past()
+            .with_traits(self.traits.clone())
+            .with_regression(Arc::clone(regression))
     }
 
     /// Newest input rows whose window lies in the training part.
@@ -261,10 +258,9 @@ impl<'a> Windows<'a> {
 
     /// Learns what is left of deviations from young profiles, for training windows that have them.
     pub(super) fn learn_young(&mut self) {
-        let learnt = FLATTENINGS.map(|flattened| {
-            [false, true].map(|today| self.calibration_of(&Spoil::young(flattened, today)))
-        });
-        self.young = learnt.into();
+        let of_degree =
+            |degree| [false, true].map(|today| self.calibration_of(&Spoil::young(degree, today)));
+        self.young = (0..FLATTENINGS.len()).map(of_degree).collect();
     }
 
     /// Regresses later deviations on present ones over some training moments that are spoilt alike.
@@ -291,10 +287,8 @@ impl<'a> Windows<'a> {
 
     fn calibration_for(&self, spoil: Option<&Spoil>) -> Arc<Calibration> {
         let young = spoil.and_then(|spoil| {
-            let at = FLATTENINGS
-                .iter()
-                .position(|&of| of <= spoil.flattened + 1e-3 && spoil.flattened <= of + 1e-3)?;
-            Some(&self.young.get(at)?[usize::from(spoil.is_level_of_today)])
+            let of_degree = self.young.get(spoil.young?)?;
+            Some(&of_degree[usize::from(spoil.is_level_of_today)])
         });
         Arc::clone(young.unwrap_or(&self.calibration))
     }
@@ -317,15 +311,17 @@ impl<'a> Windows<'a> {
         self.traits = learn_traits(&deviations, &counts);
     }
 
-    /// What each column's past foretells of its next hour.
-    fn learn_regressions(&mut self) {
-        let past = Moments::gather(
-            self.training(),
-            &self.traits,
-            &|newest| self.request(newest, None),
-            &|row, column| self.deviation(row, column),
-        );
-        self.regressions = Some(past.fit(&self.dataset.graph));
+    /// What each column's past foretells of its next hour: learnt when it is first asked for.
+    fn regressions(&self) -> &Fits {
+        self.regressions.get_or_init(|| {
+            let past = Moments::gather(
+                self.training(),
+                &self.traits,
+                &|newest| self.request(newest, None),
+                &|row, column| self.deviation(row, column),
+            );
+            past.fit(&self.dataset.graph)
+        })
     }
 
     fn sum_deviations(&mut self) {
@@ -380,7 +376,7 @@ impl<'a> Windows<'a> {
         let hides_past = spoil
             .as_ref()
             .is_some_and(|(spoil, _)| spoil.is_past_hidden());
-        let flattened = spoil.as_ref().map_or(0.0, |(spoil, _)| spoil.flattened);
+        let flattened = spoil.as_ref().map_or(0.0, |(spoil, _)| spoil.flattened());
         let is_of_today = spoil
             .as_ref()
             .is_some_and(|(spoil, _)| spoil.is_level_of_today);

@@ -7,9 +7,9 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use super::baseline::forecast_of;
-use super::calibration::ratio_bin;
 use super::intervals::{AdaptiveIntervals, Misses};
 use super::onset::{OnsetBook, is_congested};
 use super::windows::{Windows, unit_hash};
@@ -17,6 +17,7 @@ use super::{
     Baseline, Dataset, DatasetError, FeatureContext, ForecastRequest, Mlp, ModelError, OnsetScores,
     Ridge, STEP_COUNT, Scores, SpeedQuantiles,
 };
+use crate::units::SegmentId;
 
 const HOUR_MS: i64 = 3_600_000;
 
@@ -79,7 +80,8 @@ pub enum Contender {
 pub struct Backtest<'a> {
     dataset: &'a Dataset,
     windows: Windows<'a>,
-    context: FeatureContext,
+    /// Made for the first that reads it: it takes a regression a column.
+    context: OnceLock<FeatureContext>,
     is_scored: Vec<bool>,
 }
 
@@ -101,7 +103,7 @@ impl<'a> Backtest<'a> {
         }
         Ok(Self {
             dataset,
-            context: windows.context(),
+            context: OnceLock::new(),
             windows,
             is_scored,
         })
@@ -143,11 +145,7 @@ impl<'a> Backtest<'a> {
 
     /// What features know of the columns when nothing was learnt of their past.
     pub fn context_without_past(&self) -> FeatureContext {
-        FeatureContext::new(
-            self.dataset.graph.clone(),
-            &self.dataset.attributes,
-            Some(0),
-        )
+        self.windows.context_without_past()
     }
 
     /// What `contender` says to `request`, `STEP_COUNT` quantiles a column.
@@ -162,7 +160,10 @@ impl<'a> Backtest<'a> {
         match contender {
             Contender::Baseline(baseline) => Ok(forecast_of(*baseline, request)),
             Contender::Ridge(ridge) => Ok(ridge.forecast(request)),
-            Contender::Network(mlp) => mlp.forecast(&self.context, request),
+            Contender::Network(mlp) => {
+                let context = self.context.get_or_init(|| self.windows.context());
+                mlp.forecast(context, request)
+            }
             Contender::Served(mlp, context) => mlp.forecast(context, request),
         }
     }
@@ -213,12 +214,10 @@ impl Run<'_> {
     ) {
         self.learn(newest);
         self.intervals.stretch().apply(request, said);
-        let ratios = request.now_mps.iter().zip(&request.free_flow_mps);
+        let columns = (0..request.segment_count() as u32).map(SegmentId);
         self.issued.push_back(Issued {
             newest,
-            classes: ratios
-                .map(|(now, free_flow)| ratio_bin(now / free_flow.max(0.1)))
-                .collect(),
+            classes: columns.map(|column| request.class(column)).collect(),
             said: said.to_vec(),
         });
     }

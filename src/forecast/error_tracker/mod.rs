@@ -35,7 +35,7 @@ use super::{
 use crate::network::NetworkVersion;
 use crate::units::{SegmentId, Timestamp};
 
-const SNAPSHOT_VERSION: u32 = 3;
+const SNAPSHOT_VERSION: u32 = 4;
 
 /// Segments scored at most; beyond it every n-th is taken. Bounds the memory to about 35 MB, to
 /// about 60 MB with a shadow.
@@ -62,8 +62,6 @@ pub struct ErrorTracker {
     issued: VecDeque<Issued>,
     /// Where the newest finished step begins.
     finished: Option<Timestamp>,
-    /// Finished steps in which something was scored.
-    scored_steps: u32,
     /// By [`Speaker`].
     scores: [[StepScores; STEP_COUNT]; Speaker::ALL.len()],
     onsets: OnsetBook,
@@ -111,7 +109,6 @@ impl ErrorTracker {
             stride: 1,
             issued: VecDeque::new(),
             finished: None,
-            scored_steps: 0,
             scores: Default::default(),
             onsets: OnsetBook::new(Speaker::ALL.len(), 0),
             stretches: intervals
@@ -135,6 +132,11 @@ impl ErrorTracker {
             promised_share,
             ..self
         }
+    }
+
+    /// What [`ErrorTracker::promising`] was told.
+    pub fn promised_share(&self) -> Option<[f32; STEP_COUNT]> {
+        self.promised_share
     }
 
     /// What is learnt so far, for [`History::forecast_request`].
@@ -182,7 +184,6 @@ impl ErrorTracker {
             self.issued.pop_front();
         }
         if has_scored {
-            self.scored_steps = self.scored_steps.saturating_add(1);
             self.learn(&misses);
             self.drift.finish_step(finished.start.as_millis());
         }
@@ -323,7 +324,7 @@ impl ErrorTracker {
         let segments = quantiles.par_chunks_mut(STEP_COUNT).enumerate();
         let spoken = segments.map(|(segment, steps)| {
             let id = SegmentId(segment as u32);
-            let class = ratio_bin(request.ratio(id));
+            let class = request.class(id);
             let voice = voices[class];
             if let Some(baseline) = voice.baseline() {
                 let stretch = &self.stretches[voice as usize];
@@ -458,7 +459,6 @@ impl ErrorTracker {
         put_u32(out, SNAPSHOT_VERSION);
         out.extend_from_slice(&self.network.0);
         put_u32(out, self.stride as u32);
-        put_u32(out, self.scored_steps);
         put_i64(out, self.finished.map_or(i64::MIN, Timestamp::as_millis));
         for mut scores in self.scores.as_flattened().iter().copied() {
             let sums = scores.sums_mut().into_iter();
@@ -486,7 +486,6 @@ impl ErrorTracker {
         let mut tracker = Self::new();
         tracker.network.0.copy_from_slice(reader.take(32)?);
         tracker.stride = reader.u32()?.max(1) as usize;
-        tracker.scored_steps = reader.u32()?;
         tracker.finished = match reader.i64()? {
             i64::MIN => None,
             millis => Some(Timestamp::from_millis(millis)),

@@ -64,7 +64,7 @@ impl<'a> Town<'a> {
         }
         let context = windows.context();
         let training_contexts = windows.training_contexts();
-        let strange = FeatureContext::new(dataset.graph.clone(), &dataset.attributes, Some(0));
+        let strange = windows.context_without_past();
         let is_left_out = match settings.holdout {
             Some(holdout) => holdout.is_left_out(dataset.column_count()),
             None => vec![false; dataset.column_count()],
@@ -341,7 +341,7 @@ impl<'a> Learner<'a> {
     /// other networks.
     pub(super) fn past(&self) -> Option<Past> {
         match &self.towns[..] {
-            [town] => town.windows.past(),
+            [town] => Some(town.windows.past()),
             _ => None,
         }
     }
