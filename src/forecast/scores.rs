@@ -125,6 +125,16 @@ impl StepScores {
         self.per_cell(self.width_90)
     }
 
+    /// Mean of [`StepScores::pinball`] over the levels, in the unit of the data.
+    pub fn mean_pinball(&self) -> f64 {
+        self.pinball().iter().sum::<f64>() / LEVELS.len() as f64
+    }
+
+    /// Mean absolute error where the truth is congested; `None` without any.
+    pub fn congested_mae(&self) -> Option<f64> {
+        (self.congested.count > 0.0).then(|| self.congested.mae())
+    }
+
     /// Share of congested truths between the outermost quantiles; `None` without any.
     pub fn congested_coverage_90(&self) -> Option<f64> {
         self.congested_share(self.congested_inside[0])

@@ -1,6 +1,6 @@
 //! How forecasts have done, as metrics.
 
-use crate::forecast::{ErrorTracker, ForecastBatch, LEVELS, STEP_MS, Speaker};
+use crate::forecast::{ErrorTracker, ForecastBatch, STEP_MS, Speaker};
 use crate::metrics::Metrics;
 use crate::publish::format::SCORED_STEPS;
 
@@ -18,7 +18,6 @@ pub(super) fn measure_scores(metrics: &Metrics, errors: &ErrorTracker) {
             }
             let horizon = format!("{}min", (step as i64 + 1) * STEP_MS / 60_000);
             let labels = [label, &*horizon];
-            let pinball = scores.pinball().iter().sum::<f64>() / LEVELS.len() as f64;
             for (name, value) in [
                 (
                     "roadcast_forecast_error_metres_per_second",
@@ -28,13 +27,16 @@ pub(super) fn measure_scores(metrics: &Metrics, errors: &ErrorTracker) {
                     "roadcast_forecast_error_rms_metres_per_second",
                     scores.plain.rmse(),
                 ),
-                ("roadcast_forecast_pinball_metres_per_second", pinball),
+                (
+                    "roadcast_forecast_pinball_metres_per_second",
+                    scores.mean_pinball(),
+                ),
             ] {
                 metrics.gauge(name, &labels, value);
             }
-            if scores.congested.count() > 0.0 {
+            if let Some(mae_mps) = scores.congested_mae() {
                 let name = "roadcast_forecast_congested_error_metres_per_second";
-                metrics.gauge(name, &labels, scores.congested.mae());
+                metrics.gauge(name, &labels, mae_mps);
             }
             if COVERED.contains(&speaker) {
                 for (interval, traffic, share) in [

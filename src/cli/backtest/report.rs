@@ -96,13 +96,8 @@ fn mean_known(scores: &Scores, value: impl Fn(&StepScores) -> Option<f64>) -> Op
     (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64)
 }
 
-fn congested_mae(step: &StepScores) -> Option<f64> {
-    (step.congested.count() > 0.0).then(|| step.congested.mae())
-}
-
 impl Figures {
     fn of_step(step: &StepScores) -> Self {
-        let pinball = step.pinball();
         Self {
             mae: step.plain.mae(),
             rmse: step.plain.rmse(),
@@ -110,9 +105,9 @@ impl Figures {
             mae_masked: step.masked.mae(),
             rmse_masked: step.masked.rmse(),
             mape_masked: step.masked.mape(),
-            mae_congested: congested_mae(step),
-            pinball,
-            pinball_mean: pinball.iter().sum::<f64>() / LEVELS.len() as f64,
+            mae_congested: step.congested_mae(),
+            pinball: step.pinball(),
+            pinball_mean: step.mean_pinball(),
             below: step.below(),
             coverage_90: step.coverage_90(),
             coverage_80: step.coverage_80(),
@@ -122,8 +117,6 @@ impl Figures {
     }
 
     fn average(scores: &Scores) -> Self {
-        let pinball: [f64; LEVELS.len()] =
-            std::array::from_fn(|level| scores.mean(|step| step.pinball()[level]));
         Self {
             mae: scores.mean(|step| step.plain.mae()),
             rmse: scores.mean(|step| step.plain.rmse()),
@@ -131,9 +124,9 @@ impl Figures {
             mae_masked: scores.mean(|step| step.masked.mae()),
             rmse_masked: scores.mean(|step| step.masked.rmse()),
             mape_masked: scores.mean(|step| step.masked.mape()),
-            mae_congested: mean_known(scores, congested_mae),
-            pinball,
-            pinball_mean: pinball.iter().sum::<f64>() / LEVELS.len() as f64,
+            mae_congested: mean_known(scores, StepScores::congested_mae),
+            pinball: std::array::from_fn(|level| scores.mean(|step| step.pinball()[level])),
+            pinball_mean: scores.mean(StepScores::mean_pinball),
             below: std::array::from_fn(|level| scores.mean(|step| step.below()[level])),
             coverage_90: scores.mean(StepScores::coverage_90),
             coverage_80: scores.mean(StepScores::coverage_80),

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::TOPIC_ROOT;
 use crate::forecast::{
-    ErrorTracker, LEVELS, OnsetScores, RATIO_EDGES, STEP_COUNT, STEP_MS, Speaker, StepScores,
+    ErrorTracker, OnsetScores, RATIO_EDGES, STEP_COUNT, STEP_MS, Speaker, StepScores,
 };
 use crate::publish::OutMessage;
 
@@ -165,15 +165,14 @@ impl ForecasterScoresEntry {
 }
 
 fn figures(step: &StepScores) -> ForecastFiguresEntry {
-    let pinball = step.pinball();
     ForecastFiguresEntry {
         minutes: None,
         cells: step.plain.count(),
         congested_cells: step.congested.count(),
         mae_mps: step.plain.mae(),
         rmse_mps: step.plain.rmse(),
-        mae_congested_mps: (step.congested.count() > 0.0).then(|| step.congested.mae()),
-        pinball_mps: pinball.iter().sum::<f64>() / LEVELS.len() as f64,
+        mae_congested_mps: step.congested_mae(),
+        pinball_mps: step.mean_pinball(),
         coverage_90: step.coverage_90(),
         coverage_80: step.coverage_80(),
         coverage_90_congested: step.congested_coverage_90(),
