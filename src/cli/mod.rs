@@ -134,39 +134,30 @@ pub(crate) fn forecaster(
 ) -> anyhow::Result<std::sync::Arc<dyn crate::forecast::Forecaster>> {
     use crate::forecast::{Mlp, MlpForecaster, ProfileResidual};
 
-    let (mlp, past) = match model {
+    let (mlp, known) = match model {
         "baseline" => return Ok(std::sync::Arc::new(ProfileResidual)),
         "bundled" => (Mlp::bundled(&candle_core::Device::Cpu)?, None),
         folder => {
             let folder = std::path::Path::new(folder);
             let mlp = load_model(folder)?;
-            let past = load_past(folder, mlp.card())?;
-            (mlp, past)
+            let known = known_past(folder, mlp.card(), network)?;
+            (mlp, known)
         }
     };
     let forecaster = MlpForecaster::new(mlp, network, Some(utc_offset_s));
-    let Some(past) = past else {
-        return Ok(std::sync::Arc::new(forecaster));
-    };
-    let forecaster = match past.columns_of(network) {
-        Ok(column_of) => {
-            let segments = column_of.iter().flatten().count();
-            tracing::info!(model, segments, "The segments' past is known.");
-            forecaster.with_past(&past, &column_of)
-        }
-        Err(error) => {
-            tracing::warn!(model, %error, "The model's past is of another network and left out.");
-            forecaster
-        }
-    };
-    Ok(std::sync::Arc::new(forecaster))
+    Ok(std::sync::Arc::new(match known {
+        Some((past, column_of)) => forecaster.with_past(&past, &column_of),
+        None => forecaster,
+    }))
 }
 
-/// What training learnt of the segments' past, where the folder's card names it.
-fn load_past(
+/// What training learnt of the past of the segments of `network`, and the column that tells of each,
+/// where the folder's card names such a file. One of another network is left out, and the log says so.
+fn known_past(
     folder: &std::path::Path,
     card: &crate::forecast::ModelCard,
-) -> anyhow::Result<Option<crate::forecast::Past>> {
+    network: &crate::network::Network,
+) -> anyhow::Result<Option<(crate::forecast::Past, Vec<Option<u32>>)>> {
     use anyhow::Context;
 
     if card.past_sha256.is_none() {
@@ -176,7 +167,18 @@ fn load_past(
     let place = || path.display().to_string();
     let bytes = std::fs::read(&path).with_context(place)?;
     let past = crate::forecast::Past::of_card(card, &bytes).with_context(place)?;
-    Ok(Some(past))
+    let model = &card.name;
+    match past.columns_of(network) {
+        Ok(column_of) => {
+            let segments = column_of.iter().flatten().count();
+            tracing::info!(model, segments, "The segments' past is known.");
+            Ok(Some((past, column_of)))
+        }
+        Err(error) => {
+            tracing::warn!(model, %error, "The model's past is of another network and left out.");
+            Ok(None)
+        }
+    }
 }
 
 /// The running model and, unless its name is empty, the shadow.

@@ -15,10 +15,10 @@ use super::backtest::{ModelReport, Report, Scored, score};
 use super::dataset::read_archive;
 use super::network::open as open_network;
 use super::train::{LOCAL_AHEAD_S, train_into};
-use super::{PAST_FILE, UsageError, load_model, load_past};
+use super::{UsageError, known_past, load_model};
 use crate::forecast::{
-    Backtest, BacktestSettings, Baseline, Contender, FeatureContext, LEVELS, Mlp, MlpConfig,
-    Spoiling, TrainingSettings,
+    Backtest, BacktestSettings, Baseline, Contender, FeatureContext, Mlp, MlpConfig, Spoiling,
+    StepScores, TrainingSettings,
 };
 use crate::network::Network;
 
@@ -114,9 +114,9 @@ impl Figures {
         let scores = &scored.scores;
         Self {
             mae: scores.mean(|step| step.plain.mae()),
-            pinball: scores.mean(|step| step.pinball().iter().sum::<f64>() / LEVELS.len() as f64),
-            coverage_80: scores.mean(|step| step.coverage_80()),
-            coverage_90: scores.mean(|step| step.coverage_90()),
+            pinball: scores.mean(StepScores::mean_pinball),
+            coverage_80: scores.mean(StepScores::coverage_80),
+            coverage_90: scores.mean(StepScores::coverage_90),
             cells: scores.steps[0].plain.count(),
         }
     }
@@ -237,10 +237,8 @@ fn retrain(args: &Args) -> anyhow::Result<Decision> {
         served(&args.current, &network)?
     } else {
         let bundled = Mlp::bundled(&candle_core::Device::Cpu)?;
-        Contender::Served(
-            Box::new(bundled),
-            Box::new(FeatureContext::from_network(&network, Some(0))),
-        )
+        let context = FeatureContext::from_network(&network, Some(0));
+        Contender::Served(Box::new(bundled), Box::new(context))
     };
     let contenders = [
         ("new", served(&args.out, &network)?),
@@ -296,13 +294,8 @@ fn say(line: &str) {
 fn served(folder: &Path, network: &Network) -> anyhow::Result<Contender> {
     let mlp = load_model(folder)?;
     let context = FeatureContext::from_network(network, Some(0));
-    let past = load_past(folder, mlp.card())?;
-    let context = match past.map(|past| (past.columns_of(network), past)) {
-        Some((Ok(column_of), past)) => context.with_past(&past, &column_of),
-        Some((Err(error), _)) => {
-            eprintln!("{}: {error}", folder.join(PAST_FILE).display());
-            context
-        }
+    let context = match known_past(folder, mlp.card(), network)? {
+        Some((past, column_of)) => context.with_past(&past, &column_of),
         None => context,
     };
     Ok(Contender::Served(Box::new(mlp), Box::new(context)))
@@ -375,7 +368,7 @@ fn sync(folder: &Path) -> anyhow::Result<()> {
 mod tests {
     use std::sync::Arc;
 
-    use super::super::forecaster;
+    use super::super::{PAST_FILE, forecaster};
     use super::*;
     use crate::archive::{ArchiveSettings, Archiver, Overflow};
     use crate::matching::Zones;
