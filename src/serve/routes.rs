@@ -16,17 +16,15 @@ use tokio::sync::Semaphore;
 use super::assets::{self, Asset};
 use super::body::{Body, LazyBody};
 use super::history::{self, HistoryParams};
-use super::live::{LiveReceiver, Snapshot};
+use super::live::{LiveReceiver, LiveView, Snapshot};
 use super::vehicles::{self, VehiclesQuery};
 use super::{MetricsText, ServeOptions, encode, incidents};
 use crate::network::Network;
-use crate::publish::Released;
 use crate::publish::format::{
     IndexMessage, bottlenecks_message, corridors_message, date_of, day_message, emissions_message,
     events_message, freeways_message, index_entries, junctions_message, parking_message,
     signals_message,
 };
-use crate::state::{PerformanceBatch, RoadsideView};
 use crate::units::SegmentId;
 
 const JSON: &str = "application/json";
@@ -295,55 +293,53 @@ async fn order(
     incidents::order(&app.live.newest(), orders, &id, &headers, &body)
 }
 
-/// Answers with what roadside units told, as `encode` writes it.
-async fn respond_roadside<T: Serialize + 'static>(
+/// Answers with a message about the newest view, as JSON; 404 where the view holds nothing of it.
+async fn respond_message<T: Serialize + 'static>(
     app: Arc<App>,
     headers: HeaderMap,
     cell: fn(&Snapshot) -> &LazyBody,
-    encode: fn(&RoadsideView, &Network) -> T,
+    message: fn(&LiveView, &Network) -> Option<T>,
 ) -> Response {
     let snapshot = app.live.newest();
     let etag = snapshot.etag();
     let make = move |snapshot: &Snapshot, network: &Network| {
-        let message = encode(snapshot.view.roadside.as_deref()?, network);
+        let message = message(&snapshot.view, network)?;
         serde_json::to_vec(&message).ok().map(Bytes::from)
     };
     respond(snapshot, headers, JSON, cell, make, etag).await
 }
 
 async fn junctions(State(app): Shared, headers: HeaderMap) -> Response {
-    respond_roadside(
-        app,
-        headers,
-        |snapshot| &snapshot.junctions,
-        junctions_message,
-    )
-    .await
+    let message = |view: &LiveView, network: &Network| {
+        Some(junctions_message(view.roadside.as_deref()?, network))
+    };
+    respond_message(app, headers, |snapshot| &snapshot.junctions, message).await
 }
 
 async fn signals(State(app): Shared, headers: HeaderMap) -> Response {
-    respond_roadside(app, headers, |snapshot| &snapshot.signals, signals_message).await
+    let message = |view: &LiveView, network: &Network| {
+        Some(signals_message(view.roadside.as_deref()?, network))
+    };
+    respond_message(app, headers, |snapshot| &snapshot.signals, message).await
 }
 
 async fn events(State(app): Shared, headers: HeaderMap) -> Response {
-    respond_roadside(app, headers, |snapshot| &snapshot.events, events_message).await
+    let message = |view: &LiveView, network: &Network| {
+        Some(events_message(view.roadside.as_deref()?, network))
+    };
+    respond_message(app, headers, |snapshot| &snapshot.events, message).await
 }
 
 async fn parking(State(app): Shared, headers: HeaderMap) -> Response {
-    let encode = |view: &RoadsideView, _: &Network| parking_message(view);
-    respond_roadside(app, headers, |snapshot| &snapshot.parking, encode).await
+    let message = |view: &LiveView, _: &Network| Some(parking_message(view.roadside.as_deref()?));
+    respond_message(app, headers, |snapshot| &snapshot.parking, message).await
 }
 
 async fn index(State(app): Shared, headers: HeaderMap) -> Response {
-    let snapshot = app.live.newest();
-    let etag = snapshot.etag();
-    let make = |snapshot: &Snapshot, _: &Network| {
-        let entries: Vec<IndexMessage> =
-            index_entries(snapshot.view.congestion.as_deref()?).collect();
-        serde_json::to_vec(&entries).ok().map(Bytes::from)
+    let message = |view: &LiveView, _: &Network| -> Option<Vec<IndexMessage>> {
+        Some(index_entries(view.congestion.as_deref()?).collect())
     };
-    let cell: fn(&Snapshot) -> &LazyBody = |snapshot| &snapshot.index;
-    respond(snapshot, headers, JSON, cell, make, etag).await
+    respond_message(app, headers, |snapshot| &snapshot.index, message).await
 }
 
 async fn region_index(State(app): Shared, Path(region): Path<String>) -> Response {
@@ -379,72 +375,36 @@ async fn day_report(State(app): Shared, Query(query): Query<DayQuery>) -> Respon
     }
 }
 
-/// Answers with a message about what was derived of the newest minute.
-async fn respond_derived<T: serde::Serialize + 'static>(
-    app: Arc<App>,
-    headers: HeaderMap,
-    cell: fn(&Snapshot) -> &LazyBody,
-    message: fn(&Network, &Released<PerformanceBatch>) -> T,
-) -> Response {
-    let snapshot = app.live.newest();
-    let etag = snapshot.etag();
-    let make = move |snapshot: &Snapshot, network: &Network| {
-        let message = message(network, snapshot.view.performance.as_ref()?);
-        serde_json::to_vec(&message).ok().map(Bytes::from)
-    };
-    respond(snapshot, headers, JSON, cell, make, etag).await
-}
-
 async fn corridors(State(app): Shared, headers: HeaderMap) -> Response {
-    respond_derived(
-        app,
-        headers,
-        |snapshot| &snapshot.corridors,
-        corridors_message,
-    )
-    .await
+    let message = |view: &LiveView, network: &Network| {
+        Some(corridors_message(network, view.performance.as_ref()?))
+    };
+    respond_message(app, headers, |snapshot| &snapshot.corridors, message).await
 }
 
 async fn freeways(State(app): Shared, headers: HeaderMap) -> Response {
-    respond_derived(
-        app,
-        headers,
-        |snapshot| &snapshot.freeways,
-        freeways_message,
-    )
-    .await
+    let message = |view: &LiveView, network: &Network| {
+        Some(freeways_message(network, view.performance.as_ref()?))
+    };
+    respond_message(app, headers, |snapshot| &snapshot.freeways, message).await
 }
 
 async fn bottlenecks(State(app): Shared, headers: HeaderMap) -> Response {
-    respond_derived(
-        app,
-        headers,
-        |snapshot| &snapshot.bottlenecks,
-        bottlenecks_message,
-    )
-    .await
+    let message = |view: &LiveView, network: &Network| {
+        Some(bottlenecks_message(network, view.performance.as_ref()?))
+    };
+    respond_message(app, headers, |snapshot| &snapshot.bottlenecks, message).await
 }
 
 async fn emissions(State(app): Shared, headers: HeaderMap) -> Response {
-    let snapshot = app.live.newest();
-    let etag = snapshot.etag();
-    let cell: fn(&Snapshot) -> &LazyBody = |snapshot| &snapshot.emissions;
-    let make = |snapshot: &Snapshot, network: &Network| {
-        let message = emissions_message(network, snapshot.view.state.as_ref()?);
-        serde_json::to_vec(&message).ok().map(Bytes::from)
-    };
-    respond(snapshot, headers, JSON, cell, make, etag).await
+    let message =
+        |view: &LiveView, network: &Network| Some(emissions_message(network, view.state.as_ref()?));
+    respond_message(app, headers, |snapshot| &snapshot.emissions, message).await
 }
 
 async fn scores(State(app): Shared, headers: HeaderMap) -> Response {
-    let snapshot = app.live.newest();
-    let etag = snapshot.etag();
-    let cell: fn(&Snapshot) -> &LazyBody = |snapshot| &snapshot.scores;
-    let make = |snapshot: &Snapshot, _: &Network| {
-        let scores = snapshot.view.scores.as_deref()?;
-        serde_json::to_vec(scores).ok().map(Bytes::from)
-    };
-    respond(snapshot, headers, JSON, cell, make, etag).await
+    let message = |view: &LiveView, _: &Network| view.scores.as_deref().cloned();
+    respond_message(app, headers, |snapshot| &snapshot.scores, message).await
 }
 
 async fn segment(State(app): Shared, Path(id): Path<u32>) -> Response {
