@@ -8,7 +8,7 @@ use anyhow::Context;
 
 use super::UsageError;
 use crate::archive::measured_means;
-use crate::forecast::{Dataset, FeatureContext, RoadGraph, STEP_MS, column_names};
+use crate::forecast::Dataset;
 use crate::network::Network;
 
 /// Reads proportions in time like `70/10/20`.
@@ -70,22 +70,13 @@ pub(super) fn read_archive(
         means.files_of_other_networks
     );
     let rows = means.speeds_mps.len() / network.segment_count().max(1);
-    let local = means.start.plus_secs(utc_offset_s);
-    Ok(Dataset {
-        name: format!("archive of network {version}, {} days", rows.div_ceil(288)),
-        licence: "own measurements".to_owned(),
-        unit: "km/h".to_owned(),
-        is_speed: true,
-        units_per_value: 3.6,
-        network: Some(version),
-        times: (0..rows as i64)
-            .map(|row| local.plus_millis(row * STEP_MS))
-            .collect(),
-        columns: column_names(network),
-        values: means.speeds_mps,
-        graph: RoadGraph::from_network(network),
-        attributes: FeatureContext::known_attributes(network),
-    })
+    Ok(Dataset::of_network(
+        network,
+        format!("archive of network {version}, {} days", rows.div_ceil(288)),
+        "own measurements".to_owned(),
+        means.start.plus_secs(utc_offset_s),
+        means.speeds_mps,
+    ))
 }
 
 fn read_file(path: &Path) -> anyhow::Result<Vec<u8>> {

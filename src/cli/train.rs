@@ -14,9 +14,8 @@ use super::dataset::{parse_split, read_archive, read_dataset};
 use super::network::open as open_network;
 use super::plot::{COLOURS, Chart, Line, stacked};
 use crate::forecast::{
-    Dataset, EpochReport, FeatureContext, Mlp, MlpConfig, ModelCard, Past, Progress, RoadGraph,
-    Spoiling, TrainedModel, TrainingError, TrainingSettings, column_names, curve_csv, sha256_hex,
-    train_from,
+    Dataset, EpochReport, Mlp, MlpConfig, ModelCard, Past, Progress, Spoiling, TrainedModel,
+    TrainingError, TrainingSettings, curve_csv, sha256_hex, train_from,
 };
 use crate::replay::city::{CitySize, build};
 use crate::replay::traffic::history;
@@ -221,26 +220,13 @@ fn synthetic_dataset(days: usize, seed: u64) -> anyhow::Result<Dataset> {
         city.network.segment_count()
     );
     let series = history::generate(&city, days, seed);
-    let attributes: Vec<_> = FeatureContext::known_attributes(&city.network);
-    Ok(Dataset {
-        name: format!("synthetic-city-{CITY_SEED}-days-{days}-seed-{seed}"),
-        licence: "Apache-2.0, made by roadcast's own generator".to_owned(),
-        unit: "km/h".to_owned(),
-        is_speed: true,
-        units_per_value: 3.6,
-        times: (0..series.row_count() as i64)
-            .map(|row| {
-                series
-                    .start
-                    .plus_secs(LOCAL_AHEAD_S + row * i64::from(series.step_s))
-            })
-            .collect(),
-        network: Some(city.network.version()),
-        columns: column_names(&city.network),
-        values: series.speeds_mps,
-        graph: RoadGraph::from_network(&city.network),
-        attributes,
-    })
+    Ok(Dataset::of_network(
+        &city.network,
+        format!("synthetic-city-{CITY_SEED}-days-{days}-seed-{seed}"),
+        "Apache-2.0, made by roadcast's own generator".to_owned(),
+        series.start.plus_secs(LOCAL_AHEAD_S),
+        series.speeds_mps,
+    ))
 }
 
 /// Replaces the file at `path`: whoever reads it finds the old or the new one whole.

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::{RoadGraph, STEP_MS, SegmentAttributes};
-use crate::network::{NetworkVersion, RoadClass};
+use super::{FeatureContext, RoadGraph, STEP_MS, SegmentAttributes, column_names};
+use crate::network::{Network, NetworkVersion, RoadClass};
 use crate::units::Timestamp;
 
 /// Why a dataset could not be read.
@@ -132,6 +132,33 @@ impl Dataset {
             graph,
             attributes,
         })
+    }
+
+    /// Speeds of the segments of `network`, `[row][segment]`, m/s, not a number where missing; a row
+    /// every five minutes from local time `start` on. Errors are told in km/h.
+    pub fn of_network(
+        network: &Network,
+        name: String,
+        licence: String,
+        start: Timestamp,
+        speeds_mps: Vec<f32>,
+    ) -> Self {
+        let rows = speeds_mps.len() / network.segment_count().max(1);
+        Self {
+            name,
+            licence,
+            unit: "km/h".to_owned(),
+            is_speed: true,
+            units_per_value: 3.6,
+            network: Some(network.version()),
+            times: (0..rows as i64)
+                .map(|row| start.plus_millis(row * STEP_MS))
+                .collect(),
+            columns: column_names(network),
+            values: speeds_mps,
+            graph: RoadGraph::from_network(network),
+            attributes: FeatureContext::known_attributes(network),
+        }
     }
 
     /// How many rows there are.
