@@ -23,13 +23,13 @@ use std::sync::Arc;
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use roadcast::network::{Network, NetworkBuilder, RoadClass, SegmentDraft, SegmentFlags};
+use roadcast::network::{Network, NetworkBuilder};
 use roadcast::observation::DetectorReading;
 use roadcast::state::{
     BinSums, Calendar, DetectorKind, DetectorPlace, DetectorTable, IncidentMinute,
     IncidentSettings, IncidentState, Incidents, StateSettings, TrafficState,
 };
-use roadcast::units::{Interval, Position, SegmentId};
+use roadcast::units::{Interval, SegmentId};
 
 use crate::carriageway::{Ahead, ahead};
 use crate::losloop::{self, BINS_PER_DAY, LoopWeek, MPS_PER_MPH};
@@ -84,25 +84,9 @@ impl Site {
         }
         let mut builder = NetworkBuilder::new(week.places[0]);
         let (mut ids, mut detectors) = (Vec::new(), DetectorTable::default());
-        for (station, &at) in week.places.iter().enumerate() {
-            let end = Position::new(at.lon_deg + 0.005, at.lat_deg);
-            let draft = SegmentDraft {
-                from: builder.add_junction(at, false),
-                to: builder.add_junction(end, false),
-                shape: vec![at, end],
-                length_m: Some(ahead[station].first().map_or(500.0, |next| next.1 as f32)),
-                class: RoadClass::Motorway,
-                limit_mps: Some((70.0 * MPS_PER_MPH) as f32),
-                lanes: Some(4),
-                flags: SegmentFlags::default(),
-                layer: 0,
-                source_id: week.names[station].clone(),
-                source_dir: 1,
-                source_pair: 0,
-                name: None,
-                name_en: None,
-            };
-            let segment = builder.add_segment(draft).expect("a segment");
+        for (station, next) in ahead.iter().enumerate() {
+            let length_m = next.first().map_or(500.0, |next| next.1 as f32);
+            let segment = week.add_station(&mut builder, station, length_m);
             let place = DetectorPlace {
                 segment,
                 offset_m: 10.0,

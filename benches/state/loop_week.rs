@@ -15,9 +15,9 @@ use std::sync::Arc;
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use roadcast::network::{Network, NetworkBuilder, RoadClass, SegmentDraft, SegmentFlags};
+use roadcast::network::{Network, NetworkBuilder};
 use roadcast::state::{BinSums, Calendar, SegmentSums, StateSettings, TrafficState};
-use roadcast::units::{Interval, Position, SegmentId};
+use roadcast::units::{Interval, SegmentId};
 
 use crate::losloop::{self, BINS_PER_DAY, LoopWeek, MPS_PER_MPH};
 
@@ -42,34 +42,12 @@ struct Week {
 }
 
 fn week() -> Option<Week> {
-    let LoopWeek {
-        names,
-        places,
-        speeds,
-        pairs,
-    } = losloop::read()?;
-    let mut builder = NetworkBuilder::new(places[0]);
-    let mut ids = Vec::new();
-    for (name, &at) in names.iter().zip(&places) {
-        let end = Position::new(at.lon_deg + 0.005, at.lat_deg);
-        let draft = SegmentDraft {
-            from: builder.add_junction(at, false),
-            to: builder.add_junction(end, false),
-            shape: vec![at, end],
-            length_m: Some(500.0),
-            class: RoadClass::Motorway,
-            limit_mps: Some((70.0 * MPS_PER_MPH) as f32),
-            lanes: Some(4),
-            flags: SegmentFlags::default(),
-            layer: 0,
-            source_id: name.clone(),
-            source_dir: 1,
-            source_pair: 0,
-            name: None,
-            name_en: None,
-        };
-        ids.push(builder.add_segment(draft).expect("a segment"));
-    }
+    let week = losloop::read()?;
+    let mut builder = NetworkBuilder::new(week.places[0]);
+    let ids: Vec<SegmentId> = (0..week.places.len())
+        .map(|station| week.add_station(&mut builder, station, 500.0))
+        .collect();
+    let LoopWeek { speeds, pairs, .. } = week;
     let mut ahead: BTreeMap<SegmentId, Vec<(f64, SegmentId)>> = BTreeMap::new();
     for (from, to, weight) in pairs {
         ahead.entry(ids[from]).or_default().push((weight, ids[to]));

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 
-use roadcast::units::{Position, Timestamp};
+use roadcast::network::{NetworkBuilder, RoadClass, SegmentDraft, SegmentFlags};
+use roadcast::units::{Position, SegmentId, Timestamp};
 
 use crate::data::file;
 
@@ -18,6 +19,36 @@ pub(crate) struct LoopWeek {
     pub(crate) speeds: Vec<Vec<f64>>,
     /// Pairs of stations with the weight of their distance by road.
     pub(crate) pairs: Vec<(usize, usize, f64)>,
+}
+
+impl LoopWeek {
+    /// Puts a station into a network as a segment of four lanes and 70 mph of its own, unconnected.
+    pub(crate) fn add_station(
+        &self,
+        builder: &mut NetworkBuilder,
+        station: usize,
+        length_m: f32,
+    ) -> SegmentId {
+        let at = self.places[station];
+        let end = Position::new(at.lon_deg + 0.005, at.lat_deg);
+        let draft = SegmentDraft {
+            from: builder.add_junction(at, false),
+            to: builder.add_junction(end, false),
+            shape: vec![at, end],
+            length_m: Some(length_m),
+            class: RoadClass::Motorway,
+            limit_mps: Some((70.0 * MPS_PER_MPH) as f32),
+            lanes: Some(4),
+            flags: SegmentFlags::default(),
+            layer: 0,
+            source_id: self.names[station].clone(),
+            source_dir: 1,
+            source_pair: 0,
+            name: None,
+            name_en: None,
+        };
+        builder.add_segment(draft).expect("a segment")
+    }
 }
 
 /// Midnight in Los Angeles before the first bin.
