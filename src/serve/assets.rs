@@ -54,6 +54,8 @@ pub(super) fn all() -> Vec<Asset> {
         asset!("api.js", SCRIPT),
         asset!("colours.js", SCRIPT),
         asset!("dom.js", SCRIPT),
+        asset!("incident.js", SCRIPT),
+        asset!("incidentwords.js", SCRIPT),
         asset!("layers.js", SCRIPT),
         asset!("mapview.js", SCRIPT),
         asset!("panel.js", SCRIPT),

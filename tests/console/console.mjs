@@ -110,6 +110,75 @@ try {
   assert.match(await text("#clock"), /^\d\d:\d\d:\d\d$/);
   passed(`data age: ${await text("#age")}`);
 
+  // An incident, before its time is over: from the list to its popup, which names a cause.
+  const still = () =>
+    until("the map stands still", WAIT_MS, () =>
+      page.evaluate(() => !globalThis.roadcast.view.map.isMoving()),
+    );
+  const closed = () => until("the popup closes", WAIT_MS, async () => !(await page.$(".incident")));
+  const lasting = '.incident-line:not([data-state="clearing"])';
+  const incident = await until("an incident is listed", JAM_MS, () =>
+    page.$eval(lasting, (line) => line.getAttribute("aria-label")),
+  );
+  assert.match(incident, /^[A-Z][a-z ]+, .+, since \d\d:\d\d, (suspected|confirmed)$/);
+  await page.click(lasting);
+  const [cause, grounds] = await until("its popup names a cause", WAIT_MS, () =>
+    page.$eval(".incident [data-cause]", (item) => [...item.children].map((part) => part.textContent)),
+  );
+  assert.ok(cause.length > 3 && grounds.length > 3, `${cause}: ${grounds}`);
+  assert.ok((await page.$$(".incident [data-evidence]")).length > 0, "evidence is told");
+  assert.match(await text(".incident .facts"), /Since\d\d:\d\dSeverity[1-4] · \w+Confidence\d+ %/);
+  passed(`incident: ${incident}; ${cause} (${grounds})`);
+  await still();
+  await page.screenshot({ path: `${out}/incident-en.png` });
+
+  // An operator's verdict is taken. The note on it goes with the change that it brings.
+  let answer;
+  page.on("response", (response) => {
+    if (new URL(response.url()).pathname.endsWith("/order")) answer = response.status();
+  });
+  await until("the verdict is answered", WAIT_MS, async () => {
+    if (answer === undefined) await page.click(".incident .confirm");
+    return answer;
+  });
+  assert.equal(answer, 202);
+  passed("verdict taken");
+  await page.keyboard.press("Escape");
+  await closed();
+
+  // The same from the map, by a click on the circle and by Enter with it in the middle.
+  const circle = await page.evaluate(() => {
+    const { map, incidents } = globalThis.roadcast.view;
+    map.stop();
+    map.jumpTo({ center: incidents.features[0].geometry.coordinates });
+    const { x, y } = map.project(map.getCenter());
+    return [x, y];
+  });
+  await until("a click opens the popup", WAIT_MS, async () => {
+    if (!(await page.$(".incident"))) await page.mouse.click(...circle);
+    return page.$(".incident");
+  });
+  await still();
+  await page.keyboard.press("Escape");
+  await closed();
+  await page.evaluate(() => {
+    const { map, incidents } = globalThis.roadcast.view;
+    map.jumpTo({ center: incidents.features[0].geometry.coordinates });
+  });
+  await until("Enter opens the popup", WAIT_MS, async () => {
+    if (!(await page.$(".incident"))) {
+      await page.focus("canvas.maplibregl-canvas");
+      await page.keyboard.press("Enter");
+    }
+    return page.$(".incident");
+  });
+  await still();
+  await page.keyboard.press("Escape");
+  await closed();
+  await page.click("#zoom-fit");
+  await still();
+  passed("incident opened by click and Enter");
+
   // A jam, and a way round it.
   // Advice comes and goes: what is read must be read as it is found.
   const jam = await until("a jam is listed", JAM_MS, () => text('.advice[data-kind="jam"] .title'));
@@ -185,6 +254,7 @@ try {
   assert.equal(await page.evaluate(() => document.documentElement.lang), "zh-CN");
   assert.match(await text("#age"), /数据延迟/);
   assert.equal(await text("#scores-title"), "预测质量");
+  assert.equal(await text("#incidents-title"), "交通事件");
   await until("the map is drawn again", WAIT_MS, drawn);
   const chinese = await until("advice is in Chinese", JAM_MS, async () => {
     const title = await text(".advice .title");

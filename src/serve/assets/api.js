@@ -15,6 +15,26 @@ export function getSegment(id) {
 }
 
 /**
+ * Sends an operator's verdict on an incident, `confirm` or `dismiss`. Gives null where it is taken,
+ * else the `status` (0 without an answer) and the `reason` that the server told, if any.
+ */
+export async function sendVerdict(id, verdict) {
+  try {
+    const response = await fetch(`/api/v1/incidents/${id}/order`, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ verdict }),
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+    });
+    if (response.ok) return null;
+    const { error } = await response.json().catch(() => ({}));
+    return { status: response.status, reason: error };
+  } catch {
+    return { status: 0 };
+  }
+}
+
+/**
  * Polls for ever. `on` has `status`, `lost`, `network` and `minute`; the last gets state, forecast
  * (null before there is one), guidance, open incidents and scores (null before there are any) of one
  * view.

@@ -1,8 +1,9 @@
-// The page: joins map, guidance list and timeline, and keeps time.
+// The page: joins map, lists and timeline, and keeps time.
 
-import { follow, getSegment } from "./api.js";
+import { follow, getSegment, sendVerdict } from "./api.js";
 import { LEVEL_COLOURS } from "./colours.js";
 import { byId, h, setText } from "./dom.js";
+import { incidentContent, incidentsOf, noteWords, showIncidents } from "./incident.js";
 import { MapView } from "./mapview.js";
 import { messagesOf, showGuidance } from "./panel.js";
 import { popupContent } from "./popup.js";
@@ -32,6 +33,7 @@ const page = {
   lost: false,
   minute: null,
   messages: null,
+  incidents: [],
   focused: null,
   picked: null,
   theme: localStorage.getItem("theme") === "light" ? "light" : "dark",
@@ -39,7 +41,7 @@ const page = {
 
 startLanguage();
 document.documentElement.dataset.theme = page.theme;
-const view = new MapView("map", page.theme, currentLanguage(), pick);
+const view = new MapView("map", page.theme, currentLanguage(), pick, openIncident);
 const timeline = new Timeline(showStep);
 
 /** Levels shown now: of the state, or of a forecast step. */
@@ -74,10 +76,73 @@ async function pick(id, at) {
 async function refreshPopup() {
   const { picked } = page;
   if (!picked || !view.popup) return;
+  if (picked.incident) {
+    refreshIncident(picked);
+    return;
+  }
   const detail = await getSegment(picked.id).catch(() => null);
   if (!detail || page.picked !== picked || !view.popup) return;
   const properties = view.segments[picked.id].properties;
-  view.popup.setDOMContent(popupContent(properties, detail, () => view.closePopup()));
+  view.updatePopup(popupContent(properties, detail, () => view.closePopup()));
+}
+
+/** `picked` is `{ incident }` with its id and, once an operator has spoken, a `note`. */
+function contentOf(incident, picked) {
+  const onVerdict = (verdict) => tellVerdict(picked, verdict);
+  return incidentContent(incident, picked.note, onVerdict, () => view.closePopup());
+}
+
+function listIncidents() {
+  showIncidents(page.incidents, page.picked?.incident, chooseIncident);
+}
+
+function openIncident(id) {
+  const incident = page.incidents.find((open) => open.id === id);
+  if (!incident) return;
+  const picked = { incident: id };
+  const { lon_deg, lat_deg } = incident.place;
+  view.openPopup([lon_deg, lat_deg], contentOf(incident, picked), () => {
+    page.picked = null;
+    listIncidents();
+  });
+  view.select(incident.segment);
+  page.picked = picked;
+  listIncidents();
+}
+
+/** From the list: the one that is open is closed. */
+function chooseIncident(incident) {
+  if (page.picked?.incident === incident.id) {
+    view.closePopup();
+    return;
+  }
+  view.focusIncident(incident);
+  openIncident(incident.id);
+}
+
+/** A popup closes with its incident; a note on a verdict goes with the next change. */
+function refreshIncident(picked) {
+  const incident = page.incidents.find((open) => open.id === picked.incident);
+  if (!incident) {
+    view.closePopup();
+    return;
+  }
+  if (picked.note?.revision !== incident.revision) picked.note = null;
+  view.updatePopup(contentOf(incident, picked));
+}
+
+async function tellVerdict(picked, verdict) {
+  if (picked.note?.key === "verdictSending") return;
+  const { revision } = page.incidents.find((open) => open.id === picked.incident);
+  const note = (about) => {
+    picked.note = { ...about, revision };
+    if (page.picked !== picked) return;
+    setText("verdict-note", noteWords(picked.note));
+    view.uncover();
+  };
+  note({ key: "verdictSending" });
+  const refusal = await sendVerdict(picked.incident, verdict);
+  note(refusal ? { key: "verdictRefused", ...refusal } : { key: "verdictSent" });
 }
 
 function focusGuidance(id) {
@@ -141,7 +206,13 @@ function showWords() {
       ),
     ),
   );
-  const signs = { jam: "signJam", alternative: "signAlternative", main: "signMain", dim: "signProfile" };
+  const signs = {
+    incident: "signIncident",
+    jam: "signJam",
+    alternative: "signAlternative",
+    main: "signMain",
+    dim: "signProfile",
+  };
   byId("signs").replaceChildren(
     ...Object.entries(signs).map(([sign, key]) =>
       h("li", {}, h("i", { class: `swatch sign-${sign}` }), h("span", {}, say(key))),
@@ -159,6 +230,7 @@ function showWords() {
   }
   view.map.getCanvas().setAttribute("aria-label", say("map"));
   timeline.words();
+  listIncidents();
   showGuidance(page.messages, page.focused, focusGuidance);
   showScores(page.minute?.scores ?? null);
   showStatus();
@@ -213,8 +285,10 @@ follow({
   minute(minute) {
     page.minute = minute;
     page.messages = messagesOf(minute.guidance);
+    page.incidents = incidentsOf(minute.incidents);
     view.setGuidance(page.messages);
     view.setIncidents(minute.incidents);
+    listIncidents();
     showGuidance(page.messages, page.focused, focusGuidance);
     showScores(minute.scores);
     showStep();

@@ -1,4 +1,4 @@
-// The map: draws segments by level, guidance and names; says which segment was picked.
+// The map: draws segments by level, guidance, incidents and names; says which one was picked.
 
 import { Map as MapLibre, Popup } from "./vendor/maplibre-gl.mjs";
 
@@ -7,13 +7,22 @@ import { buildStyle } from "./layers.js";
 import { boundsOf, guidanceFeatures, guidancePlaces, nameLines } from "./roads.js";
 
 const PICK_PX = 6;
+/** How far from the middle Enter looks for a road; an incident hides roads beside it no farther. */
+const ENTER_PX = 60;
+const INCIDENT_PX = 20;
+/** So far from its place, a popup leaves the circle of an incident to be seen. */
+const POPUP_OFF_PX = 8;
 /** With more diversions than this, the usual way and decision point are drawn of the chosen only. */
 const WAYS_MAX = 3;
 
 export class MapView {
-  /** `onPick(id, [lon, lat])` is called with the segment under a click or Enter. */
-  constructor(container, theme, language, onPick) {
+  /**
+   * What is under a click or Enter: `onIncident(id)` is called with an incident, which lies above,
+   * else `onPick(id, [lon, lat])` with the segment.
+   */
+  constructor(container, theme, language, onPick, onIncident) {
     this.onPick = onPick;
+    this.onIncident = onIncident;
     this.levels = [];
     this.provenances = [];
     this.segments = [];
@@ -25,6 +34,7 @@ export class MapView {
     this.areWaysFew = true;
     this.timeMs = 0;
     this.popup = null;
+    this.content = null;
     this.map = new MapLibre({
       container,
       style: buildStyle(THEMES[theme], language),
@@ -40,12 +50,15 @@ export class MapView {
     this.ready.then(() => this.addArrow());
     this.map.on("click", (event) => this.pickAt(event.point, event.lngLat.toArray()));
     this.map.on("mousemove", (event) => {
-      this.map.getCanvas().classList.toggle("over", Boolean(this.segmentAt(event.point)));
+      const under = this.incidentAt(event.point) ?? this.segmentAt(event.point);
+      this.map.getCanvas().classList.toggle("over", Boolean(under));
     });
     this.map.getCanvas().addEventListener("keydown", (event) => {
       if (event.key !== "Enter") return;
+      // Else the same key presses the button of the popup that gets the focus.
+      event.preventDefault();
       const centre = this.map.getCenter();
-      this.pickAt(this.map.project(centre), centre.toArray(), 60);
+      this.pickAt(this.map.project(centre), centre.toArray(), ENTER_PX);
     });
   }
 
@@ -65,20 +78,35 @@ export class MapView {
     this.map.addImage("arrow", pen.getImageData(0, 0, 24, 24), { pixelRatio: 1 });
   }
 
-  segmentAt(point, reach = PICK_PX) {
-    if (!this.network || !this.map.getLayer("raised")) return undefined;
+  /** What `layers` draw around a point of the screen. */
+  drawnAt(point, reach, layers) {
+    if (!this.network || !this.map.getLayer("raised")) return [];
     const box = [
       [point.x - reach, point.y - reach],
       [point.x + reach, point.y + reach],
     ];
-    const found = this.map.queryRenderedFeatures(box, { layers: ["raised", "ground"] });
+    return this.map.queryRenderedFeatures(box, { layers });
+  }
+
+  segmentAt(point, reach = PICK_PX) {
+    const found = this.drawnAt(point, reach, ["raised", "ground"]);
     found.sort((a, b) => a.properties.rank - b.properties.rank);
     return found[0];
   }
 
+  /** The nearest one. */
+  incidentAt(point, reach = PICK_PX) {
+    const found = this.drawnAt(point, reach, ["incidents"]);
+    const far = ({ geometry }) => this.map.project(geometry.coordinates).dist(point);
+    found.sort((a, b) => far(a) - far(b));
+    return found[0];
+  }
+
   pickAt(point, at, reach = PICK_PX) {
-    const feature = this.segmentAt(point, reach);
-    if (feature) this.onPick(feature.id, at);
+    const incident = this.incidentAt(point, Math.min(reach, INCIDENT_PX));
+    const segment = incident ? undefined : this.segmentAt(point, reach);
+    if (incident) this.onIncident(incident.properties.id);
+    else if (segment) this.onPick(segment.id, at);
     else this.closePopup();
   }
 
@@ -168,13 +196,21 @@ export class MapView {
     this.fit(boundsOf(drawn.flatMap((feature) => feature.geometry.coordinates)));
   }
 
+  /** Brings an incident and its queue to the fore. */
+  focusIncident({ place, tail }) {
+    this.fit(boundsOf([place, tail].map(({ lon_deg, lat_deg }) => [lon_deg, lat_deg])));
+  }
+
   select(id) {
     this.map.setFilter("selected", ["==", ["get", "id"], id]);
   }
 
   openPopup(at, content, onClose) {
     this.closePopup();
-    this.popup = new Popup({ maxWidth: "340px", closeButton: false, focusAfterOpen: true })
+    this.content = content;
+    // `pickAt` closes it; by itself it would close after the next pick has begun.
+    const options = { maxWidth: "340px", closeButton: false, closeOnClick: false };
+    this.popup = new Popup({ ...options, offset: POPUP_OFF_PX })
       .setLngLat(at)
       .setDOMContent(content)
       .addTo(this.map);
@@ -182,11 +218,50 @@ export class MapView {
       this.select(-1);
       onClose();
     });
+    this.uncover();
   }
 
+  /** Says something else in the popup, if it is. A button that has the focus keeps it. */
+  updatePopup(content) {
+    const { content: old } = this;
+    if (old.isEqualNode(content)) return;
+    const held = [...old.querySelectorAll("button")].indexOf(document.activeElement);
+    const { scrollTop } = old;
+    old.replaceWith(content);
+    this.content = content;
+    content.scrollTop = scrollTop;
+    const buttons = content.querySelectorAll("button");
+    if (held >= 0) (buttons[held] ?? buttons[0]).focus();
+  }
+
+  /** What the cards cover at the edges of the map, the legend and the zoom buttons with them. */
+  margins() {
+    if (innerWidth <= 820) return { top: 150, bottom: 10, left: 8, right: 56 };
+    return { top: 86, bottom: 126, left: innerWidth > 1180 ? 258 : 14, right: 436 };
+  }
+
+  /** Moves the map, once it stands still, so that no card lies over the popup. */
+  uncover() {
+    if (!this.popup?.isOpen()) return;
+    if (this.map.isMoving()) {
+      this.map.once("moveend", () => this.uncover());
+      return;
+    }
+    const { top, right, bottom, left } = this.popup.getElement().getBoundingClientRect();
+    const { clientWidth, clientHeight } = this.map.getContainer();
+    const margin = this.margins();
+    const past = (low, high, from, to) => Math.min(0, low - from) || Math.max(0, high - to);
+    const x = past(left, right, margin.left, clientWidth - margin.right);
+    const y = past(top, bottom, margin.top, clientHeight - margin.bottom);
+    if (x !== 0 || y !== 0) this.map.panBy([x, y]);
+  }
+
+  /** The focus goes back to the map if it was in the popup. */
   closePopup() {
+    const isHeld = this.content?.contains(document.activeElement);
     this.popup?.remove();
     this.popup = null;
+    if (isHeld) this.map.getCanvas().focus();
   }
 
   /** Redraws in another theme or language; data and levels stay. */

@@ -1,7 +1,17 @@
 // The list of guidance: jams and the ways round them, each with its reason.
 
 import { byId, h, setText } from "./dom.js";
-import { clock, currentLanguage, duration, kmh, metres, nameOf, percent, say } from "./text.js";
+import {
+  clock,
+  currentLanguage,
+  duration,
+  kmh,
+  listed,
+  metres,
+  nameOf,
+  percent,
+  say,
+} from "./text.js";
 
 function fact(label, value) {
   return h("div", {}, h("dt", {}, label), h("dd", {}, value));
@@ -52,9 +62,8 @@ function diversionBody(diversion) {
 function viaOf(diversion) {
   const zh = currentLanguage() === "zh";
   const names = zh ? diversion.via : diversion.via_en;
-  const listed = names.length > 0 ? names : zh ? diversion.via_en : diversion.via;
-  const few = listed.slice(0, 3).join(zh ? "、" : ", ");
-  return say("via", { names: few + (listed.length > 3 ? "…" : "") });
+  const known = names.length > 0 ? names : zh ? diversion.via_en : diversion.via;
+  return say("via", { names: listed(known.slice(0, 3)) + (known.length > 3 ? "…" : "") });
 }
 
 function card(message, focused, onFocus) {

@@ -1,7 +1,10 @@
 // Everything the page says, in English and Chinese, and how it writes numbers and times.
 
+import { INCIDENT_WORDS } from "./incidentwords.js";
+
 const WORDS = {
   en: {
+    ...INCIDENT_WORDS.en,
     levels: ["Smooth", "Mostly smooth", "Light", "Moderate", "Severe"],
     legend: "Congestion level",
     legendSource: "GB/T 33171: speed / free-flow speed",
@@ -29,7 +32,7 @@ const WORDS = {
     zoomIn: "Zoom in",
     zoomOut: "Zoom out",
     zoomFit: "Show the whole network",
-    map: "Map of traffic. Arrow keys move, plus and minus zoom, Enter picks the road in the middle.",
+    map: "Map of traffic. Arrow keys move, plus and minus zoom, Enter picks the road or incident in the middle.",
     ageFresh: "Data {age} old",
     ageStale: "Data {age} old: check the sources",
     ageDead: "Data {age} old: not current",
@@ -108,6 +111,7 @@ const WORDS = {
     },
   },
   zh: {
+    ...INCIDENT_WORDS.zh,
     levels: ["畅通", "基本畅通", "轻度拥堵", "中度拥堵", "严重拥堵"],
     legend: "拥堵等级",
     legendSource: "GB/T 33171：车速 / 自由流车速",
@@ -135,7 +139,7 @@ const WORDS = {
     zoomIn: "放大",
     zoomOut: "缩小",
     zoomFit: "显示全路网",
-    map: "路况地图。方向键移动，加减键缩放，回车键选中地图中央的道路。",
+    map: "路况地图。方向键移动，加减键缩放，回车键选中地图中央的道路或事件。",
     ageFresh: "数据延迟 {age}",
     ageStale: "数据延迟 {age}：请检查数据源",
     ageDead: "数据延迟 {age}：已过时",
@@ -249,6 +253,11 @@ export function nameOf(thing) {
   const [first, second] =
     language === "zh" ? [thing.name, thing.name_en] : [thing.name_en, thing.name];
   return first || second || say("unnamed");
+}
+
+/** Names one after the other. */
+export function listed(names) {
+  return names.join(language === "zh" ? "、" : ", ");
 }
 
 export function kmh(mps) {
