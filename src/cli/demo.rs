@@ -28,6 +28,9 @@ pub(crate) struct Args {
     /// Seed of city and traffic.
     #[arg(long, default_value_t = 42)]
     seed: u64,
+    /// Who forecasts: `bundled`, `baseline`, or a model folder.
+    #[arg(long, default_value = "bundled")]
+    model: String,
     /// Write a recording and a dataset folder here.
     #[arg(long)]
     record: Option<PathBuf>,
@@ -56,7 +59,10 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        let demo = Demo::start(options, |network| forecaster("bundled", network, offset_s)).await?;
+        let demo = Demo::start(options, |network| {
+            forecaster(&args.model, network, offset_s, &candle_core::Device::Cpu)
+        })
+        .await?;
         say(&demo)?;
         super::serve::until_told_to_stop(&demo.service).await?;
         tracing::info!("Stopping.");

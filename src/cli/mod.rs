@@ -10,6 +10,7 @@ mod backtest;
 mod codec;
 mod dataset;
 mod demo;
+mod device;
 mod load;
 mod matching;
 mod network;
@@ -131,15 +132,16 @@ pub(crate) fn forecaster(
     model: &str,
     network: &crate::network::Network,
     utc_offset_s: i64,
+    device: &candle_core::Device,
 ) -> anyhow::Result<std::sync::Arc<dyn crate::forecast::Forecaster>> {
     use crate::forecast::{Mlp, MlpForecaster, ProfileResidual};
 
     let (mlp, known) = match model {
         "baseline" => return Ok(std::sync::Arc::new(ProfileResidual)),
-        "bundled" => (Mlp::bundled(&candle_core::Device::Cpu)?, None),
+        "bundled" => (Mlp::bundled(device)?, None),
         folder => {
             let folder = std::path::Path::new(folder);
-            let mlp = load_model(folder)?;
+            let mlp = load_model(folder, device)?;
             let known = known_past(folder, mlp.card(), network)?;
             (mlp, known)
         }
@@ -187,28 +189,30 @@ pub(crate) fn forecasters(
     shadow: &str,
     network: &crate::network::Network,
     utc_offset_s: i64,
+    device: crate::config::ForecastDevice,
 ) -> anyhow::Result<crate::replay::pipeline::Forecasters> {
-    let named = |model| forecaster(model, network, utc_offset_s);
+    let device = device::DeviceChoice::from(device).open()?;
+    tracing::info!(device = device::name(&device), "Forecasting.");
+    let named = |model| forecaster(model, network, utc_offset_s, &device);
     Ok(crate::replay::pipeline::Forecasters {
         running: named(model)?,
         shadow: (!shadow.is_empty()).then(|| named(shadow)).transpose()?,
     })
 }
 
-/// The model in a folder with `card.toml` and `weights.safetensors`, on the CPU.
-fn load_model(folder: &std::path::Path) -> anyhow::Result<crate::forecast::Mlp> {
+/// The model in a folder with `card.toml` and `weights.safetensors`.
+fn load_model(
+    folder: &std::path::Path,
+    device: &candle_core::Device,
+) -> anyhow::Result<crate::forecast::Mlp> {
     use anyhow::Context;
 
     let read = |name: &str| {
         let path = folder.join(name);
         std::fs::read(&path).with_context(|| path.display().to_string())
     };
-    crate::forecast::Mlp::load(
-        &read("card.toml")?,
-        &read("weights.safetensors")?,
-        &candle_core::Device::Cpu,
-    )
-    .with_context(|| format!("model {}", folder.display()))
+    crate::forecast::Mlp::load(&read("card.toml")?, &read("weights.safetensors")?, device)
+        .with_context(|| format!("model {}", folder.display()))
 }
 
 /// Logs to standard error, at the level of `ROADCAST_LOG` (default `info`).

@@ -142,7 +142,13 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         .shadow
         .as_deref()
         .unwrap_or(&config.raw.forecast.shadow);
-    let forecasters = forecasters(model, shadow, &network, config.calendar.utc_offset_s)?;
+    let forecasters = forecasters(
+        model,
+        shadow,
+        &network,
+        config.calendar.utc_offset_s,
+        config.forecast_device,
+    )?;
     let files = OutputFiles {
         states: args.states.clone(),
         forecasts: args.forecasts.clone(),

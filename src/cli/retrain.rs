@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use super::backtest::{ModelReport, Report, Scored, score};
 use super::dataset::read_archive;
+use super::device::DeviceChoice;
 use super::network::open as open_network;
 use super::train::{LOCAL_AHEAD_S, train_into};
 use super::{UsageError, known_past, load_model};
@@ -58,6 +59,9 @@ pub(crate) struct Args {
     /// Seconds that local time is ahead of UTC (`state.utc_offset_s`).
     #[arg(long, default_value_t = LOCAL_AHEAD_S)]
     utc_offset_s: i64,
+    /// Which processor learns: `auto` takes CUDA when it was built in and a device is there.
+    #[arg(long, value_enum, default_value_t = DeviceChoice::Auto)]
+    device: DeviceChoice,
     /// Seed of every random choice.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -220,7 +224,7 @@ fn retrain(args: &Args) -> anyhow::Result<Decision> {
         &args.out,
         std::slice::from_ref(&dataset),
         &settings,
-        &candle_core::Device::Cpu,
+        &args.device.open()?,
         false,
     )?;
 
@@ -292,7 +296,7 @@ fn say(line: &str) {
 /// A model folder as a service would run it: with the past that lies in it, where that is of the
 /// network.
 fn served(folder: &Path, network: &Network) -> anyhow::Result<Contender> {
-    let mlp = load_model(folder)?;
+    let mlp = load_model(folder, &candle_core::Device::Cpu)?;
     let context = FeatureContext::from_network(network, Some(0));
     let context = match known_past(folder, mlp.card(), network)? {
         Some((past, column_of)) => context.with_past(&past, &column_of),
@@ -474,6 +478,7 @@ mod tests {
                 days: 5,
                 margin: 1.0,
                 utc_offset_s: LOCAL_AHEAD_S,
+                device: DeviceChoice::Cpu,
                 seed: 1,
                 epochs: 4,
                 steps: 60,
@@ -518,7 +523,14 @@ mod tests {
         assert_eq!(names(&base.join("models")), ["current"]);
         // What was promoted is what a service loads; a damaged past is refused.
         let current = base.join("models/current");
-        let load = || forecaster(&current.to_string_lossy(), &network, LOCAL_AHEAD_S);
+        let load = || {
+            forecaster(
+                &current.to_string_lossy(),
+                &network,
+                LOCAL_AHEAD_S,
+                &candle_core::Device::Cpu,
+            )
+        };
         assert_eq!(load().unwrap().name(), "retrained-20784");
         let mut past = fs::read(current.join(PAST_FILE)).unwrap();
         past[100] ^= 1;

@@ -62,7 +62,13 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let names = &config.raw.forecast;
     let utc_offset_s = config.calendar.utc_offset_s;
     let plan = Plan {
-        forecasters: forecasters(&names.model, &names.shadow, &network, utc_offset_s)?,
+        forecasters: forecasters(
+            &names.model,
+            &names.shadow,
+            &network,
+            utc_offset_s,
+            config.forecast_device,
+        )?,
         config,
         network,
         city: None,

@@ -11,6 +11,7 @@ use candle_core::Device;
 use super::PAST_FILE;
 use super::backtest::holdout;
 use super::dataset::{parse_split, read_archive, read_dataset};
+use super::device::{self, DeviceChoice};
 use super::network::open as open_network;
 use super::plot::{COLOURS, Chart, Line, stacked};
 use crate::forecast::{
@@ -20,8 +21,6 @@ use crate::forecast::{
 use crate::replay::city::{CitySize, build};
 use crate::replay::traffic::history;
 
-/// Seed of the city that synthetic days are simulated in: the demo's.
-const CITY_SEED: u64 = 42;
 /// Seconds that local time is ahead of UTC, in the generated city and where nothing else is said.
 pub(super) const LOCAL_AHEAD_S: i64 = 8 * 3600;
 
@@ -42,9 +41,17 @@ pub(crate) struct Args {
     /// Learn from the newest days of the archive only.
     #[arg(long, requires = "network")]
     days: Option<u32>,
-    /// Learn from so many days of the bundled city's own traffic, alone or besides.
+    /// Learn from so many simulated days of each generated city, alone or besides.
     #[arg(long)]
     synthetic_days: Option<usize>,
+    /// Seeds of the cities that `--synthetic-days` are simulated in; the demo's is 42.
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "42",
+        requires = "synthetic_days"
+    )]
+    cities: Vec<u64>,
     /// Folder to write the model to: weights, card, loss curve.
     #[arg(long)]
     out: PathBuf,
@@ -85,13 +92,6 @@ pub(crate) struct Args {
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum DeviceChoice {
-    Auto,
-    Cpu,
-    Cuda,
-}
-
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum SpoilChoice {
     /// Nothing.
     Nothing,
@@ -129,7 +129,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         steps_per_epoch: args.steps.max(1),
         ..TrainingSettings::default()
     };
-    let device = pick_device(args.device)?;
+    let device = args.device.open()?;
     let card = train_into(&args.out, &datasets, &settings, &device, args.resume)?;
     print_metrics(&card);
     Ok(ExitCode::SUCCESS)
@@ -148,7 +148,9 @@ fn read_datasets(args: &Args) -> anyhow::Result<Vec<Dataset>> {
         });
     }
     if let Some(days) = args.synthetic_days {
-        datasets.push(synthetic_dataset(days, args.seed)?);
+        for &city in &args.cities {
+            datasets.push(synthetic_dataset(city, days, args.seed)?);
+        }
     }
     Ok(datasets)
 }
@@ -175,7 +177,7 @@ pub(super) fn train_into(
             dataset.name,
             dataset.row_count(),
             dataset.column_count(),
-            if device.is_cpu() { "CPU" } else { "CUDA" },
+            device::name(device),
         );
     }
     let unit = datasets.first().map_or("", |dataset| &dataset.unit);
@@ -202,19 +204,9 @@ pub(super) fn train_into(
     Ok(card)
 }
 
-fn pick_device(choice: DeviceChoice) -> anyhow::Result<Device> {
-    match choice {
-        DeviceChoice::Cpu => Ok(Device::Cpu),
-        DeviceChoice::Auto => Ok(Device::cuda_if_available(0).unwrap_or(Device::Cpu)),
-        DeviceChoice::Cuda => {
-            Device::new_cuda(0).context("no CUDA: build with --features cuda on a machine with one")
-        }
-    }
-}
-
-/// Traffic of the demo's city; `seed` moves the traffic, the city stays.
-fn synthetic_dataset(days: usize, seed: u64) -> anyhow::Result<Dataset> {
-    let city = build(CITY_SEED, CitySize::Demo).context("building the city")?;
+/// Traffic of a generated city; `seed` moves the traffic, the city stays.
+fn synthetic_dataset(city_seed: u64, days: usize, seed: u64) -> anyhow::Result<Dataset> {
+    let city = build(city_seed, CitySize::Demo).context("building the city")?;
     eprintln!(
         "simulating {days} days of {} segments",
         city.network.segment_count()
@@ -222,7 +214,7 @@ fn synthetic_dataset(days: usize, seed: u64) -> anyhow::Result<Dataset> {
     let series = history::generate(&city, days, seed);
     Ok(Dataset::of_network(
         &city.network,
-        format!("synthetic-city-{CITY_SEED}-days-{days}-seed-{seed}"),
+        format!("synthetic-city-{city_seed}-days-{days}-seed-{seed}"),
         "Apache-2.0, made by roadcast's own generator".to_owned(),
         series.start.plus_secs(LOCAL_AHEAD_S),
         series.speeds_mps,

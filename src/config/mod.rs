@@ -71,6 +71,17 @@ pub enum ClockMode {
     Event,
 }
 
+/// Which processor forecasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ForecastDevice {
+    /// CUDA where it was built in and a device is there, else the CPU.
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// CUDA, or no start.
+    Cuda,
+}
+
 /// Which MQTT version is spoken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
@@ -124,6 +135,8 @@ pub struct Config {
     pub raw: RawConfig,
     /// Where time comes from.
     pub clock: ClockMode,
+    /// Which processor forecasts.
+    pub forecast_device: ForecastDevice,
     /// Broker host and port.
     pub broker: (String, u16),
     /// MQTT version.
@@ -293,6 +306,15 @@ pub fn resolve(raw: RawConfig) -> Result<Config, ConfigError> {
             other => Err(format!("{other:?} is none of 5, 3.1.1, auto")),
         },
     );
+    let forecast_device = problems.take(
+        "forecast.device",
+        match raw.forecast.device.as_str() {
+            "auto" => Ok(ForecastDevice::Auto),
+            "cpu" => Ok(ForecastDevice::Cpu),
+            "cuda" => Ok(ForecastDevice::Cuda),
+            other => Err(format!("{other:?} is none of auto, cpu, cuda")),
+        },
+    );
     let broker = problems.take("mqtt.url", parse_broker_url(&raw.mqtt.url));
     let bind = problems.take(
         "http.bind",
@@ -351,6 +373,7 @@ pub fn resolve(raw: RawConfig) -> Result<Config, ConfigError> {
     let publish_datum = problems.take("publish.datum", parse_datum(&raw.publish.datum));
     let (
         Some(clock),
+        Some(forecast_device),
         Some(level_standard),
         Some(protocol),
         Some(broker),
@@ -359,6 +382,7 @@ pub fn resolve(raw: RawConfig) -> Result<Config, ConfigError> {
         true,
     ) = (
         clock,
+        forecast_device,
         standard,
         protocol,
         broker,
@@ -371,6 +395,7 @@ pub fn resolve(raw: RawConfig) -> Result<Config, ConfigError> {
     };
     Ok(Config {
         clock,
+        forecast_device,
         broker,
         protocol,
         routes,
@@ -651,10 +676,10 @@ mod tests {
 
     #[test]
     fn all_problems_are_reported_together() {
-        let text = "[clock]\nmode = \"sun\"\n[publish]\ntile_zoom = 3\n\
+        let text = "[clock]\nmode = \"sun\"\n[forecast]\ndevice = \"tpu\"\n[publish]\ntile_zoom = 3\n\
                     [[mqtt.routes]]\nfilter = \"a/#/b\"\nformat = \"xml\"\n";
         let error = with(text, &[]).unwrap_err();
-        for part in ["sun", "tile_zoom = 3", "a/#/b", "xml"] {
+        for part in ["sun", "tpu", "tile_zoom = 3", "a/#/b", "xml"] {
             assert!(error.contains(part), "{part} not in {error}");
         }
     }

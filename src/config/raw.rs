@@ -341,6 +341,10 @@ pub struct RawForecast {
     /// A second model that is run and scored beside the others and never published: `bundled`,
     /// `baseline`, or a model folder; empty for none. Default empty.
     pub shadow: String,
+    /// Which processor forecasts: `cpu`, `cuda`, which does not start without one, or `auto`, which
+    /// takes CUDA where it was built in and a device is there. Default `cpu`, which is faster for all
+    /// but wide networks.
+    pub device: String,
 }
 
 impl Default for RawForecast {
@@ -349,6 +353,7 @@ impl Default for RawForecast {
             model: "bundled".into(),
             deadline_ms: 5_000,
             shadow: String::new(),
+            device: "cpu".into(),
         }
     }
 }

@@ -10,7 +10,8 @@ not being congested yet. The same is asked of p10, from when on congestion is gi
 or more. Of the segments upstream of the head it prints the medians; one that was never forecast
 counts 0.
 
-    lead.py [MINUTES [SPEEDUP]]      event minutes to follow (default 65), speedup (default 20)
+    lead.py [MINUTES [SPEEDUP [MODEL]]]      event minutes to follow (default 65), speedup (default 20),
+                                             who forecasts (default the bundled model)
 
 ROADCAST_BIN   binary to run (default target/release/roadcast)
 """
@@ -111,6 +112,7 @@ def main():
     minutes = int(sys.argv[1]) if len(sys.argv) > 1 else 65
     OUT.mkdir(parents=True, exist_ok=True)
     options = ["--speedup", sys.argv[2]] if len(sys.argv) > 2 else []
+    options += ["--model", sys.argv[3]] if len(sys.argv) > 3 else []
     with demo(OUT / "demo.log", *options) as (_, http):
         states, forecasts, jams = follow(f"http://127.0.0.1:{http}/api/v1", minutes)
         scores = get_json(f"http://127.0.0.1:{http}/api/v1/scores")

@@ -11,6 +11,7 @@ use anyhow::Context;
 
 use super::UsageError;
 use super::dataset::{parse_split, read_dataset};
+use super::device::DeviceChoice;
 use crate::forecast::{
     Backtest, BacktestSettings, Baseline, Contender, Dataset, Holdout, LAG_COUNT, Mlp, OnsetScores,
     STEP_COUNT, Scores, SpeedQuantiles,
@@ -57,6 +58,9 @@ pub(crate) struct Args {
     /// the segments are unknown.
     #[arg(long)]
     without_past: bool,
+    /// Which processor forecasts.
+    #[arg(long, value_enum, default_value_t = DeviceChoice::Cpu)]
+    device: DeviceChoice,
     /// Write all scores as JSON; the page with plots is written beside it as HTML.
     #[arg(long)]
     report: PathBuf,
@@ -106,7 +110,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut report = Report::new(&dataset, &args.split, &backtest, args.missing);
     report.holdout = settings.holdout;
     let mut page = page::Page::new(&dataset, backtest.test());
-    for (name, contender) in contenders(&args.model, args.without_past, &backtest)? {
+    for (name, contender) in contenders(&args, &backtest)? {
         eprintln!("{name}: {} windows", backtest.test().len());
         let scored = score(&backtest, &contender)?;
         if let Some(predictions) = &mut predictions {
@@ -173,11 +177,7 @@ pub(super) fn score(backtest: &Backtest<'_>, contender: &Contender) -> anyhow::R
 }
 
 /// The forecasters named, in order, each once.
-fn contenders(
-    wanted: &[String],
-    without_past: bool,
-    backtest: &Backtest<'_>,
-) -> anyhow::Result<Vec<(String, Contender)>> {
+fn contenders(args: &Args, backtest: &Backtest<'_>) -> anyhow::Result<Vec<(String, Contender)>> {
     const ALL: [&str; 5] = [
         "last-value",
         "profile",
@@ -186,7 +186,7 @@ fn contenders(
         "bundled",
     ];
     let mut names: Vec<&str> = Vec::new();
-    for name in wanted {
+    for name in &args.model {
         let named: &[&str] = if name == "all" { &ALL } else { &[name] };
         for &name in named {
             if !names.contains(&name) {
@@ -194,9 +194,10 @@ fn contenders(
             }
         }
     }
+    let device = args.device.open()?;
     let network = |mlp: Mlp| {
         let mlp = Box::new(mlp);
-        if without_past {
+        if args.without_past {
             Contender::Served(mlp, Box::new(backtest.context_without_past()))
         } else {
             Contender::Network(mlp)
@@ -209,9 +210,9 @@ fn contenders(
             "profile" => Contender::Baseline(Baseline::Profile),
             "profile-residual" => Contender::Baseline(Baseline::ProfileResidual),
             "ridge" => Contender::Ridge(backtest.fit_ridge()?),
-            "bundled" => network(Mlp::bundled(&candle_core::Device::Cpu)?),
+            "bundled" => network(Mlp::bundled(&device)?),
             folder => {
-                let mlp = super::load_model(Path::new(folder))?;
+                let mlp = super::load_model(Path::new(folder), &device)?;
                 let name = mlp.card().name.clone();
                 found.push((name, network(mlp)));
                 continue;
