@@ -1,7 +1,8 @@
-//! Forecasting 100 000 segments, twelve steps each, features and means over neighbours included; the
-//! unit is one segment. «mlp» is the bundled model (three quantiles), «second» one of the shape that
-//! `train` makes (five quantiles, features of the hour and of the network), «second with a past» the
-//! same with regressions of its own for every segment; the network is a chain.
+//! Forecasting every segment of a network, twelve steps each, features and means over neighbours
+//! included; the unit is one segment. «network» is one of the shape that `train` makes, 64 wide as the
+//! bundled one or as said, «with a past» the same with regressions of its own for every segment. In the
+//! road network each segment leads to the next one and to one a thousand further. Built with
+//! `--features cuda`, on a machine with a device, the same goes through it too.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -9,16 +10,16 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use roadcast::forecast::{
-    Calibration, Dataset, FeatureContext, ForecastRequest, Forecaster, LAG_COUNT, LEVEL_COUNT, Mlp,
-    ModelCard, Past, ProfileResidual, RoadGraph, STEP_COUNT, SpeedQuantiles, TrainingSettings,
-    sha256_hex, train,
+    Calibration, Dataset, FEATURE_COUNT, FeatureContext, ForecastRequest, Forecaster, LAG_COUNT,
+    LEVEL_COUNT, Mlp, MlpConfig, ModelCard, Past, ProfileResidual, RoadGraph, STEP_COUNT,
+    SpeedQuantiles, TrainingSettings, sha256_hex, train,
 };
 use roadcast::network::NetworkVersion;
 use roadcast::units::Timestamp;
 
 const SEGMENTS: usize = 100_000;
 
-fn request() -> ForecastRequest {
+fn request(segments: usize) -> ForecastRequest {
     let wave = |len: usize, base: f32| -> Vec<f32> {
         (0..len)
             .map(|index| base + ((index * 37) % 101) as f32 / 20.0)
@@ -28,41 +29,35 @@ fn request() -> ForecastRequest {
         issued_at: Timestamp::from_secs(1_790_000_100),
         first_step: Timestamp::from_secs(1_790_000_100),
         network: NetworkVersion::default(),
-        now_mps: wave(SEGMENTS, 8.0),
-        sigma_mps: wave(SEGMENTS, 0.5),
-        age_min: vec![0; SEGMENTS],
-        free_flow_mps: wave(SEGMENTS, 13.0),
-        history_mps: wave(SEGMENTS * LAG_COUNT, 9.0),
-        history_share: vec![1.0; SEGMENTS * LAG_COUNT],
-        past_profile_mps: wave(SEGMENTS * LAG_COUNT, 10.0),
-        profile_mps: wave(SEGMENTS * STEP_COUNT, 10.0),
-        level_mps: wave(SEGMENTS * LEVEL_COUNT, 0.0),
-        level_share: vec![1.0; SEGMENTS * LEVEL_COUNT],
+        now_mps: wave(segments, 8.0),
+        sigma_mps: wave(segments, 0.5),
+        age_min: vec![0; segments],
+        free_flow_mps: wave(segments, 13.0),
+        history_mps: wave(segments * LAG_COUNT, 9.0),
+        history_share: vec![1.0; segments * LAG_COUNT],
+        past_profile_mps: wave(segments * LAG_COUNT, 10.0),
+        profile_mps: wave(segments * STEP_COUNT, 10.0),
+        level_mps: wave(segments * LEVEL_COUNT, 0.0),
+        level_share: vec![1.0; segments * LEVEL_COUNT],
         calibration: Arc::new(Calibration::default()),
     }
 }
 
-fn context() -> FeatureContext {
-    // Two ways on from each segment: the next one, and one a thousand further.
-    let count = SEGMENTS as u32;
+fn context(segments: usize) -> FeatureContext {
+    let count = segments as u32;
     let edges: Vec<_> = (0..count)
-        .flat_map(|from| {
-            [
-                (from, (from + 1) % count, 1.0),
-                (from, (from + 1_000) % count, 1.0),
-            ]
-        })
+        .flat_map(|from| [1, 1_000].map(|further| (from, (from + further) % count, 1.0)))
         .collect();
     FeatureContext::new(
-        RoadGraph::from_edges(SEGMENTS, &edges),
-        &vec![None; SEGMENTS],
+        RoadGraph::from_edges(segments, &edges),
+        &vec![None; segments],
         None,
     )
 }
 
-/// A model of the newest architecture, trained for one step only: its speed is that of any other.
+/// A model trained for one step only: its speed is that of any other.
 /// With it the past of its two columns.
-fn second() -> (Mlp, Past) {
+fn network_of(hidden: usize, device: &Device) -> (Mlp, Past) {
     let mut series = String::from("time,a,b");
     (0..900)
         .for_each(|row| series.push_str(&format!("\n{},{},{}", row * 300, 9 + row % 7, row % 5)));
@@ -70,6 +65,10 @@ fn second() -> (Mlp, Past) {
     let dataset = Dataset::parse(header, series.as_bytes(), b"from,to\na,b\n", None)
         .expect("it is well formed");
     let settings = TrainingSettings {
+        config: MlpConfig {
+            hidden,
+            ..MlpConfig::default()
+        },
         epochs: 1,
         steps_per_epoch: 1,
         ..TrainingSettings::default()
@@ -86,14 +85,14 @@ fn second() -> (Mlp, Past) {
         ..trained.card
     };
     let card = card.to_toml().expect("all numbers are finite");
-    let mlp = Mlp::load(card.as_bytes(), &weights, &Device::Cpu).expect("it was just made");
+    let mlp = Mlp::load(card.as_bytes(), &weights, device).expect("it was just made");
     (mlp, trained.past.expect("two days are long enough"))
 }
 
 fn forecast(criterion: &mut Criterion) {
-    let (request, context) = (request(), context());
-    let model = Mlp::bundled(&Device::Cpu).expect("the bundled model loads");
-    let said = model
+    let (request, context) = (request(SEGMENTS), context(SEGMENTS));
+    let (network, past) = network_of(64, &Device::Cpu);
+    let said = network
         .forecast(&context, &request)
         .expect("a CPU does not fail");
     assert_eq!(said.len(), SEGMENTS * STEP_COUNT);
@@ -102,43 +101,46 @@ fn forecast(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("forecast/100000 segments");
     group.throughput(Throughput::Elements(SEGMENTS as u64));
     group.sample_size(10);
-    group.bench_function("mlp", |bencher| {
-        bencher.iter(|| model.forecast(&context, black_box(&request)));
+    group.bench_function("network", |bencher| {
+        bencher.iter(|| network.forecast(&context, black_box(&request)));
     });
-    let (second, past) = second();
-    group.bench_function("second", |bencher| {
-        bencher.iter(|| second.forecast(&context, black_box(&request)));
+    let (wide, _) = network_of(128, &Device::Cpu);
+    group.bench_function("network, 128 wide", |bencher| {
+        bencher.iter(|| wide.forecast(&context, black_box(&request)));
     });
     assert_eq!(past.foretold_count(), 2);
     let column_of: Vec<Option<u32>> = (0..SEGMENTS as u32).map(|at| Some(at % 2)).collect();
     let knowing = context.clone().with_past(&past, &column_of);
-    group.bench_function("second with a past", |bencher| {
-        bencher.iter(|| second.forecast(&knowing, black_box(&request)));
+    group.bench_function("network with a past", |bencher| {
+        bencher.iter(|| network.forecast(&knowing, black_box(&request)));
     });
-    group.bench_function("second features alone", |bencher| {
+    if let Ok(device @ Device::Cuda(_)) = Device::cuda_if_available(0) {
+        for hidden in [64, 128, 512] {
+            let (on_device, _) = network_of(hidden, &device);
+            group.bench_function(format!("network, {hidden} wide, CUDA"), |bencher| {
+                bencher.iter(|| on_device.forecast(&context, black_box(&request)));
+            });
+            let rows = rows_of_ones(&device);
+            group.bench_function(format!("network alone, {hidden} wide, CUDA"), |bencher| {
+                bencher.iter(|| {
+                    let said = on_device.module().forward(black_box(&rows));
+                    device.synchronize().expect("the device answers");
+                    said
+                });
+            });
+        }
+    }
+    group.bench_function("features alone", |bencher| {
         bencher.iter(|| {
-            let prepared = context.prepare(black_box(&request), second.architecture());
+            let prepared = context.prepare(black_box(&request));
             let mut sum = 0.0;
             (0..SEGMENTS).for_each(|segment| prepared.write(segment, |_, value| sum += value));
             sum
         });
     });
-    group.bench_function("mlp features alone", |bencher| {
-        bencher.iter(|| {
-            let prepared = context.prepare(black_box(&request), model.architecture());
-            let mut sum = 0.0;
-            (0..SEGMENTS).for_each(|segment| prepared.write(segment, |_, value| sum += value));
-            sum
-        });
-    });
-    let rows = Tensor::ones(
-        (SEGMENTS, model.architecture().feature_count()),
-        candle_core::DType::F32,
-        &Device::Cpu,
-    )
-    .expect("it fits into memory");
-    group.bench_function("mlp through candle, network alone", |bencher| {
-        bencher.iter(|| model.module().forward(black_box(&rows)));
+    let rows = rows_of_ones(&Device::Cpu);
+    group.bench_function("network alone, through candle", |bencher| {
+        bencher.iter(|| network.module().forward(black_box(&rows)));
     });
     group.bench_function("profile-residual", |bencher| {
         bencher.iter(|| ProfileResidual.forecast(black_box(&request)));
@@ -146,5 +148,26 @@ fn forecast(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, forecast);
+/// Features of every segment, for the network alone.
+fn rows_of_ones(device: &Device) -> Tensor {
+    let shape = (SEGMENTS, FEATURE_COUNT);
+    Tensor::ones(shape, candle_core::DType::F32, device).expect("it fits into memory")
+}
+
+/// Whether the cost of a segment depends on how many there are.
+fn sizes(criterion: &mut Criterion) {
+    let (model, _) = network_of(64, &Device::Cpu);
+    let mut group = criterion.benchmark_group("forecast/network");
+    group.sample_size(10);
+    for segments in [1_000, 10_000, 100_000, 1_000_000] {
+        let (request, context) = (request(segments), context(segments));
+        group.throughput(Throughput::Elements(segments as u64));
+        group.bench_function(format!("{segments} segments"), |bencher| {
+            bencher.iter(|| model.forecast(&context, black_box(&request)));
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, forecast, sizes);
 criterion_main!(benches);

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::windows::{Windows, unit_hash};
 use super::{
-    Architecture, Dataset, FEATURE_COUNT, FeatureContext, ForecastRequest, History, LEVEL_COUNT,
-    LEVEL_STEPS, Past, PastError, RoadGraph, STEP_MS, SpeedProfile, column_names,
+    Dataset, FEATURE_COUNT, FeatureContext, ForecastRequest, History, LEVEL_COUNT, LEVEL_STEPS,
+    Past, PastError, RoadGraph, STEP_MS, SpeedProfile, column_names,
 };
 use crate::network::{Network, NetworkBuilder, RoadClass, SegmentDraft, SegmentFlags};
 use crate::state::{MINUTE_MS, Provenance, SegmentState, StateBatch};
@@ -210,7 +210,7 @@ fn a_day_of_silence_is_forgotten_and_a_shorter_one_is_kept_apart() {
 
 /// All features of all segments, one after the other.
 fn features(context: &FeatureContext, request: &ForecastRequest) -> Vec<f32> {
-    let prepared = context.prepare(request, Architecture::Second);
+    let prepared = context.prepare(request);
     let mut features = vec![0.0; COLUMNS * FEATURE_COUNT];
     for (segment, row) in features.chunks_exact_mut(FEATURE_COUNT).enumerate() {
         prepared.write(segment, |feature, value| row[feature] = value);

@@ -3,56 +3,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::features::{FEATURE_COUNT, FIRST_FEATURE_COUNT};
 use super::{Holdout, MlpConfig, STEP_COUNT};
 
-/// The architectures this build can run. New models are of the second.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Architecture {
-    /// `residual-mlp-1`: three quantiles.
-    First,
-    /// `residual-mlp-2`: five quantiles, and what [`super::FeatureContext`] gathers over the hour and
-    /// over the network besides.
-    Second,
-}
-
-impl Architecture {
-    /// The name in cards.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::First => "residual-mlp-1",
-            Self::Second => "residual-mlp-2",
-        }
-    }
-
-    /// The architecture a card names, if this build can run it.
-    pub fn named(label: &str) -> Option<Self> {
-        [Self::First, Self::Second]
-            .into_iter()
-            .find(|architecture| architecture.label() == label)
-    }
-
-    /// How many numbers it reads of a segment.
-    pub const fn feature_count(self) -> usize {
-        match self {
-            Self::First => FIRST_FEATURE_COUNT,
-            Self::Second => FEATURE_COUNT,
-        }
-    }
-
-    /// How many numbers it gives a segment and step.
-    pub const fn outputs_per_step(self) -> usize {
-        match self {
-            Self::First => 3,
-            Self::Second => 5,
-        }
-    }
-
-    /// How many numbers it gives a segment.
-    pub const fn output_count(self) -> usize {
-        self.outputs_per_step() * STEP_COUNT
-    }
-}
+/// The one architecture this build runs, as cards name it: five quantiles from what
+/// [`super::FeatureContext`] gathers.
+pub const ARCHITECTURE: &str = "residual-mlp-3";
 
 /// A model card, stored as TOML.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

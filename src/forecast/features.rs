@@ -9,21 +9,31 @@ use rayon::prelude::*;
 
 use super::companion::{CompanionRegression, Moment};
 use super::low_rank::{FACTOR_COUNT, SegmentTraits};
+use super::queues::{QUEUE_COUNT, Queues};
 use super::request::cut;
-use super::{Architecture, ForecastRequest, LAG_COUNT, LEVEL_COUNT, Past, RoadGraph, STEP_COUNT};
+use super::{ForecastRequest, LAG_COUNT, LEVEL_COUNT, Past, RoadGraph, STEP_COUNT};
 use crate::network::{Network, RoadClass};
 use crate::units::{SegmentId, Timestamp};
 
-/// How many numbers describe a segment to the first architecture.
-pub(super) const FIRST_FEATURE_COUNT: usize = TIME_AT + 4 + ATTRIBUTE_COUNT;
-/// How many numbers describe a segment to the newest architecture.
+/// How many of them [`PreparedFeatures::write`] begins with: the segment by itself, now.
+const FIRST_FEATURE_COUNT: usize = TIME_AT + 4 + ATTRIBUTE_COUNT;
+/// How many numbers describe a segment.
 pub const FEATURE_COUNT: usize = FIRST_FEATURE_COUNT + LATER_COUNT;
 
-/// What came with the second architecture: levels of the segment and its neighbours over the hour,
-/// the common factors, the slow levels, traits, scale, what the segment's own past foretells, and
-/// harmonics of the day.
-const LATER_COUNT: usize =
-    2 + HOP_COUNT + 4 + 2 * LEVEL_COUNT + 1 + FACTOR_COUNT + 1 + 1 + STEP_COUNT + HARMONIC_COUNT;
+/// What follows: levels of the segment and its neighbours over the hour,
+/// the common factors, the slow levels, traits, scale, what the segment's own past foretells, queues
+/// ahead, and harmonics of the day.
+const LATER_COUNT: usize = 2
+    + HOP_COUNT
+    + 4
+    + 2 * LEVEL_COUNT
+    + 1
+    + FACTOR_COUNT
+    + 1
+    + 1
+    + STEP_COUNT
+    + QUEUE_COUNT
+    + HARMONIC_COUNT;
 const HARMONIC_COUNT: usize = 4;
 
 const HOP_AT: usize = 2 * LAG_COUNT + 4 + STEP_COUNT + 1;
@@ -58,6 +68,8 @@ pub struct SegmentAttributes {
 pub struct FeatureContext {
     graph: RoadGraph,
     attributes: Vec<[f32; ATTRIBUTE_COUNT]>,
+    /// Lengths, m; empty where not all are known, and then nothing is told of queues.
+    lengths_m: Vec<f32>,
     traits: Vec<SegmentTraits>,
     /// What foretells the next hour from the segments' own past, where there is one.
     regression: Option<Arc<CompanionRegression>>,
@@ -100,6 +112,7 @@ impl FeatureContext {
             graph,
             traits: vec![SegmentTraits::UNKNOWN; attributes.len()],
             attributes: attributes.iter().map(encode_attributes).collect(),
+            lengths_m: lengths_of(attributes).unwrap_or_default(),
             regression: None,
             utc_offset_s,
         }
@@ -139,28 +152,22 @@ impl FeatureContext {
         self.attributes.len()
     }
 
-    /// Computes what several segments share, above all the means over neighbours, as far as
-    /// `architecture` reads it.
+    /// Computes what several segments share, above all the means over neighbours.
     ///
     /// # Panics
     /// When the request is about another number of segments.
-    pub fn prepare<'a>(
-        &'a self,
-        request: &'a ForecastRequest,
-        architecture: Architecture,
-    ) -> PreparedFeatures<'a> {
+    pub fn prepare<'a>(&'a self, request: &'a ForecastRequest) -> PreparedFeatures<'a> {
         assert_eq!(request.segment_count(), self.segment_count());
-        let is_later = architecture == Architecture::Second;
-        let moment = is_later.then(|| Moment::new(request, &self.traits));
-        let of_long: Vec<[f32; 2]> = moment.as_ref().map_or_else(Vec::new, |moment| {
-            let levels = moment.levels.iter();
-            levels
-                .map(|&[_, _, level, weight]| [weight * level, weight])
-                .collect()
-        });
-        let foretold = match (&moment, &self.regression) {
-            (Some(moment), Some(regression)) => regression.foretell(request, &self.traits, moment),
-            _ => Vec::new(),
+        let queues = (!self.lengths_m.is_empty())
+            .then(|| Queues::new(&self.graph, &self.lengths_m, request));
+        let moment = Moment::new(request, &self.traits);
+        let levels = moment.levels.iter();
+        let of_long: Vec<[f32; 2]> = levels
+            .map(|&[_, _, level, weight]| [weight * level, weight])
+            .collect();
+        let foretold = match &self.regression {
+            Some(regression) => regression.foretell(request, &self.traits, &moment),
+            None => Vec::new(),
         };
         let carried: Vec<[f32; 3]> = (0..request.segment_count())
             .into_par_iter()
@@ -187,12 +194,9 @@ impl FeatureContext {
             context: self,
             request,
             hops: self.graph.hops(&carried),
-            long_hops: if is_later {
-                self.graph.hops(&of_long)
-            } else {
-                Default::default()
-            },
+            long_hops: self.graph.hops(&of_long),
             moment,
+            queues,
             foretold,
             time: self.time_features(request.first_step),
         }
@@ -202,6 +206,14 @@ impl FeatureContext {
     pub(super) fn hide_time(row: &mut [f32]) {
         row[TIME_AT..TIME_AT + 4].fill(0.0);
         row[FEATURE_COUNT - HARMONIC_COUNT..].fill(0.0);
+    }
+
+    /// Takes out of one row of features what is known of the road, and with the lengths the queues, as
+    /// for sensors of which nothing but speeds is known.
+    pub(super) fn hide_road(row: &mut [f32]) {
+        // The last attribute is the speed of free flow, which is always known.
+        row[TIME_AT + 4..FIRST_FEATURE_COUNT - 1].fill(0.0);
+        row[FEATURE_COUNT - HARMONIC_COUNT - QUEUE_COUNT..FEATURE_COUNT - HARMONIC_COUNT].fill(0.0);
     }
 
     /// Whether the time of day is known, its sine and cosine, whether it is a weekend.
@@ -221,6 +233,14 @@ impl FeatureContext {
             f32::from(u8::from(is_weekend)),
         ]
     }
+}
+
+/// The length of every segment, if all are known.
+fn lengths_of(attributes: &[Option<SegmentAttributes>]) -> Option<Vec<f32>> {
+    attributes
+        .iter()
+        .map(|known| known.as_ref().map(|known| known.length_m))
+        .collect()
 }
 
 fn encode_attributes(attributes: &Option<SegmentAttributes>) -> [f32; ATTRIBUTE_COUNT] {
@@ -244,29 +264,29 @@ pub struct PreparedFeatures<'a> {
     request: &'a ForecastRequest,
     hops: [Vec<[f32; 3]>; HOP_COUNT],
     long_hops: [Vec<[f32; 2]>; HOP_COUNT],
-    /// Levels and common factors, for architectures that read them.
-    moment: Option<Moment>,
+    /// Levels and common factors.
+    moment: Moment,
+    /// The queues, where lengths are known.
+    queues: Option<Queues>,
     /// Deviations of the next hour in shares of free flow; empty where no past foretells any.
     foretold: Vec<Option<[f32; STEP_COUNT]>>,
     time: [f32; 4],
 }
 
 impl PreparedFeatures<'_> {
-    /// Hands each number that the architecture reads of `segment` to `put`, with its index, in order.
+    /// Hands each of the [`FEATURE_COUNT`] numbers of `segment` to `put`, with its index, in order.
     pub fn write(&self, segment: usize, mut put: impl FnMut(usize, f32)) {
         self.write_first(segment, &mut put);
-        if let Some(moment) = &self.moment {
-            self.write_later(moment, segment, &mut put);
-        }
+        self.write_later(segment, &mut put);
     }
 
     fn foretold(&self, segment: usize) -> Option<&[f32; STEP_COUNT]> {
         self.foretold.get(segment)?.as_ref()
     }
 
-    /// The features of the second architecture alone.
-    fn write_later(&self, moment: &Moment, segment: usize, put: &mut impl FnMut(usize, f32)) {
-        let request = self.request;
+    /// What the hour, the network and the segment's past say.
+    fn write_later(&self, segment: usize, put: &mut impl FnMut(usize, f32)) {
+        let (request, moment) = (self.request, &self.moment);
         let scale = 1.0 / request.unhindered_mps(segment);
         let mut at = FIRST_FEATURE_COUNT;
         let mut next = |value: f32| {
@@ -306,6 +326,9 @@ impl PreparedFeatures<'_> {
         for step in 0..STEP_COUNT {
             next(foretold.map_or(0.0, |foretold| RESIDUAL_SCALE * cut(foretold[step])));
         }
+        let queues = self.queues.as_ref();
+        let ahead = queues.map_or([0.0; QUEUE_COUNT], |queues| queues.features(segment));
+        ahead.into_iter().for_each(&mut next);
         let [is_known, sine, cosine, _] = self.time;
         next(is_known * 2.0 * sine * cosine);
         next(is_known * (cosine * cosine - sine * sine));
@@ -313,7 +336,7 @@ impl PreparedFeatures<'_> {
         next(is_known * (4.0 * cosine.powi(3) - 3.0 * cosine));
     }
 
-    /// Hands the numbers of the first architecture alone.
+    /// What the segment shows now, its profile, its neighbours, the time and the road.
     fn write_first(&self, segment: usize, put: &mut impl FnMut(usize, f32)) {
         let request = self.request;
         let scale = 1.0 / request.unhindered_mps(segment);
@@ -358,19 +381,16 @@ impl PreparedFeatures<'_> {
 
     /// What the model starts from at each step, as shares of free flow: the profile and the deviation
     /// that the segment's own past foretells or, where it foretells none, what profile and fading
-    /// deviations say. A model of the first architecture has a decay of its own, `decay_left` by step.
-    pub fn starts(&self, segment: usize, decay_left: impl Fn(usize) -> f32) -> [f32; STEP_COUNT] {
+    /// deviations say.
+    pub fn starts(&self, segment: usize) -> [f32; STEP_COUNT] {
         let scale = 1.0 / self.request.unhindered_mps(segment);
         let profile_mps = &self.request.profile_mps[segment * STEP_COUNT..][..STEP_COUNT];
         let now = self.request.now_residual(segment);
         let ratio = self.request.ratio(SegmentId(segment as u32));
-        let deviation = |step: usize| match (self.foretold(segment), &self.moment) {
-            (Some(foretold), _) => foretold[step],
-            (None, Some(moment)) => {
-                let [quarter, ..] = moment.levels[segment];
-                self.request.calibration.left(step, ratio, [now, quarter])
-            }
-            (None, None) => decay_left(step) * now,
+        let [quarter, ..] = self.moment.levels[segment];
+        let deviation = |step: usize| match self.foretold(segment) {
+            Some(foretold) => foretold[step],
+            None => self.request.calibration.left(step, ratio, [now, quarter]),
         };
         std::array::from_fn(|step| (scale * profile_mps[step] + deviation(step)).clamp(0.0, 3.0))
     }

@@ -109,6 +109,13 @@ impl RoadGraph {
         self.downstream.start.len().saturating_sub(1)
     }
 
+    /// The segments that lead to `segment`.
+    pub(super) fn upstream_of(&self, segment: usize) -> &[u32] {
+        let range =
+            self.upstream.start[segment] as usize..self.upstream.start[segment + 1] as usize;
+        &self.upstream.other[range]
+    }
+
     /// The `most` segments nearest to `segment` by hops up- and downstream, without itself; where the
     /// graph leads to fewer, the first of the others.
     pub(super) fn nearest(&self, segment: usize, most: usize) -> Vec<u32> {

@@ -12,8 +12,10 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-use super::{Architecture, STEP_COUNT, SpeedQuantiles};
+use super::{FEATURE_COUNT, STEP_COUNT, SpeedQuantiles};
 
+/// Numbers that the network gives of a segment: a median and four distances a step.
+pub(super) const OUTPUT_COUNT: usize = 5 * STEP_COUNT;
 /// Outputs for the median are multiplied by this to become shares of free flow, and those for the
 /// distances by [`REACH_SCALE`] (chosen near the spread of each, so that outputs stay near one).
 const MEDIAN_SCALE: f32 = 0.25;
@@ -29,8 +31,6 @@ pub struct MlpConfig {
     pub hidden: usize,
     /// Residual blocks of two layers.
     pub blocks: usize,
-    /// Share of the deviation from the profile kept a step by the baseline it starts from, 0..=1.
-    pub decay: f32,
 }
 
 impl Default for MlpConfig {
@@ -38,26 +38,20 @@ impl Default for MlpConfig {
         Self {
             hidden: 64,
             blocks: 3,
-            decay: 0.9,
         }
     }
 }
 
 impl MlpConfig {
-    /// What is left of the deviation at `step`.
-    pub(super) fn decay_left(&self, step: usize) -> f32 {
-        self.decay.powi(step as i32 + 1)
-    }
-
     /// Name, outputs and inputs of each layer, in the order they are run.
-    pub(super) fn layers(&self, architecture: Architecture) -> Vec<(String, usize, usize)> {
+    pub(super) fn layers(&self) -> Vec<(String, usize, usize)> {
         let hidden = self.hidden;
-        let mut layers = vec![("input".to_owned(), hidden, architecture.feature_count())];
+        let mut layers = vec![("input".to_owned(), hidden, FEATURE_COUNT)];
         for block in 0..self.blocks {
             layers.push((format!("block.{block}.first"), hidden, hidden));
             layers.push((format!("block.{block}.second"), hidden, hidden));
         }
-        layers.push(("output".to_owned(), architecture.output_count(), hidden));
+        layers.push(("output".to_owned(), OUTPUT_COUNT, hidden));
         layers
     }
 }
@@ -70,7 +64,7 @@ pub(super) fn initial_weights(
     device: &Device,
 ) -> Result<BTreeMap<String, Var>> {
     let mut weights = BTreeMap::new();
-    for (name, outputs, inputs) in config.layers(Architecture::Second) {
+    for (name, outputs, inputs) in config.layers() {
         let damp = if name == "output" || name.ends_with("second") {
             0.1
         } else {
@@ -168,7 +162,6 @@ pub(super) fn ratios(raw: &Tensor, start: &Tensor) -> Result<[Tensor; 5]> {
 
 /// The same for one segment and step in m/s; `raw` gives its outputs by their number.
 pub(super) fn quantiles(
-    architecture: Architecture,
     raw: impl Fn(usize) -> f32,
     start: f32,
     free_flow_mps: f32,
@@ -181,16 +174,8 @@ pub(super) fn quantiles(
     };
     let (low, high) = (ratio - reach(1), ratio + reach(2));
     let otherwise_mps = start * free_flow_mps;
-    match architecture {
-        Architecture::First => SpeedQuantiles::ordered(
-            low * free_flow_mps,
-            ratio * free_flow_mps,
-            high * free_flow_mps,
-            otherwise_mps,
-        ),
-        Architecture::Second => SpeedQuantiles::ordered_five(
-            [low - reach(3), low, ratio, high, high + reach(4)].map(|share| share * free_flow_mps),
-            otherwise_mps,
-        ),
-    }
+    SpeedQuantiles::ordered_five(
+        [low - reach(3), low, ratio, high, high + reach(4)].map(|share| share * free_flow_mps),
+        otherwise_mps,
+    )
 }

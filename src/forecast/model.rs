@@ -9,13 +9,15 @@ use sha2::{Digest, Sha256};
 
 use super::features::PreparedFeatures;
 use super::fused::{After, LANES, Layer};
-use super::mlp::{MlpModule, quantiles};
+use super::mlp::{MlpModule, OUTPUT_COUNT, quantiles};
 use super::{
-    Architecture, FeatureContext, ForecastBatch, ForecastRequest, Forecaster, ModelCard,
-    ModelError, Past, ProfileResidual, STEP_COUNT, SpeedQuantiles,
+    ARCHITECTURE, FEATURE_COUNT, FeatureContext, ForecastBatch, ForecastRequest, Forecaster,
+    ModelCard, ModelError, Past, ProfileResidual, STEP_COUNT, SpeedQuantiles,
 };
 use crate::network::{Network, NetworkVersion};
 
+/// Segments that go to a device at a time; its features take 25 MB.
+const SEGMENTS_PER_TRANSFER: usize = 65_536;
 /// Blocks of `LANES` segments that one task of a thread computes: about a thousand segments.
 const BLOCKS_PER_TASK: usize = 21;
 
@@ -24,7 +26,6 @@ const BLOCKS_PER_TASK: usize = 21;
 pub struct Mlp {
     card: ModelCard,
     name: Arc<str>,
-    architecture: Architecture,
     device: Device,
     module: MlpModule,
     layers: Vec<Layer>,
@@ -39,7 +40,7 @@ impl Mlp {
     /// or misshapen, or the golden output is not reproduced.
     pub fn load(card: &[u8], weights: &[u8], device: &Device) -> Result<Self, ModelError> {
         let card = ModelCard::parse(card)?;
-        architecture_of(&card)?;
+        check_architecture(&card)?;
         let found = sha256_hex(weights);
         if found != card.weights_sha256 {
             return Err(ModelError::Hash {
@@ -53,10 +54,16 @@ impl Mlp {
             Ok(named(&tensors, name)?.to_vec2()?)
         };
         let (input, wanted) = (golden("golden.input")?, golden("golden.output")?);
-        let difference = input
+        let found: Vec<Vec<f32>> = if device.is_cpu() {
+            input.iter().map(|row| model.raw_row(row)).collect()
+        } else {
+            let input = named(&tensors, "golden.input")?;
+            model.module.forward(&input)?.to_vec2()?
+        };
+        let difference = found
             .iter()
             .zip(&wanted)
-            .map(|(features, wanted)| largest_difference(&model.raw_row(features), wanted))
+            .map(|(found, wanted)| largest_difference(found, wanted))
             .fold(if input.is_empty() { f32::INFINITY } else { 0.0 }, f32::max);
         let tolerance = model.card.golden_tolerance;
         if difference <= tolerance {
@@ -69,14 +76,15 @@ impl Mlp {
         }
     }
 
-    /// The model trained on the bundled generator's traffic.
+    /// The bundled model, which learnt from simulated traffic of several networks
+    /// (`models/general/card.toml`).
     ///
     /// # Errors
     /// As [`Mlp::load`].
     pub fn bundled(device: &Device) -> Result<Self, ModelError> {
         Self::load(
-            include_bytes!("../../models/city/card.toml"),
-            include_bytes!("../../models/city/weights.safetensors"),
+            include_bytes!("../../models/general/card.toml"),
+            include_bytes!("../../models/general/weights.safetensors"),
             device,
         )
     }
@@ -86,9 +94,9 @@ impl Mlp {
         tensors: &HashMap<String, Tensor>,
         device: &Device,
     ) -> Result<Self, ModelError> {
-        let architecture = architecture_of(&card)?;
+        check_architecture(&card)?;
         let mut layers = Vec::new();
-        for (name, outputs, inputs) in card.config.layers(architecture) {
+        for (name, outputs, inputs) in card.config.layers() {
             let weight = named(tensors, &format!("{name}.weight"))?;
             let bias = named(tensors, &format!("{name}.bias"))?;
             if weight.dims() != [outputs, inputs] || bias.dims() != [outputs] {
@@ -103,7 +111,6 @@ impl Mlp {
         Ok(Self {
             name: Arc::from(card.name.as_str()),
             card,
-            architecture,
             device: device.clone(),
             module,
             layers,
@@ -115,11 +122,6 @@ impl Mlp {
         &self.card
     }
 
-    /// What it reads and gives.
-    pub fn architecture(&self) -> Architecture {
-        self.architecture
-    }
-
     /// The network as candle runs it.
     pub fn module(&self) -> &MlpModule {
         &self.module
@@ -128,15 +130,15 @@ impl Mlp {
     /// Raw outputs of one segment's features through the fused network.
     ///
     /// # Panics
-    /// When there are not as many features as the architecture reads.
+    /// When there are not [`FEATURE_COUNT`] features.
     pub fn raw_row(&self, features: &[f32]) -> Vec<f32> {
-        assert_eq!(features.len(), self.architecture.feature_count());
+        assert_eq!(features.len(), FEATURE_COUNT);
         let mut block = Block::new(self);
         for (index, &value) in features.iter().enumerate() {
             block.features[index * LANES] = value;
         }
         block.run(&self.layers);
-        (0..self.architecture.output_count())
+        (0..OUTPUT_COUNT)
             .map(|output| block.output[output * LANES])
             .collect()
     }
@@ -150,7 +152,7 @@ impl Mlp {
         context: &FeatureContext,
         request: &ForecastRequest,
     ) -> Result<Vec<SpeedQuantiles>, ModelError> {
-        let prepared = context.prepare(request, self.architecture);
+        let prepared = context.prepare(request);
         let mut answer = vec![SpeedQuantiles::default(); request.segment_count() * STEP_COUNT];
         if self.device.is_cpu() {
             self.run_fused(&prepared, request, &mut answer);
@@ -196,17 +198,28 @@ impl Mlp {
         request: &ForecastRequest,
         answer: &mut [SpeedQuantiles],
     ) -> Result<(), ModelError> {
-        let count = request.segment_count();
-        let width = self.architecture.feature_count();
-        let mut features = vec![0.0; count * width];
-        for (segment, row) in features.chunks_exact_mut(width).enumerate() {
-            prepared.write(segment, |feature, value| row[feature] = value);
-        }
-        let features = Tensor::from_vec(features, (count, width), &self.device)?;
-        let raw: Vec<Vec<f32>> = self.module.forward(&features)?.to_vec2()?;
-        for (segment, steps) in answer.chunks_exact_mut(STEP_COUNT).enumerate() {
-            let raw = |output: usize| raw[segment][output];
-            self.finish(prepared, request, segment, raw, steps);
+        let mut features = Vec::new();
+        let transfers = answer.chunks_mut(SEGMENTS_PER_TRANSFER * STEP_COUNT);
+        for (index, answer) in transfers.enumerate() {
+            let first = index * SEGMENTS_PER_TRANSFER;
+            let count = answer.len() / STEP_COUNT;
+            features.resize(count * FEATURE_COUNT, 0.0);
+            features
+                .par_chunks_exact_mut(FEATURE_COUNT)
+                .enumerate()
+                .for_each(|(row, features)| {
+                    prepared.write(first + row, |feature, value| features[feature] = value);
+                });
+            let features = Tensor::from_slice(&features, (count, FEATURE_COUNT), &self.device)?;
+            let raw = self.module.forward(&features)?.flatten_all()?;
+            let raw: Vec<f32> = raw.to_vec1()?;
+            answer
+                .par_chunks_exact_mut(STEP_COUNT)
+                .zip(raw.par_chunks_exact(OUTPUT_COUNT))
+                .enumerate()
+                .for_each(|(row, (steps, raw))| {
+                    self.finish(prepared, request, first + row, |output| raw[output], steps);
+                });
         }
         Ok(())
     }
@@ -219,11 +232,11 @@ impl Mlp {
         raw: impl Fn(usize) -> f32,
         steps: &mut [SpeedQuantiles],
     ) {
-        let starts = prepared.starts(segment, |step| self.card.config.decay_left(step));
+        let starts = prepared.starts(segment);
         for (step, (said, start)) in steps.iter_mut().zip(starts).enumerate() {
             let outputs = |index: usize| raw(index * STEP_COUNT + step);
             let free_flow_mps = request.free_flow_mps[segment];
-            *said = quantiles(self.architecture, outputs, start, free_flow_mps);
+            *said = quantiles(outputs, start, free_flow_mps);
         }
     }
 }
@@ -241,7 +254,7 @@ impl Block {
     fn new(model: &Mlp) -> Self {
         let len = |layer: Option<&Layer>| layer.map_or(0, Layer::output_len);
         Self {
-            features: vec![0.0; model.architecture.feature_count() * LANES],
+            features: vec![0.0; FEATURE_COUNT * LANES],
             hidden: vec![0.0; len(model.layers.first())],
             inner: vec![0.0; len(model.layers.first())],
             output: vec![0.0; len(model.layers.last())],
@@ -261,10 +274,14 @@ impl Block {
     }
 }
 
-fn architecture_of(card: &ModelCard) -> Result<Architecture, ModelError> {
-    Architecture::named(&card.architecture).ok_or_else(|| ModelError::Architecture {
-        found: card.architecture.clone(),
-    })
+fn check_architecture(card: &ModelCard) -> Result<(), ModelError> {
+    if card.architecture == ARCHITECTURE {
+        Ok(())
+    } else {
+        Err(ModelError::Architecture {
+            found: card.architecture.clone(),
+        })
+    }
 }
 
 fn named(tensors: &HashMap<String, Tensor>, name: &str) -> Result<Tensor, candle_core::Error> {

@@ -26,6 +26,8 @@ pub(super) struct Spoil {
     pub(super) is_level_of_today: bool,
     /// Whether the model isn't told the time of day.
     pub(super) hides_time: bool,
+    /// Whether the model isn't told the attributes of segments, as with sensors alone.
+    pub(super) hides_road: bool,
     /// Whether slow levels, scatter and loadings are unknown, as in an engine that has just started.
     pub(super) hides_past: bool,
 }
@@ -38,6 +40,7 @@ impl Spoil {
         young: None,
         is_level_of_today: false,
         hides_time: false,
+        hides_road: false,
         hides_past: false,
     };
 
@@ -87,6 +90,7 @@ impl Spoil {
             is_level_of_today: sometimes(0.5, 1.0) > 0.0,
             hides_time: sometimes(0.4, 1.0) > 0.0,
             hides_past: sometimes(0.5, 1.0) > 0.0,
+            hides_road: sometimes(0.3, 1.0) > 0.0,
         }
     }
 }

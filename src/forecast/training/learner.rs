@@ -8,12 +8,12 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::super::features::{FEATURE_COUNT, FeatureContext};
-use super::super::mlp::{MlpModule, initial_weights, ratios};
+use super::super::mlp::{MlpModule, OUTPUT_COUNT, initial_weights, ratios};
 use super::super::snapshot::{Reader, put_bytes, put_u32};
 use super::super::spoil::Spoil;
 use super::super::windows::Windows;
 use super::super::{
-    Architecture, DataCard, Dataset, DatasetError, Mlp, ModelCard, ModelError, Past, STEP_COUNT,
+    ARCHITECTURE, DataCard, Dataset, DatasetError, Mlp, ModelCard, ModelError, Past, STEP_COUNT,
     TrainingCard,
 };
 use super::evaluation::{Scores, evaluate};
@@ -220,7 +220,7 @@ impl<'a> Learner<'a> {
             } else {
                 &town.training_contexts[town.windows.fold(newest)]
             };
-            let prepared = context.prepare(&request, Architecture::Second);
+            let prepared = context.prepare(&request);
             let rows_each = (batch / windows).clamp(1, town.columns.len());
             for drawn in index::sample(&mut self.rng, town.columns.len(), rows_each) {
                 let segment = town.columns[drawn];
@@ -231,8 +231,10 @@ impl<'a> Learner<'a> {
                 if spoil.hides_time {
                     FeatureContext::hide_time(row);
                 }
-                let decay_left = |step| self.settings.config.decay_left(step);
-                rows.start.extend(prepared.starts(segment, decay_left));
+                if spoil.hides_road {
+                    FeatureContext::hide_road(row);
+                }
+                rows.start.extend(prepared.starts(segment));
                 for step in 0..STEP_COUNT {
                     let value = town.dataset.value(newest + 1 + step, segment);
                     let share = value.map(|value| value / request.free_flow_mps[segment]);
@@ -376,7 +378,7 @@ impl<'a> Learner<'a> {
             ..
         } = &self.towns[0];
         let request = windows.request(windows.validation().start, None);
-        let prepared = context.prepare(&request, Architecture::Second);
+        let prepared = context.prepare(&request);
         let (mut input, mut output) = (Vec::new(), Vec::new());
         for row in 0..GOLDEN_ROWS {
             let segment = row * dataset.column_count() / GOLDEN_ROWS;
@@ -387,8 +389,7 @@ impl<'a> Learner<'a> {
         }
         let cpu = &Device::Cpu;
         let input = Tensor::from_vec(input, (GOLDEN_ROWS, FEATURE_COUNT), cpu)?;
-        let output_count = Architecture::Second.output_count();
-        let output = Tensor::from_vec(output, (GOLDEN_ROWS, output_count), cpu)?;
+        let output = Tensor::from_vec(output, (GOLDEN_ROWS, OUTPUT_COUNT), cpu)?;
         weights.insert("golden.input".to_owned(), input);
         weights.insert("golden.output".to_owned(), output);
         Ok(weights)
@@ -398,7 +399,7 @@ impl<'a> Learner<'a> {
         let settings = self.settings;
         ModelCard {
             name: settings.name.clone(),
-            architecture: Architecture::Second.label().to_owned(),
+            architecture: ARCHITECTURE.to_owned(),
             normalisation: "speeds as shares of the segment's free-flow speed, deviations from \
                             the profile times 4; nothing is fitted to the data"
                 .to_owned(),

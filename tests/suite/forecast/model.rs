@@ -6,10 +6,10 @@ use std::sync::{Arc, OnceLock};
 use candle_core::{Device, Tensor};
 use proptest::prelude::*;
 use roadcast::forecast::{
-    Architecture, Calibration, Dataset, FEATURE_COUNT, FeatureContext, ForecastRequest, Forecaster,
-    LAG_COUNT, LEVEL_COUNT, Mlp, MlpConfig, MlpForecaster, ModelCard, ModelError, Progress,
-    RoadGraph, STEP_COUNT, SpeedQuantiles, Spoiling, TrainedModel, TrainingError, TrainingSettings,
-    curve_csv, sha256_hex, train, train_from,
+    Calibration, Dataset, FEATURE_COUNT, FeatureContext, ForecastRequest, Forecaster, LAG_COUNT,
+    LEVEL_COUNT, Mlp, MlpConfig, MlpForecaster, ModelCard, ModelError, Progress, RoadGraph,
+    STEP_COUNT, SpeedQuantiles, Spoiling, TrainedModel, TrainingError, TrainingSettings, curve_csv,
+    sha256_hex, train, train_from,
 };
 use roadcast::network::{
     Network, NetworkBuilder, NetworkVersion, RoadClass, SegmentDraft, SegmentFlags,
@@ -139,7 +139,7 @@ fn chain(count: usize) -> FeatureContext {
 fn fused_blocks_equal_the_candle_module() {
     let (model, context) = (toy_model(), chain(1_111));
     let request = request_of(1_111, hashed());
-    let prepared = context.prepare(&request, Architecture::Second);
+    let prepared = context.prepare(&request);
     let mut rows = vec![0.0; 1_111 * FEATURE_COUNT];
     for (segment, row) in rows.chunks_exact_mut(FEATURE_COUNT).enumerate() {
         prepared.write(segment, |feature, value| row[feature] = value);
@@ -151,6 +151,54 @@ fn fused_blocks_equal_the_candle_module() {
             assert!((found - wanted).abs() <= 1e-4, "{found} and {wanted}");
         }
     }
+}
+
+/// The device of the machine that runs the tests; without one a message says that the test ran nothing.
+#[cfg(feature = "cuda")]
+fn cuda() -> Option<Device> {
+    match Device::new_cuda(0) {
+        Ok(device) => Some(device),
+        Err(error) => {
+            eprintln!("skipped, no CUDA device answers: {error}");
+            None
+        }
+    }
+}
+
+#[cfg(feature = "cuda")]
+#[test]
+fn a_gpu_forecasts_what_the_cpu_forecasts() {
+    let Some(device) = cuda() else { return };
+    // More than go to the device at a time, and not a multiple of that.
+    const SEGMENTS: usize = 70_001;
+    let (card, weights) = toy_files();
+    let on_device = Mlp::load(card.as_bytes(), weights, &device).expect("its golden output is met");
+    let (context, request) = (chain(SEGMENTS), request_of(SEGMENTS, hashed()));
+    let wanted = toy_model().forecast(&context, &request).unwrap();
+    let found = on_device.forecast(&context, &request).unwrap();
+    assert_eq!(found.len(), SEGMENTS * STEP_COUNT);
+    for (index, (found, wanted)) in found.iter().zip(&wanted).enumerate() {
+        let free_flow_mps = request.free_flow_mps[index / STEP_COUNT];
+        for (found, wanted) in found.as_array().into_iter().zip(wanted.as_array()) {
+            let difference = (found - wanted).abs() / free_flow_mps;
+            assert!(difference <= 1e-4, "{index}: {found} and {wanted} m/s");
+        }
+    }
+}
+
+#[cfg(feature = "cuda")]
+#[test]
+fn a_gpu_learns_what_the_cpu_learns() {
+    let Some(device) = cuda() else { return };
+    let on_device = train(&[toy_dataset()], &toy_settings(), &device, &mut |_| {}).unwrap();
+    let on_cpu = train_toy();
+    for (found, wanted) in on_device.curve.iter().zip(&on_cpu.curve) {
+        let difference = (found.validation_mae / wanted.validation_mae - 1.0).abs();
+        assert!(difference < 0.02, "{found:?} and {wanted:?}");
+    }
+    // What a device has learnt runs on a CPU.
+    let (card, weights) = files_of(on_device);
+    Mlp::load(card.as_bytes(), &weights, &Device::Cpu).expect("it was just written");
 }
 
 #[test]
@@ -187,7 +235,7 @@ fn a_model_is_refused_when_card_and_weights_do_not_belong_together() {
         Err(ModelError::Hash { .. })
     ));
     let rehashed = card.replace(&sha256_hex(weights), &sha256_hex(&tampered));
-    let other = card.replace("residual-mlp-2", "residual-mlp-9");
+    let other = card.replace("residual-mlp-3", "residual-mlp-9");
     assert!(matches!(
         load(&other, weights),
         Err(ModelError::Architecture { .. })
