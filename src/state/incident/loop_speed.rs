@@ -39,8 +39,11 @@ const BESIDE: f32 = 0.5;
 const PRIOR_OF_SLOT: f32 = 3.0;
 const PRIOR_OF_DAY: f32 = 10.0;
 
-/// Traffic was free where one of so many bins before was above this share of free flow.
+/// Traffic was free where one of so many bins before was above this share of free flow, or above the
+/// lower one where no larger share of the bins at this time of day is as slow as the newest.
 const FREE_RATIO: f32 = 0.75;
+const FREE_RATIO_SELDOM: f32 = 0.7;
+const SELDOM_SHARE: f32 = 0.05;
 const FREE_BINS: usize = 3;
 /// A fall is one to below this share of the mean of those bins.
 const FALL_RATIO: f32 = 0.8;
@@ -58,20 +61,27 @@ const USUAL_SHARE: f32 = 0.7;
 /// After a fall a bin below this share of free flow is still slow; above the other it is over.
 const STILL_RATIO: f32 = 0.7;
 const OVER_RATIO: f32 = 0.8;
-/// What a bin that is still slow weighs where that is never so, and what it does at least: enough to
-/// keep an incident open, and too little to make one of a jam that lasts.
+/// What a bin that is still slow weighs where that is never so, by what times the usual share it weighs
+/// less, and what it does at least: enough to keep an incident open, and too little to make one of a
+/// jam that lasts.
 const STILL: f32 = 1.5;
+const STILL_USUAL: f32 = 1.5;
 const STILL_MIN: f32 = 0.004;
 /// Traffic ahead explains a fall where it was below this share of free flow in this bin or the last,
 /// and not faster by more than the other.
 const AHEAD_RATIO: f32 = 0.6;
 const AHEAD_FASTER: f32 = 0.05;
+/// It explains nothing where it is as slow at this time of day so many times as often as it is here,
+/// and in so large a share of the bins more: that jam seldom reaches this station (chosen; see the loop
+/// week in `docs/incidents.md`).
+const AHEAD_OFTENER: f32 = 2.0;
+const AHEAD_MORE: f32 = 0.1;
 /// How far ahead the next station is looked for, m, and on how many segments.
 const AHEAD_REACH_M: f32 = 3_000.0;
 const AHEAD_SEGMENTS_MAX: usize = 32;
 /// Weight of a unit of the logarithm of the ratio: a fall confirms at once where it happens in about
-/// four of a hundred bins.
-const SCALE: f32 = 2.7;
+/// three of a hundred bins.
+const SCALE: f32 = 2.5;
 const WEIGHT_MAX: f32 = 10.0;
 
 /// What a closed bin shows at a station: a fall, or that it is still slow after one.
@@ -172,7 +182,7 @@ impl LoopSpeeds {
         let mut found = BTreeMap::new();
         let drops = self.stations.iter().filter_map(|(segment, station)| {
             let drop = station.look(slot)?;
-            let is_explained = self.is_slow_ahead(network, *segment, drop.ratio);
+            let is_explained = self.is_explained(network, *segment, slot, &drop);
             (!is_explained).then_some((*segment, drop))
         });
         found.extend(drops);
@@ -182,8 +192,28 @@ impl LoopSpeeds {
         found
     }
 
-    /// Whether traffic at the next stations ahead is, or was in the bin before, as slow.
-    fn is_slow_ahead(&self, network: &Network, start: SegmentId, ratio: f32) -> bool {
+    /// Whether a station of this segment has been heard.
+    pub(super) fn is_heard(&self, segment: SegmentId) -> bool {
+        self.stations.contains_key(&segment)
+    }
+
+    /// Whether traffic at the next stations ahead is, or was in the bin before, as slow, and is not so
+    /// far oftener than here.
+    fn is_explained(
+        &self,
+        network: &Network,
+        start: SegmentId,
+        slot: usize,
+        drop: &SpeedDrop,
+    ) -> bool {
+        let explains = |station: &Station| {
+            station
+                .slower_than(drop.ratio + AHEAD_FASTER)
+                .is_some_and(|ratio| {
+                    let usual = station.usual_share(slot, ratio);
+                    usual < AHEAD_OFTENER * drop.usual + AHEAD_MORE
+                })
+        };
         let mut seen = BTreeSet::from([start]);
         let mut waiting = vec![(start, 0.0f32)];
         while let Some((id, walked_m)) = waiting.pop() {
@@ -193,7 +223,7 @@ impl LoopSpeeds {
                 }
                 let reach_m = walked_m + network.segment(next).length_m;
                 match self.stations.get(&next) {
-                    Some(station) if station.is_slower_than(ratio + AHEAD_FASTER) => return true,
+                    Some(station) if explains(station) => return true,
                     None if reach_m < AHEAD_REACH_M => waiting.push((next, reach_m)),
                     _ => {}
                 }
@@ -277,11 +307,19 @@ impl Station {
             .map(|bin| ratio_of(*bin))
     }
 
-    fn is_slower_than(&self, ratio: f32) -> bool {
+    /// The slower of the last two bins, where it is slower than `ratio`.
+    fn slower_than(&self, ratio: f32) -> Option<f32> {
         self.recent[LAST - 1..]
             .iter()
             .filter(|bin| **bin != UNKNOWN)
-            .any(|bin| ratio_of(*bin) < AHEAD_RATIO.min(ratio))
+            .map(|bin| ratio_of(*bin))
+            .min_by(f32::total_cmp)
+            .filter(|slower| *slower < AHEAD_RATIO.min(ratio))
+    }
+
+    /// Share of the bins of about this time of day that are about as slow.
+    fn usual_share(&self, slot: usize, ratio: f32) -> f32 {
+        self.shares(slot, AS_SLOW.0 * ratio + AS_SLOW.1).0
     }
 
     /// What the newest bin shows, whatever traffic ahead is like.
@@ -297,13 +335,18 @@ impl Station {
         let fastest = self.known().fold(0.0, f32::max);
         let mean = self.known().sum::<f32>() / count as f32;
         let before = self.fallen_from.unwrap_or(fastest);
-        let was_free = self.fallen_from.is_some() || fastest >= FREE_RATIO;
+        let free_ratio = if usual <= SELDOM_SHARE {
+            FREE_RATIO_SELDOM
+        } else {
+            FREE_RATIO
+        };
+        let was_free = self.fallen_from.is_some() || fastest >= free_ratio;
         let fall = fall_weight(mean.clamp(0.3, 1.1), ratio, usual, all_day);
         let is_still = self.fallen_from.is_some() && ratio < STILL_RATIO;
         let weight = match () {
             () if usual > USUAL_SHARE || ratio > OVER_RATIO => 0.0,
             () if fall > 0.0 && was_free => fall,
-            () if is_still => STILL * (1.0 - 2.0 * usual).max(0.0),
+            () if is_still => STILL * (1.0 - STILL_USUAL * usual).max(0.0),
             () => 0.0,
         };
         let weight = if is_still {

@@ -21,6 +21,9 @@ const SHORT_M: f32 = 30.0;
 /// So near to another incident that is open, or has ended lately, what stands may be its doing, m,
 /// through the air between the ends of both segments (chosen: a few blocks).
 const NEAR_KNOWN_M: f32 = 600.0;
+/// A fall of speed at loops is no tail of one at the next station that weighs less by more than this
+/// (chosen; see the loop week in `docs/incidents.md`).
+const HEAVIER: f32 = 2.0;
 /// Below this share of free-flow speed a segment may be part of a queue (the share below which a
 /// road counts as congested, GB/T 33171-2016).
 pub(super) const QUEUED_RATIO: f32 = 0.5;
@@ -31,7 +34,7 @@ impl Incidents {
     pub(super) fn heads(&self, scene: &Scene<'_>) -> BTreeMap<SegmentId, Finding> {
         let mut heads: BTreeMap<SegmentId, Finding> = BTreeMap::new();
         for (&segment, finding) in &scene.findings {
-            if finding.weight <= 0.0 || self.is_tail(segment, scene) {
+            if finding.weight <= 0.0 || self.is_tail(segment, finding, scene) {
                 continue;
             }
             let is_open = |id: &SegmentId| {
@@ -42,6 +45,8 @@ impl Incidents {
             let before = self.network.movements_into(segment).map(|way| way.from());
             let owner = match is_open(&segment) {
                 true => segment,
+                // Loops have shown that traffic was free there while it stood further back.
+                false if finding.is_dropped => segment,
                 false => before.filter(|id| is_open(id)).min().unwrap_or(segment),
             };
             let is_heavier = |known: &Finding| finding.weight > known.weight;
@@ -56,9 +61,12 @@ impl Incidents {
         heads
     }
 
-    /// Whether what stands on a segment is explained by what is downstream of it.
-    fn is_tail(&self, start: SegmentId, scene: &Scene<'_>) -> bool {
-        if self.queued.contains_key(&start) && !self.is_known(start) {
+    /// Whether what stands on a segment is explained by what is downstream of it. A fall of speed at
+    /// loops is not, by what lies behind the next station: that one has been asked already whether it
+    /// is as slow.
+    fn is_tail(&self, start: SegmentId, finding: &Finding, scene: &Scene<'_>) -> bool {
+        let is_dropped = finding.is_dropped;
+        if self.queued.contains_key(&start) && !self.is_known(start) && !is_dropped {
             return true;
         }
         let mut seen = BTreeSet::from([start]);
@@ -75,11 +83,21 @@ impl Incidents {
                     return false;
                 }
                 seen.insert(next);
-                let is_held = scene.findings.contains_key(&next)
+                let explains = |ahead: &Finding| {
+                    let is_heavier = finding.weight > ahead.weight + HEAVIER;
+                    !(is_dropped && ahead.is_dropped && is_heavier)
+                };
+                let is_held = scene.findings.get(&next).is_some_and(explains)
                     || scene.held.contains(&next)
                     || scene.lanes.get(&next).is_some_and(|lanes| lanes.is_full);
+                if is_close && is_held {
+                    return true;
+                }
+                if is_dropped && self.loops.is_heard(next) {
+                    continue;
+                }
                 let is_queued = is_close && self.queued.contains_key(&next);
-                if (is_close && is_held) || is_queued || self.is_known(next) {
+                if is_queued || self.is_known(next) {
                     return true;
                 }
                 let state = &scene.batch.segments[next.index()];

@@ -177,3 +177,67 @@ fn minutes_that_never_come_leave_bins_unknown() {
     // Nothing is known of the quarter of an hour before: the first bin is no fall.
     assert_eq!(loops.confirmed(), []);
 }
+
+#[test]
+fn what_is_always_slow_ahead_explains_no_fall() {
+    let slow_ahead = |segment, _| if segment == LAST { JAM_MPS } else { FREE_MPS };
+    let loops = after_two_days(5, slow_ahead, |segment, minute| {
+        if segment == LAST {
+            JAM_MPS
+        } else {
+            falls(segment, minute)
+        }
+    });
+    let segments: Vec<u32> = loops.confirmed().iter().map(|told| told.0).collect();
+    assert_eq!(segments, [MIDDLE]);
+}
+
+#[test]
+fn what_falls_ahead_of_an_incident_is_another_one() {
+    let loops = after_two_days(5, free, |segment, minute| {
+        let fallen_at = 2 * DAY + if segment == FIRST { 10 } else { 30 };
+        if segment != LAST && minute >= fallen_at {
+            JAM_MPS
+        } else {
+            FREE_MPS
+        }
+    });
+    let segments: Vec<u32> = loops.confirmed().iter().map(|told| told.0).collect();
+    assert_eq!(segments, [FIRST, MIDDLE]);
+}
+
+#[test]
+fn what_falls_where_it_is_free_ahead_is_no_queue_of_an_incident_that_is_over() {
+    let loops = after_two_days(5, free, |segment, minute| {
+        let minute = minute - 2 * DAY;
+        let is_slow = match segment {
+            LAST => (10..30).contains(&minute),
+            MIDDLE => (20..30).contains(&minute) || minute >= 40,
+            _ => false,
+        };
+        if is_slow { JAM_MPS } else { FREE_MPS }
+    });
+    assert_eq!(loops.confirmed(), [(LAST, 15), (MIDDLE, 45)]);
+}
+
+#[test]
+fn the_greater_fall_is_the_head() {
+    let loops = after_two_days(5, free, |segment, minute| match segment {
+        LAST if minute >= 2 * DAY + 10 => 16.5,
+        MIDDLE if minute >= 2 * DAY + 40 => JAM_MPS,
+        _ => FREE_MPS,
+    });
+    assert_eq!(loops.confirmed(), [(LAST, 15), (MIDDLE, 45)]);
+}
+
+#[test]
+fn what_is_never_so_slow_may_fall_from_less() {
+    let usual = |segment, _| if segment == MIDDLE { 21.6 } else { FREE_MPS };
+    let falls = |segment, minute| match segment {
+        MIDDLE if minute >= 2 * DAY + 20 => JAM_MPS,
+        MIDDLE => 21.6,
+        _ => FREE_MPS,
+    };
+    let loops = after_two_days(5, usual, falls);
+    assert_eq!(loops.confirmed(), [(MIDDLE, 25)]);
+}
