@@ -233,6 +233,15 @@ pub(super) struct Finding {
     pub(super) evidence: Vec<IncidentEvidence>,
 }
 
+impl Finding {
+    /// Whether detectors show it, which stand where they stand, and not road users alone.
+    pub(super) fn rests_on_detectors(&self) -> bool {
+        let is_starved =
+            |evidence: &IncidentEvidence| matches!(evidence, IncidentEvidence::Starved { .. });
+        self.lanes > 0 || self.is_dropped || self.evidence.iter().any(is_starved)
+    }
+}
+
 /// Weighs what the stays and detectors of one segment show.
 pub(super) fn weigh(place: &Place<'_>, stays: &[Stay], lanes: Option<&Lanes>) -> Finding {
     let mut finding = Finding::default();

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::evidence::Finding;
 use super::life::Watch;
 use super::room::{Incidents, Scene};
+use crate::network::Candidate;
 use crate::state::Provenance;
-use crate::units::SegmentId;
+use crate::units::{SegmentId, heading_difference_deg};
 
 /// How far downstream the head of a queue is searched, m (chosen: the queue of a closed motorway in
 /// a quarter of an hour).
@@ -21,9 +22,17 @@ const SHORT_M: f32 = 30.0;
 /// So near to another incident that is open, or has ended lately, what stands may be its doing, m,
 /// through the air between the ends of both segments (chosen: a few blocks).
 const NEAR_KNOWN_M: f32 = 600.0;
+/// So near beside a queue, and within such a difference of heading, a road user may stand in it: the
+/// places of road users are some metres off, and a ramp runs beside the road it leaves (chosen: half of
+/// three lanes and twice the error of a place).
+const BESIDE_M: f32 = 15.0;
+const SAME_WAY_DEG: f32 = 30.0;
 /// A fall of speed at loops is no tail of one at the next station that weighs less by more than this
 /// (chosen; see the loop week in `docs/incidents.md`).
 const HEAVIER: f32 = 2.0;
+/// So far downstream of an incident that ends, its queue is slow once more where it flows off, m
+/// (chosen: a ramp and the next).
+const RELEASED_M: f32 = 600.0;
 /// Below this share of free-flow speed a segment may be part of a queue (the share below which a
 /// road counts as congested, GB/T 33171-2016).
 pub(super) const QUEUED_RATIO: f32 = 0.5;
@@ -49,6 +58,13 @@ impl Incidents {
                 false if finding.is_dropped => segment,
                 false => before.filter(|id| is_open(id)).min().unwrap_or(segment),
             };
+            let is_new = owner == segment && !is_open(&segment);
+            if is_new
+                && (self.is_beside_queue(segment, finding, scene)
+                    || self.is_released(segment, finding))
+            {
+                continue;
+            }
             let is_heavier = |known: &Finding| finding.weight > known.weight;
             if heads.get(&owner).is_none_or(is_heavier) {
                 let mut finding = finding.clone();
@@ -112,6 +128,66 @@ impl Incidents {
             }
         }
         false
+    }
+
+    /// Whether road users that seem to stand on a segment may stand beside it, in the queue of an
+    /// incident that is known: on a segment of that queue, or on one that leads into it and on which
+    /// nobody is seen, because all of them seem to stand here.
+    fn is_beside_queue(&self, segment: SegmentId, finding: &Finding, scene: &Scene<'_>) -> bool {
+        if finding.rests_on_detectors() {
+            return false;
+        }
+        let is_queue = |id: SegmentId| self.queued.contains_key(&id) || self.is_known(id);
+        let is_behind_queue = |id: SegmentId| {
+            let mut next = self.network.movements_from(id).iter();
+            scene.batch.segments[id.index()].provenance != Provenance::Observed
+                && next.any(|way| is_queue(way.to()))
+        };
+        let (place, heading_deg) = self.network.locate(segment, finding.place_m);
+        let mut is_beside = false;
+        let mut look = |near: Candidate| {
+            let is_same_way = heading_difference_deg(near.heading_deg, heading_deg) < SAME_WAY_DEG;
+            is_beside |= near.segment != segment
+                && is_same_way
+                && (is_queue(near.segment) || is_behind_queue(near.segment));
+        };
+        self.network.candidates_within(place, BESIDE_M, &mut look);
+        is_beside
+    }
+
+    /// Whether slow road users may come from the queue of an incident upstream that ends or has ended
+    /// lately. Who stands for long does not.
+    fn is_released(&self, start: SegmentId, finding: &Finding) -> bool {
+        if finding.stuck > 0 || finding.rests_on_detectors() {
+            return false;
+        }
+        let mut seen = BTreeSet::from([start]);
+        let mut waiting = vec![(start, 0.0f32)];
+        while let Some((id, walked_m)) = waiting.pop() {
+            for from in self.network.movements_into(id).map(|way| way.from()) {
+                if !seen.insert(from) {
+                    continue;
+                }
+                if self.is_ending(from) {
+                    return true;
+                }
+                if seen.len() >= SEARCH_SEGMENTS_MAX {
+                    self.searches_cut.set(self.searches_cut.get() + 1);
+                    return false;
+                }
+                let reach_m = walked_m + self.network.segment(from).length_m;
+                if reach_m < RELEASED_M {
+                    waiting.push((from, reach_m));
+                }
+            }
+        }
+        false
+    }
+
+    /// Whether an incident here showed nothing in the last minute, or has ended lately.
+    fn is_ending(&self, segment: SegmentId) -> bool {
+        let is_quiet = |watch: &Watch| watch.incident.is_some() && watch.quiet > 0;
+        self.watches.get(&segment).is_some_and(is_quiet) || self.ended.contains_key(&segment)
     }
 
     /// Whether another incident near a segment is open, or has ended lately.

@@ -1,5 +1,6 @@
 //! A street of three blocks, `first` to `last`, and what is told of it minute by minute.
 
+mod beside;
 mod causes;
 mod fast;
 mod loops;

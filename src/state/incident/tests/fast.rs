@@ -149,3 +149,31 @@ fn a_road_that_was_free_long_ago_is_not_suddenly_jammed() {
     assert!(run(5) > 0);
     assert_eq!(run(25), 0);
 }
+
+#[test]
+fn where_the_queue_of_an_incident_flows_off_it_is_slow_and_no_second_one() {
+    let run = |is_blocked: bool| {
+        let mut street = Street::new(FAST_MPS);
+        for minute in 0..17 {
+            let mut stays: Vec<Stay> = [5, 20]
+                .map(|from_s| driving(MIDDLE, minute, from_s, 28.0))
+                .into();
+            match minute {
+                5..11 if is_blocked => {
+                    let stand_s = (minute - 4) as f32 * 60.0;
+                    stays.push(standing(FIRST, minute, 140.0, stand_s));
+                }
+                _ => stays.push(driving(FIRST, minute, 10, 28.0)),
+            }
+            let last_mps = if minute < 13 { 28.0 } else { 4.0 };
+            stays.extend([5, 15, 25].map(|from_s| driving(LAST, minute, from_s, last_mps)));
+            street.close(minute, &stays, &[]);
+        }
+        let told = street.changes.iter();
+        let mut segments: Vec<u32> = told.map(|change| change.segment.0).collect();
+        segments.dedup();
+        segments
+    };
+    assert_eq!(run(false), [LAST]);
+    assert_eq!(run(true), [FIRST]);
+}
