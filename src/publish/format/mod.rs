@@ -10,6 +10,7 @@ mod device;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod forecast;
+mod freeways;
 mod guidance;
 mod incident;
 mod json;
@@ -31,6 +32,9 @@ pub use congestion::{
 pub use delta::{StateDeltaMessage, StateTopics, TileMessages, has_changed};
 pub use device::{DeviceAlert, DeviceMessage, device_message};
 pub use forecast::{ForecastTileMessage, SegmentForecastEntry, forecast_messages};
+pub use freeways::{
+    FreewayJamEntry, FreewayPlace, FreewaysMessage, freeways_message, freeways_to_publish,
+};
 pub use guidance::{
     DiversionEntry, EvidenceEntry, GuidanceMessage, GuidanceTopics, JamEntry, KindLabel,
     PlaceEntry, TopicEntry,
@@ -38,9 +42,8 @@ pub use guidance::{
 pub use incident::{IncidentEvidenceEntry, IncidentMessage, IncidentTopics, incident_entry};
 pub use junctions::JunctionTopics;
 pub use performance::{
-    BottlenecksMessage, CorridorMessage, CorridorsMessage, EmissionsMessage, FreewayJamEntry,
-    FreewayPlace, FreewaysMessage, bottlenecks_message, corridor_message, corridor_messages,
-    corridors_message, emissions_message, freeways_message, freeways_to_publish,
+    BottlenecksMessage, CorridorMessage, CorridorsMessage, EmissionsMessage, bottlenecks_message,
+    corridor_message, corridor_messages, corridors_message, emissions_message,
 };
 pub use privacy::Privacy;
 pub use recall::guidance_of;

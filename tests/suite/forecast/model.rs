@@ -47,7 +47,6 @@ fn toy_settings() -> TrainingSettings {
         config: MlpConfig {
             hidden: 16,
             blocks: 1,
-            ..MlpConfig::default()
         },
         split: [4, 1, 1],
         epochs: 3,
