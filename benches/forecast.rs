@@ -138,6 +138,10 @@ fn forecast(criterion: &mut Criterion) {
             sum
         });
     });
+    let ones = vec![1.0; SEGMENTS * FEATURE_COUNT];
+    group.bench_function("network alone", |bencher| {
+        bencher.iter(|| network.raw_rows(black_box(&ones)));
+    });
     let rows = rows_of_ones(&Device::Cpu);
     group.bench_function("network alone, through candle", |bencher| {
         bencher.iter(|| network.module().forward(black_box(&rows)));

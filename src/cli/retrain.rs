@@ -18,8 +18,8 @@ use super::network::open as open_network;
 use super::train::{LOCAL_AHEAD_S, train_into};
 use super::{UsageError, known_past, load_model};
 use crate::forecast::{
-    Backtest, BacktestSettings, Baseline, Contender, FeatureContext, Mlp, MlpConfig, Spoiling,
-    StepScores, TrainingSettings,
+    Backtest, BacktestSettings, Baseline, Contender, FeatureContext, Mlp, MlpConfig, ModelError,
+    Spoiling, StepScores, TrainingSettings,
 };
 use crate::network::Network;
 
@@ -220,6 +220,7 @@ fn retrain(args: &Args) -> anyhow::Result<Decision> {
         steps_per_epoch: args.steps.max(1),
         ..TrainingSettings::default()
     };
+    let current = in_force(&args.current, &network)?;
     train_into(
         &args.out,
         std::slice::from_ref(&dataset),
@@ -237,13 +238,6 @@ fn retrain(args: &Args) -> anyhow::Result<Decision> {
             holdout: None,
         },
     )?;
-    let current = if args.current.join("card.toml").exists() {
-        served(&args.current, &network)?
-    } else {
-        let bundled = Mlp::bundled(&candle_core::Device::Cpu)?;
-        let context = FeatureContext::from_network(&network, Some(0));
-        Contender::Served(Box::new(bundled), Box::new(context))
-    };
     let contenders = [
         ("new", served(&args.out, &network)?),
         ("current", current),
@@ -291,6 +285,28 @@ fn retrain(args: &Args) -> anyhow::Result<Decision> {
 )]
 fn say(line: &str) {
     println!("{line}");
+}
+
+/// The model in force: the one in the folder, or, where there is none or this build does not run its
+/// architecture, the bundled one.
+fn in_force(folder: &Path, network: &Network) -> anyhow::Result<Contender> {
+    if folder.join("card.toml").exists() {
+        match served(folder, network) {
+            Ok(current) => return Ok(current),
+            Err(error) => match error.downcast_ref::<ModelError>() {
+                Some(ModelError::Architecture { found }) => {
+                    let folder = folder.display();
+                    say(&format!(
+                        "{folder} is of {found}, which this build does not run: the bundled model is what must be beaten"
+                    ));
+                }
+                _ => return Err(error),
+            },
+        }
+    }
+    let bundled = Mlp::bundled(&candle_core::Device::Cpu)?;
+    let context = FeatureContext::from_network(network, Some(0));
+    Ok(Contender::Served(Box::new(bundled), Box::new(context)))
 }
 
 /// A model folder as a service would run it: with the past that lies in it, where that is of the

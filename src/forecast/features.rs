@@ -68,7 +68,8 @@ pub struct SegmentAttributes {
 pub struct FeatureContext {
     graph: RoadGraph,
     attributes: Vec<[f32; ATTRIBUTE_COUNT]>,
-    /// Lengths, m; empty where not all are known, and then nothing is told of queues.
+    /// Lengths, m; empty where not all are known, and then nothing is told of queues. Where they are
+    /// known, the graph must join each segment to those that follow it and to no others.
     lengths_m: Vec<f32>,
     traits: Vec<SegmentTraits>,
     /// What foretells the next hour from the segments' own past, where there is one.

@@ -177,7 +177,11 @@ def write_dataset(name, network, speeds, kernel_m, licence, out):
     frame.to_csv(out / "series.csv.gz", index=False)
     write_graph(network, [road.id for road in kept], kernel_m, out / "graph.csv")
     lines = [f"{r.id},{r.kind},{r.lanes},{r.length_m:.1f},{r.kmh / 3.6:.2f},{r.is_signalised:d}" for r in kept]
-    (out / "segments.csv").write_text("\n".join(["segment,class,lanes,length_m,limit_mps,signal", *lines, ""]))
+    # Stations within reach of each other are no roads that follow on one another: as with sensors, nothing
+    # more is told of them.
+    (out / "segments.csv").unlink(missing_ok=True)
+    if not kernel_m:
+        (out / "segments.csv").write_text("\n".join(["segment,class,lanes,length_m,limit_mps,signal", *lines, ""]))
     (out / "dataset.toml").write_text(
         f'name = "{name}"\nquantity = "speed"\nunit = "km/h"\nstep_s = {STEP_S}\nrows = {len(speeds)}\n'
         f'zero_is_missing = false\nlicence = "{licence}"\nnote = "simulated with SUMO, mesoscopic"\n'

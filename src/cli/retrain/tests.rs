@@ -221,3 +221,21 @@ fn a_model_is_kept_for_each_reason() {
         assert!(reason.contains(why), "{reason}");
     }
 }
+
+#[test]
+fn a_model_of_another_architecture_gives_way_to_the_bundled_one_and_a_damaged_one_does_not() {
+    let base = folder("older");
+    let network = write_network(&base.join("road.csv"));
+    let card = include_str!("../../../models/general/card.toml");
+    let older = card
+        .replace("name = \"general\"", "name = \"older\"")
+        .replace("residual-mlp-3", "residual-mlp-2");
+    fs::write(base.join("card.toml"), older).unwrap();
+    fs::write(base.join("weights.safetensors"), b"of no use").unwrap();
+    match in_force(&base, &network).unwrap() {
+        Contender::Served(mlp, _) => assert_eq!(mlp.card().name, "general"),
+        other => panic!("{other:?}"),
+    }
+    fs::write(base.join("card.toml"), card).unwrap();
+    assert!(in_force(&base, &network).is_err());
+}

@@ -86,7 +86,7 @@ pub struct Backtest<'a> {
 }
 
 impl<'a> Backtest<'a> {
-    /// Learns profile, free flow and decay from the training part.
+    /// Learns profile, free flow and what is left of deviations from the training part.
     ///
     /// # Errors
     /// When the dataset is too short for its split, or no column would be scored.

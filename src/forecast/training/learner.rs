@@ -384,7 +384,7 @@ impl<'a> Learner<'a> {
             let segment = row * dataset.column_count() / GOLDEN_ROWS;
             let mut features = vec![0.0; FEATURE_COUNT];
             prepared.write(segment, |feature, value| features[feature] = value);
-            output.extend(mlp.raw_row(&features));
+            output.extend(mlp.raw_rows(&features));
             input.extend(features);
         }
         let cpu = &Device::Cpu;

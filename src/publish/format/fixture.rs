@@ -138,7 +138,7 @@ pub(crate) fn forecast(network: &Network) -> ForecastBatch {
         issued_at: Timestamp::from_secs(28_860),
         first_step: Timestamp::from_secs(29_100),
         network: network.version(),
-        model: Arc::from("residual-mlp 1"),
+        model: Arc::from("general"),
         fallback: false,
         speakers: Vec::new(),
         quantiles,

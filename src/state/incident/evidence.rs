@@ -228,6 +228,8 @@ pub(super) struct Finding {
     pub(super) slowed: u32,
     /// Whether traffic crawls on a fast road.
     pub(super) is_crawling: bool,
+    /// Whether loops tell so.
+    pub(super) is_crawl_counted: bool,
     /// Whether loops tell of a fall of speed, which they do once in five minutes.
     pub(super) is_dropped: bool,
     pub(super) evidence: Vec<IncidentEvidence>,
@@ -238,7 +240,10 @@ impl Finding {
     pub(super) fn rests_on_detectors(&self) -> bool {
         let is_starved =
             |evidence: &IncidentEvidence| matches!(evidence, IncidentEvidence::Starved { .. });
-        self.lanes > 0 || self.is_dropped || self.evidence.iter().any(is_starved)
+        self.lanes > 0
+            || self.is_dropped
+            || self.is_crawl_counted
+            || self.evidence.iter().any(is_starved)
     }
 }
 
@@ -429,6 +434,7 @@ fn weigh_crawl(place: &Place<'_>, stays: &[Stay], lanes: Option<&Lanes>, finding
         && lanes.point_count >= 2.0
         && lanes.point_speed_mps < crawl_mps * lanes.point_count
     {
+        finding.is_crawl_counted = true;
         count += 1;
         speed_sum_mps += lanes.point_speed_mps / lanes.point_count;
     }

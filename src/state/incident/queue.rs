@@ -141,13 +141,20 @@ impl Incidents {
         let is_behind_queue = |id: SegmentId| {
             let mut next = self.network.movements_from(id).iter();
             scene.batch.segments[id.index()].provenance != Provenance::Observed
-                && next.any(|way| is_queue(way.to()))
+                && next.any(|way| way.to() != segment && is_queue(way.to()))
+        };
+        // What comes before or after lies in line with the segment and not beside it.
+        let is_joined = |id: SegmentId| {
+            let mut after = self.network.movements_from(segment).iter();
+            after.any(|way| way.to() == id)
+                || (self.network.movements_into(segment)).any(|way| way.from() == id)
         };
         let (place, heading_deg) = self.network.locate(segment, finding.place_m);
         let mut is_beside = false;
         let mut look = |near: Candidate| {
             let is_same_way = heading_difference_deg(near.heading_deg, heading_deg) < SAME_WAY_DEG;
             is_beside |= near.segment != segment
+                && !is_joined(near.segment)
                 && is_same_way
                 && (is_queue(near.segment) || is_behind_queue(near.segment));
         };

@@ -42,12 +42,16 @@ enum Middle {
     Unseen,
 }
 
-/// The segments of which something is told, where somebody seems to stand on one beside the middle
-/// block, which leads to an incident unless it is free.
+/// The segments of which something is told, where somebody seems to stand in the middle of one beside
+/// the middle block, which leads to an incident unless it is free.
 fn told(beside: u32, middle: Middle) -> Vec<u32> {
+    told_at(beside, 140.0, middle)
+}
+
+fn told_at(beside: u32, place_m: f32, middle: Middle) -> Vec<u32> {
     let mut street = with_ramp();
     street.free(0, 3);
-    for minute in 3..14 {
+    for minute in 3..18 {
         let since = |from: i64| (minute - from + 1) as f32 * 60.0;
         let mut stays = vec![driving(FIRST, minute, 5, 12.0)];
         if middle == Middle::Free {
@@ -59,7 +63,7 @@ fn told(beside: u32, middle: Middle) -> Vec<u32> {
             stays.push(standing(MIDDLE, minute, 200.0, since(3)));
         }
         if minute >= 8 {
-            stays.push(standing(beside, minute, 140.0, since(8)));
+            stays.push(standing(beside, minute, place_m, since(8)));
         }
         street.close(minute, &stays, &[]);
     }
@@ -79,4 +83,11 @@ fn who_seems_to_stand_beside_a_queue_stands_in_it() {
 #[test]
 fn who_stands_on_the_other_carriageway_does_not() {
     assert_eq!(told(BACK, Middle::Queued), [LAST, BACK]);
+}
+
+#[test]
+fn who_stands_at_the_end_of_the_road_before_does_not() {
+    // The middle block lies in line and is not seen; its queue would begin behind the incident.
+    let told = told_at(FIRST, BLOCK_M - 8.0, Middle::Unseen);
+    assert_eq!(told, [FIRST, LAST]);
 }
