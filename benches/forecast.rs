@@ -1,5 +1,6 @@
 //! Forecasting every segment of a network, twelve steps each, features and means over neighbours
-//! included; the unit is one segment. «network» is one of the shape that `train` makes, 64 wide as the
+//! and queues ahead included; the unit is one segment. Nine of ten segments are
+//! queued, the worst there is for it. «network» is one of the shape that `train` makes, 64 wide as the
 //! bundled one or as said, «with a past» the same with regressions of its own for every segment. In the
 //! road network each segment leads to the next one and to one a thousand further. Built with
 //! `--features cuda`, on a machine with a device, the same goes through it too.
@@ -12,9 +13,9 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use roadcast::forecast::{
     Calibration, Dataset, FEATURE_COUNT, FeatureContext, ForecastRequest, Forecaster, LAG_COUNT,
     LEVEL_COUNT, Mlp, MlpConfig, ModelCard, Past, ProfileResidual, RoadGraph, STEP_COUNT,
-    SpeedQuantiles, TrainingSettings, sha256_hex, train,
+    SegmentAttributes, SpeedQuantiles, TrainingSettings, sha256_hex, train,
 };
-use roadcast::network::NetworkVersion;
+use roadcast::network::{NetworkVersion, RoadClass};
 use roadcast::units::Timestamp;
 
 const SEGMENTS: usize = 100_000;
@@ -48,9 +49,16 @@ fn context(segments: usize) -> FeatureContext {
     let edges: Vec<_> = (0..count)
         .flat_map(|from| [1, 1_000].map(|further| (from, (from + further) % count, 1.0)))
         .collect();
+    let attributes = SegmentAttributes {
+        class: RoadClass::Secondary,
+        lanes: 2.0,
+        length_m: 150.0,
+        limit_mps: 13.9,
+        is_signalised: false,
+    };
     FeatureContext::new(
         RoadGraph::from_edges(segments, &edges),
-        &vec![None; segments],
+        &vec![Some(attributes); segments],
         None,
     )
 }

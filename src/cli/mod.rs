@@ -189,9 +189,9 @@ pub(crate) fn forecasters(
     shadow: &str,
     network: &crate::network::Network,
     utc_offset_s: i64,
-    device: crate::config::ForecastDevice,
+    device: crate::config::DeviceChoice,
 ) -> anyhow::Result<crate::replay::pipeline::Forecasters> {
-    let device = device::DeviceChoice::from(device).open()?;
+    let device = device::open(device)?;
     tracing::info!(device = device::name(&device), "Forecasting.");
     let named = |model| forecaster(model, network, utc_offset_s, &device);
     Ok(crate::replay::pipeline::Forecasters {

@@ -13,10 +13,11 @@ use serde::Serialize;
 
 use super::backtest::{ModelReport, Report, Scored, score};
 use super::dataset::read_archive;
-use super::device::DeviceChoice;
+use super::device;
 use super::network::open as open_network;
 use super::train::{LOCAL_AHEAD_S, train_into};
 use super::{UsageError, known_past, load_model};
+use crate::config::DeviceChoice;
 use crate::forecast::{
     Backtest, BacktestSettings, Baseline, Contender, FeatureContext, Mlp, MlpConfig, ModelError,
     Spoiling, StepScores, TrainingSettings,
@@ -60,7 +61,7 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = LOCAL_AHEAD_S)]
     utc_offset_s: i64,
     /// Which processor learns: `auto` takes CUDA when it was built in and a device is there.
-    #[arg(long, value_enum, default_value_t = DeviceChoice::Auto)]
+    #[arg(long, default_value = "auto", value_name = "auto|cpu|cuda")]
     device: DeviceChoice,
     /// Seed of every random choice.
     #[arg(long, default_value_t = 1)]
@@ -225,7 +226,7 @@ fn retrain(args: &Args) -> anyhow::Result<Decision> {
         &args.out,
         std::slice::from_ref(&dataset),
         &settings,
-        &args.device.open()?,
+        &device::open(args.device)?,
         false,
     )?;
 

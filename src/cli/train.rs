@@ -11,9 +11,10 @@ use candle_core::Device;
 use super::PAST_FILE;
 use super::backtest::holdout;
 use super::dataset::{parse_split, read_archive, read_dataset};
-use super::device::{self, DeviceChoice};
+use super::device;
 use super::network::open as open_network;
 use super::plot::{COLOURS, Chart, Line, stacked};
+use crate::config::DeviceChoice;
 use crate::forecast::{
     Dataset, EpochReport, Mlp, MlpConfig, ModelCard, Past, Progress, Spoiling, TrainedModel,
     TrainingError, TrainingSettings, curve_csv, sha256_hex, train_from,
@@ -59,7 +60,7 @@ pub(crate) struct Args {
     #[arg(long, default_value = "70/10/20")]
     split: String,
     /// Where to train: `auto` takes CUDA when it was built in and a device is there.
-    #[arg(long, value_enum, default_value_t = DeviceChoice::Auto)]
+    #[arg(long, default_value = "auto", value_name = "auto|cpu|cuda")]
     device: DeviceChoice,
     /// Seed of every random choice; equal seeds give equal weights on a CPU.
     #[arg(long, default_value_t = 1)]
@@ -129,7 +130,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         steps_per_epoch: args.steps.max(1),
         ..TrainingSettings::default()
     };
-    let device = args.device.open()?;
+    let device = device::open(args.device)?;
     let card = train_into(&args.out, &datasets, &settings, &device, args.resume)?;
     print_metrics(&card);
     Ok(ExitCode::SUCCESS)

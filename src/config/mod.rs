@@ -6,6 +6,7 @@
 
 mod area;
 mod corridor;
+mod device;
 mod levels;
 mod privacy;
 mod raw;
@@ -16,6 +17,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 pub use area::RawArea;
+pub use device::DeviceChoice;
 pub use levels::{BUNDLED as BUNDLED_LEVEL_STANDARDS, standard as level_standard};
 pub use privacy::{RawPrivacy, RawZone};
 pub use raw::{
@@ -69,17 +71,6 @@ pub enum ClockMode {
     Wall,
     /// The newest observation or the clock topic.
     Event,
-}
-
-/// Which processor forecasts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ForecastDevice {
-    /// CUDA where it was built in and a device is there, else the CPU.
-    Auto,
-    /// The CPU.
-    Cpu,
-    /// CUDA, or no start.
-    Cuda,
 }
 
 /// Which MQTT version is spoken.
@@ -136,7 +127,7 @@ pub struct Config {
     /// Where time comes from.
     pub clock: ClockMode,
     /// Which processor forecasts.
-    pub forecast_device: ForecastDevice,
+    pub forecast_device: DeviceChoice,
     /// Broker host and port.
     pub broker: (String, u16),
     /// MQTT version.
@@ -306,15 +297,7 @@ pub fn resolve(raw: RawConfig) -> Result<Config, ConfigError> {
             other => Err(format!("{other:?} is none of 5, 3.1.1, auto")),
         },
     );
-    let forecast_device = problems.take(
-        "forecast.device",
-        match raw.forecast.device.as_str() {
-            "auto" => Ok(ForecastDevice::Auto),
-            "cpu" => Ok(ForecastDevice::Cpu),
-            "cuda" => Ok(ForecastDevice::Cuda),
-            other => Err(format!("{other:?} is none of auto, cpu, cuda")),
-        },
-    );
+    let forecast_device = problems.take("forecast.device", raw.forecast.device.parse());
     let broker = problems.take("mqtt.url", parse_broker_url(&raw.mqtt.url));
     let bind = problems.take(
         "http.bind",

@@ -39,16 +39,38 @@ fn queued(ratio: f32) -> f32 {
     ((1.0 / ratio.max(0.05) - 1.0) / (1.0 / IN_QUEUE - 1.0)).clamp(0.0, 1.0)
 }
 
-/// What each segment of a front hands on upstream, read before any of them hands it on, so that the
-/// order of segments changes nothing.
-fn handed_on(front: &[u32], of: impl Fn(usize) -> f32) -> Vec<f32> {
-    front.iter().map(|&segment| of(segment as usize)).collect()
-}
-
-fn each_once(mut segments: Vec<u32>) -> Vec<u32> {
-    segments.sort_unstable();
-    segments.dedup();
-    segments
+/// Hands values on upstream from the segments of `front`, over [`HOPS_MAX`] segments at most: each hands
+/// on `handed_m` of its number and its own value, and who gets a better one, by a metre at least, hands
+/// it on in the next round if it `goes_on`. What a round hands on is read before any of it arrives, so
+/// the order of segments changes nothing.
+fn spread(
+    graph: &RoadGraph,
+    mut front: Vec<u32>,
+    values_m: &mut [f32],
+    handed_m: impl Fn(usize, f32) -> f32,
+    is_better: impl Fn(f32, f32) -> bool,
+    goes_on: impl Fn(usize) -> bool,
+) {
+    for _ in 0..HOPS_MAX {
+        let handed: Vec<f32> = front
+            .iter()
+            .map(|&segment| handed_m(segment as usize, values_m[segment as usize]))
+            .collect();
+        let mut next = Vec::new();
+        for (&segment, &found_m) in front.iter().zip(&handed) {
+            for &up in graph.upstream_of(segment as usize) {
+                if is_better(found_m, values_m[up as usize]) {
+                    values_m[up as usize] = found_m;
+                    if goes_on(up as usize) {
+                        next.push(up);
+                    }
+                }
+            }
+        }
+        next.sort_unstable();
+        next.dedup();
+        front = next;
+    }
 }
 
 /// The queues of one moment, one entry a segment.
@@ -67,53 +89,31 @@ impl Picture {
         let count = queued.len();
         let mut ahead_m = vec![0.0_f32; count];
         let mut gap_m = vec![GAP_MAX_M; count];
-        let full: Vec<u32> = (0..count as u32)
-            .filter(|&segment| queued[segment as usize] >= QUEUED_MIN)
+        let is_queued = |at: usize| queued[at] >= QUEUED_MIN;
+        let front: Vec<u32> = (0..count as u32)
+            .filter(|&segment| is_queued(segment as usize))
             .collect();
         // Queues, from their tails upstream; what a segment hands on shrinks with what of it is free.
-        let mut front = full.clone();
-        for _ in 0..HOPS_MAX {
-            let mut next = Vec::new();
-            let found = handed_on(&front, |at| {
-                (queued[at] * (lengths_m[at] + ahead_m[at])).min(AHEAD_MAX_M)
-            });
-            for (&segment, &found_m) in front.iter().zip(&found) {
-                for &up in graph.upstream_of(segment as usize) {
-                    if found_m > ahead_m[up as usize] + 1.0 {
-                        ahead_m[up as usize] = found_m;
-                        if queued[up as usize] >= QUEUED_MIN {
-                            next.push(up);
-                        }
-                    }
-                }
-            }
-            front = each_once(next);
-        }
+        spread(
+            graph,
+            front.clone(),
+            &mut ahead_m,
+            |at, ahead_m| (queued[at] * (lengths_m[at] + ahead_m)).min(AHEAD_MAX_M),
+            |found_m, known_m| found_m > known_m + 1.0,
+            is_queued,
+        );
         // The free way to them. A queue hides what lies beyond it.
-        let mut front = full;
-        let mut is_first = true;
-        for _ in 0..HOPS_MAX {
-            let mut next = Vec::new();
-            let found = handed_on(&front, |at| {
-                if is_first {
-                    (1.0 - queued[at]) * lengths_m[at]
-                } else {
-                    lengths_m[at] + gap_m[at]
-                }
-            });
-            for (&segment, &found_m) in front.iter().zip(&found) {
-                for &up in graph.upstream_of(segment as usize) {
-                    if found_m + 1.0 < gap_m[up as usize] {
-                        gap_m[up as usize] = found_m;
-                        if queued[up as usize] < QUEUED_MIN {
-                            next.push(up);
-                        }
-                    }
-                }
-            }
-            front = each_once(next);
-            is_first = false;
-        }
+        spread(
+            graph,
+            front,
+            &mut gap_m,
+            |at, gap_m| match is_queued(at) {
+                true => (1.0 - queued[at]) * lengths_m[at],
+                false => lengths_m[at] + gap_m,
+            },
+            |found_m, known_m| found_m + 1.0 < known_m,
+            |at| !is_queued(at),
+        );
         Self {
             queued,
             ahead_m,
@@ -142,28 +142,28 @@ pub(super) struct Queues {
 impl Queues {
     /// Reads the queues of a network whose segments have these lengths, m.
     pub(super) fn new(graph: &RoadGraph, lengths_m: &[f32], request: &ForecastRequest) -> Self {
-        let picture = |ratio: &(dyn Fn(usize) -> f32 + Sync)| {
-            let queued = (0..lengths_m.len())
-                .into_par_iter()
-                .with_min_len(4_096)
-                .map(|segment| queued(ratio(segment)))
-                .collect();
-            Picture::new(graph, lengths_m, queued)
-        };
         let usual = |segment: usize, lag: usize| {
             request.past_profile_mps[segment * LAG_COUNT + lag] / request.unhindered_mps(segment)
         };
-        let at_lag = |lag: usize| {
-            picture(&move |segment| usual(segment, lag) + request.carried_residuals(segment)[lag])
+        // Now, as usual, and at the two lags.
+        let shares: Vec<[f32; 4]> = (0..lengths_m.len())
+            .into_par_iter()
+            .with_min_len(4_096)
+            .map(|segment| {
+                let residuals = request.carried_residuals(segment);
+                let at_lag = |lag: usize| usual(segment, lag) + residuals[lag];
+                let as_usual = usual(segment, 0);
+                let now = as_usual + request.now_residual(segment);
+                [now, as_usual, at_lag(LAGS[0]), at_lag(LAGS[1])].map(queued)
+            })
+            .collect();
+        let picture = |of: usize| {
+            let queued = shares.iter().map(|share| share[of]).collect();
+            Picture::new(graph, lengths_m, queued)
         };
         let ((now, usual), (later, earlier)) = rayon::join(
-            || {
-                rayon::join(
-                    || picture(&|segment| usual(segment, 0) + request.now_residual(segment)),
-                    || picture(&|segment| usual(segment, 0)),
-                )
-            },
-            || rayon::join(|| at_lag(LAGS[0]), || at_lag(LAGS[1])),
+            || rayon::join(|| picture(0), || picture(1)),
+            || rayon::join(|| picture(2), || picture(3)),
         );
         Self {
             now,

@@ -11,7 +11,8 @@ use anyhow::Context;
 
 use super::UsageError;
 use super::dataset::{parse_split, read_dataset};
-use super::device::DeviceChoice;
+use super::device;
+use crate::config::DeviceChoice;
 use crate::forecast::{
     Backtest, BacktestSettings, Baseline, Contender, Dataset, Holdout, LAG_COUNT, Mlp, OnsetScores,
     STEP_COUNT, Scores, SpeedQuantiles,
@@ -59,7 +60,7 @@ pub(crate) struct Args {
     #[arg(long)]
     without_past: bool,
     /// Which processor forecasts.
-    #[arg(long, value_enum, default_value_t = DeviceChoice::Cpu)]
+    #[arg(long, default_value = "cpu", value_name = "auto|cpu|cuda")]
     device: DeviceChoice,
     /// Write all scores as JSON; the page with plots is written beside it as HTML.
     #[arg(long)]
@@ -194,7 +195,7 @@ fn contenders(args: &Args, backtest: &Backtest<'_>) -> anyhow::Result<Vec<(Strin
             }
         }
     }
-    let device = args.device.open()?;
+    let device = device::open(args.device)?;
     let network = |mlp: Mlp| {
         let mlp = Box::new(mlp);
         if args.without_past {

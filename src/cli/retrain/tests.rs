@@ -238,4 +238,5 @@ fn a_model_of_another_architecture_gives_way_to_the_bundled_one_and_a_damaged_on
     }
     fs::write(base.join("card.toml"), card).unwrap();
     assert!(in_force(&base, &network).is_err());
+    fs::remove_dir_all(&base).unwrap();
 }
