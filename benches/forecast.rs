@@ -11,9 +11,9 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use roadcast::forecast::{
-    Calibration, Dataset, FEATURE_COUNT, FeatureContext, ForecastRequest, Forecaster, LAG_COUNT,
-    LEVEL_COUNT, Mlp, MlpConfig, ModelCard, Past, ProfileResidual, RoadGraph, STEP_COUNT,
-    SegmentAttributes, SpeedQuantiles, TrainingSettings, sha256_hex, train,
+    Calibration, Dataset, Disturbances, FEATURE_COUNT, FeatureContext, ForecastRequest, Forecaster,
+    LAG_COUNT, LEVEL_COUNT, Mlp, MlpConfig, ModelCard, Past, ProfileResidual, RoadGraph,
+    STEP_COUNT, SegmentAttributes, SpeedQuantiles, TrainingSettings, sha256_hex, train,
 };
 use roadcast::network::{NetworkVersion, RoadClass};
 use roadcast::units::Timestamp;
@@ -40,6 +40,7 @@ fn request(segments: usize) -> ForecastRequest {
         profile_mps: wave(segments * STEP_COUNT, 10.0),
         level_mps: wave(segments * LEVEL_COUNT, 0.0),
         level_share: vec![1.0; segments * LEVEL_COUNT],
+        disturbances: Disturbances::default(),
         calibration: Arc::new(Calibration::default()),
     }
 }
@@ -70,7 +71,7 @@ fn network_of(hidden: usize, device: &Device) -> (Mlp, Past) {
     (0..900)
         .for_each(|row| series.push_str(&format!("\n{},{},{}", row * 300, 9 + row % 7, row % 5)));
     let header = b"name='bench'\nquantity='speed'\nunit='m/s'\nstep_s=300\n";
-    let dataset = Dataset::parse(header, series.as_bytes(), b"from,to\na,b\n", None)
+    let dataset = Dataset::parse(header, series.as_bytes(), b"from,to\na,b\n", None, None)
         .expect("it is well formed");
     let settings = TrainingSettings {
         config: MlpConfig {

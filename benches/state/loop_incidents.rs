@@ -26,7 +26,7 @@ use rand_chacha::ChaCha8Rng;
 use roadcast::network::{Network, NetworkBuilder};
 use roadcast::observation::DetectorReading;
 use roadcast::state::{
-    BinSums, Calendar, DetectorKind, DetectorPlace, DetectorTable, IncidentMinute,
+    BinSums, Calendar, Closures, DetectorKind, DetectorPlace, DetectorTable, IncidentMinute,
     IncidentSettings, IncidentState, Incidents, StateSettings, TrafficState,
 };
 use roadcast::units::{Interval, SegmentId};
@@ -195,10 +195,7 @@ impl Site {
         before: Option<&(Vec<u8>, Vec<u8>)>,
     ) -> (Vec<Alarm>, (Vec<u8>, Vec<u8>)) {
         let settings = StateSettings {
-            calendar: Calendar {
-                utc_offset_s: -8 * 3600,
-                holidays: Vec::new(),
-            },
+            calendar: Calendar::plain(-8 * 3600),
             detectors: self.detectors.clone(),
         };
         let mut state = TrafficState::new(self.network.clone(), settings);
@@ -235,6 +232,7 @@ impl Site {
                 orders: &[],
                 calendar: state.calendar(),
                 events: &[],
+                closures: &Closures::default(),
             };
             room.close_minute(&seen, &mut changes);
             for change in changes.drain(..) {

@@ -132,10 +132,7 @@ fn complete(speeds: &[f64], minutes: &mut [BinSums; 5]) {
 /// interval.
 fn score(week: &Week, mean: f64, history: History) -> (f64, f64, f64) {
     let settings = StateSettings {
-        calendar: Calendar {
-            utc_offset_s: -8 * 3600,
-            holidays: Vec::new(),
-        },
+        calendar: Calendar::plain(-8 * 3600),
         ..StateSettings::default()
     };
     let count = week.network.segment_count();

@@ -13,7 +13,7 @@ use super::journal::{self, Journal};
 use super::tables::{STATE, TABLES, Table};
 use super::{ArchiveSettings, parquet_file, scan};
 use crate::network::Network;
-use crate::units::Timestamp;
+use crate::units::{Timestamp, date_of};
 
 const HOUR_S: i64 = 3600;
 const DAY_S: i64 = 24 * HOUR_S;
@@ -100,30 +100,9 @@ fn create_folder(path: &Path) -> io::Result<()> {
     builder.recursive(true).mode(0o750).create(path)
 }
 
-/// Year, month and day of a count of days since 1970-01-01 (Howard Hinnant, "chrono-compatible
-/// low-level date algorithms", civil_from_days).
-fn civil(days: i64) -> (i64, i64, i64) {
-    let shifted = days + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 {
-        month_from_march + 3
-    } else {
-        month_from_march - 9
-    };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    (year, month, day)
-}
-
 /// The folder name of a local day, counted in days since 1970-01-01.
 pub(super) fn day_name(day: i64) -> String {
-    let (year, month, day) = civil(day);
-    format!("date={year:04}-{month:02}-{day:02}")
+    format!("date={}", date_of(day))
 }
 
 /// The folders of days under `dir`, oldest first.

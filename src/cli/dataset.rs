@@ -7,9 +7,31 @@ use std::path::Path;
 use anyhow::Context;
 
 use super::UsageError;
+use super::train::LOCAL_AHEAD_S;
 use crate::archive::measured_means;
 use crate::forecast::Dataset;
 use crate::network::Network;
+use crate::state::Calendar;
+
+/// Local time and days off where an archive was written.
+#[derive(Debug, clap::Args)]
+pub(super) struct LocalDays {
+    /// Seconds that local time is ahead of UTC (`state.utc_offset_s`).
+    #[arg(long, default_value_t = LOCAL_AHEAD_S)]
+    pub(super) utc_offset_s: i64,
+    /// Whose public holidays are known (`state.calendar`).
+    #[arg(long, default_value = "cn", value_name = "cn|none")]
+    pub(super) calendar: String,
+}
+
+impl LocalDays {
+    /// The calendar, or what is wrong with the option.
+    pub(super) fn calendar(&self) -> anyhow::Result<Calendar> {
+        let name = &self.calendar;
+        let unknown = || UsageError(format!("--calendar {name} is neither cn nor none")).into();
+        Calendar::named(name, self.utc_offset_s).ok_or_else(unknown)
+    }
+}
 
 /// Reads proportions in time like `70/10/20`.
 pub(super) fn parse_split(text: &str) -> anyhow::Result<[usize; 3]> {
@@ -20,7 +42,8 @@ pub(super) fn parse_split(text: &str) -> anyhow::Result<[usize; 3]> {
         .ok_or_else(|| UsageError(format!("--split {text} is not like 70/10/20")).into())
 }
 
-/// Reads a folder with `dataset.toml`, `series.csv[.gz]`, `graph.csv` and perhaps `segments.csv`.
+/// Reads a folder with `dataset.toml`, `series.csv[.gz]`, `graph.csv` and perhaps `segments.csv` and
+/// `events.csv`.
 pub(super) fn read_dataset(folder: &Path) -> anyhow::Result<Dataset> {
     let header = read_file(&folder.join("dataset.toml"))?;
     let zipped = folder.join("series.csv.gz");
@@ -34,25 +57,32 @@ pub(super) fn read_dataset(folder: &Path) -> anyhow::Result<Dataset> {
         read_file(&folder.join("series.csv"))?
     };
     let graph = read_file(&folder.join("graph.csv"))?;
-    let segments = folder.join("segments.csv");
-    let segments = segments
-        .exists()
-        .then(|| read_file(&segments))
-        .transpose()?;
-    Dataset::parse(&header, &series, &graph, segments.as_deref())
-        .with_context(|| format!("dataset {}", folder.display()))
+    let read_if_there = |name: &str| {
+        let path = folder.join(name);
+        path.exists().then(|| read_file(&path)).transpose()
+    };
+    let (segments, events) = (read_if_there("segments.csv")?, read_if_there("events.csv")?);
+    Dataset::parse(
+        &header,
+        &series,
+        &graph,
+        segments.as_deref(),
+        events.as_deref(),
+    )
+    .with_context(|| format!("dataset {}", folder.display()))
 }
 
 /// Reads what roadcast has archived of `network`: five-minute means of the measured minutes of each
-/// segment, of everything or of the newest days. Local time is UTC plus `utc_offset_s`.
+/// segment, of everything or of the newest days.
 pub(super) fn read_archive(
     folder: &Path,
     network: &Network,
-    utc_offset_s: i64,
+    calendar: &Calendar,
     newest_days: Option<u32>,
 ) -> anyhow::Result<Dataset> {
     let place = || folder.display().to_string();
-    let means = measured_means(folder, network, utc_offset_s, newest_days).with_context(place)?;
+    let means =
+        measured_means(folder, network, calendar.utc_offset_s, newest_days).with_context(place)?;
     let version = network.version();
     let Some(means) = means else {
         let text = format!("{} has no complete file of network {version}", place());
@@ -74,9 +104,13 @@ pub(super) fn read_archive(
         network,
         format!("archive of network {version}, {} days", rows.div_ceil(288)),
         "own measurements".to_owned(),
-        means.start.plus_secs(utc_offset_s),
+        means.start.plus_secs(calendar.utc_offset_s),
         means.speeds_mps,
-    ))
+    )
+    .with_calendar(Calendar {
+        utc_offset_s: 0,
+        ..calendar.clone()
+    }))
 }
 
 fn read_file(path: &Path) -> anyhow::Result<Vec<u8>> {

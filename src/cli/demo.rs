@@ -4,8 +4,11 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use candle_core::Device;
+
 use super::{UsageError, forecaster};
 use crate::service::demo::{Demo, DemoOptions};
+use crate::state::Calendar;
 
 /// The registered port of MQTT, taken where it is free and no other is asked for.
 const MQTT_PORT: u16 = 1883;
@@ -54,13 +57,12 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         seed: args.seed,
         record: args.record,
     };
-    let offset_s = crate::state::Calendar::default().utc_offset_s;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
     runtime.block_on(async {
         let demo = Demo::start(options, |network| {
-            forecaster(&args.model, network, offset_s, &candle_core::Device::Cpu)
+            forecaster(&args.model, network, &Calendar::default(), &Device::Cpu)
         })
         .await?;
         say(&demo)?;

@@ -131,7 +131,7 @@ const PAST_FILE: &str = "past.bin";
 pub(crate) fn forecaster(
     model: &str,
     network: &crate::network::Network,
-    utc_offset_s: i64,
+    calendar: &crate::state::Calendar,
     device: &candle_core::Device,
 ) -> anyhow::Result<std::sync::Arc<dyn crate::forecast::Forecaster>> {
     use crate::forecast::{Mlp, MlpForecaster, ProfileResidual};
@@ -146,7 +146,7 @@ pub(crate) fn forecaster(
             (mlp, known)
         }
     };
-    let forecaster = MlpForecaster::new(mlp, network, Some(utc_offset_s));
+    let forecaster = MlpForecaster::new(mlp, network, Some(calendar.clone()));
     Ok(std::sync::Arc::new(match known {
         Some((past, column_of)) => forecaster.with_past(&past, &column_of),
         None => forecaster,
@@ -188,12 +188,12 @@ pub(crate) fn forecasters(
     model: &str,
     shadow: &str,
     network: &crate::network::Network,
-    utc_offset_s: i64,
+    calendar: &crate::state::Calendar,
     device: crate::config::DeviceChoice,
 ) -> anyhow::Result<crate::replay::pipeline::Forecasters> {
     let device = device::open(device)?;
     tracing::info!(device = device::name(&device), "Forecasting.");
-    let named = |model| forecaster(model, network, utc_offset_s, &device);
+    let named = |model| forecaster(model, network, calendar, &device);
     Ok(crate::replay::pipeline::Forecasters {
         running: named(model)?,
         shadow: (!shadow.is_empty()).then(|| named(shadow)).transpose()?,

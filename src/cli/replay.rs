@@ -32,7 +32,7 @@ use crate::screening::Secret;
 use crate::service::{archive, congestion_settings, decoder, matcher, presence_settings, release};
 use crate::state::congestion::CongestionBatch;
 use crate::state::{
-    CorridorDraft, Doubt, IncidentChange, PerformanceBatch, StateBatch, VettingCounts,
+    Closures, CorridorDraft, Doubt, IncidentChange, PerformanceBatch, StateBatch, VettingCounts,
 };
 use crate::units::Timestamp;
 
@@ -132,6 +132,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         let name = path.to_string_lossy();
         analysis.state.detectors.read(&network, &name, &bytes)?;
     }
+    analysis.closures = Closures::resolve(&network, &config.closures)?;
     analysis.corridors = CorridorDraft::resolve_all(&network, &config.corridors)?;
     if let Some(path) = &args.profiles {
         let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
@@ -146,7 +147,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         model,
         shadow,
         &network,
-        config.calendar.utc_offset_s,
+        &config.calendar,
         config.forecast_device,
     )?;
     let files = OutputFiles {

@@ -12,10 +12,10 @@ use anyhow::Context;
 use serde::Serialize;
 
 use super::backtest::{ModelReport, Report, Scored, score};
-use super::dataset::read_archive;
+use super::dataset::{LocalDays, read_archive};
 use super::device;
 use super::network::open as open_network;
-use super::train::{LOCAL_AHEAD_S, train_into};
+use super::train::train_into;
 use super::{UsageError, known_past, load_model};
 use crate::config::DeviceChoice;
 use crate::forecast::{
@@ -23,6 +23,7 @@ use crate::forecast::{
     Spoiling, StepScores, TrainingSettings,
 };
 use crate::network::Network;
+use crate::state::Calendar;
 
 /// Exit code where the model in force stays.
 const KEPT: u8 = 2;
@@ -57,9 +58,8 @@ pub(crate) struct Args {
     /// By how much the mean absolute error must fall, % of the error in force.
     #[arg(long, default_value_t = 1.0)]
     margin: f64,
-    /// Seconds that local time is ahead of UTC (`state.utc_offset_s`).
-    #[arg(long, default_value_t = LOCAL_AHEAD_S)]
-    utc_offset_s: i64,
+    #[command(flatten)]
+    local: LocalDays,
     /// Which processor learns: `auto` takes CUDA when it was built in and a device is there.
     #[arg(long, default_value = "auto", value_name = "auto|cpu|cuda")]
     device: DeviceChoice,
@@ -195,7 +195,8 @@ fn retrain(args: &Args) -> anyhow::Result<Decision> {
         return Err(UsageError(format!("--margin {} is no share in %", args.margin)).into());
     }
     let network = open_network(&args.network)?.0;
-    let dataset = read_archive(&args.archive, &network, args.utc_offset_s, Some(args.days))?;
+    let calendar = args.local.calendar()?;
+    let dataset = read_archive(&args.archive, &network, &calendar, Some(args.days))?;
     let rows = dataset.row_count();
     if rows < DAYS_MIN * DAY {
         let text = format!(
@@ -221,7 +222,7 @@ fn retrain(args: &Args) -> anyhow::Result<Decision> {
         steps_per_epoch: args.steps.max(1),
         ..TrainingSettings::default()
     };
-    let current = in_force(&args.current, &network)?;
+    let current = in_force(&args.current, &network, &dataset.calendar)?;
     train_into(
         &args.out,
         std::slice::from_ref(&dataset),
@@ -240,7 +241,7 @@ fn retrain(args: &Args) -> anyhow::Result<Decision> {
         },
     )?;
     let contenders = [
-        ("new", served(&args.out, &network)?),
+        ("new", served(&args.out, &network, &dataset.calendar)?),
         ("current", current),
         (
             "profile-residual",
@@ -256,7 +257,7 @@ fn retrain(args: &Args) -> anyhow::Result<Decision> {
     }
     report.print();
     let (decision, reason) = decide(figures[0], figures[1], figures[2], args.margin);
-    let held_out_from = dataset.times[rows - DAY].plus_secs(-args.utc_offset_s);
+    let held_out_from = dataset.times[rows - DAY].plus_secs(-args.local.utc_offset_s);
     let report = RetrainReport {
         decision,
         reason: reason.clone(),
@@ -290,9 +291,9 @@ fn say(line: &str) {
 
 /// The model in force: the one in the folder, or, where there is none or this build does not run its
 /// architecture, the bundled one.
-fn in_force(folder: &Path, network: &Network) -> anyhow::Result<Contender> {
+fn in_force(folder: &Path, network: &Network, calendar: &Calendar) -> anyhow::Result<Contender> {
     if folder.join("card.toml").exists() {
-        match served(folder, network) {
+        match served(folder, network, calendar) {
             Ok(current) => return Ok(current),
             Err(error) => match error.downcast_ref::<ModelError>() {
                 Some(ModelError::Architecture { found }) => {
@@ -306,15 +307,15 @@ fn in_force(folder: &Path, network: &Network) -> anyhow::Result<Contender> {
         }
     }
     let bundled = Mlp::bundled(&candle_core::Device::Cpu)?;
-    let context = FeatureContext::from_network(network, Some(0));
+    let context = FeatureContext::from_network(network, Some(calendar.clone()));
     Ok(Contender::Served(Box::new(bundled), Box::new(context)))
 }
 
 /// A model folder as a service would run it: with the past that lies in it, where that is of the
 /// network.
-fn served(folder: &Path, network: &Network) -> anyhow::Result<Contender> {
+fn served(folder: &Path, network: &Network, calendar: &Calendar) -> anyhow::Result<Contender> {
     let mlp = load_model(folder, &candle_core::Device::Cpu)?;
-    let context = FeatureContext::from_network(network, Some(0));
+    let context = FeatureContext::from_network(network, Some(calendar.clone()));
     let context = match known_past(folder, mlp.card(), network)? {
         Some((past, column_of)) => context.with_past(&past, &column_of),
         None => context,

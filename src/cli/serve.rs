@@ -60,13 +60,12 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     let network = Arc::new(open_network(&config.raw.network.file)?.0);
     let names = &config.raw.forecast;
-    let utc_offset_s = config.calendar.utc_offset_s;
     let plan = Plan {
         forecasters: forecasters(
             &names.model,
             &names.shadow,
             &network,
-            utc_offset_s,
+            &config.calendar,
             config.forecast_device,
         )?,
         config,

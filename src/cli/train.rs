@@ -10,14 +10,14 @@ use candle_core::Device;
 
 use super::PAST_FILE;
 use super::backtest::holdout;
-use super::dataset::{parse_split, read_archive, read_dataset};
+use super::dataset::{LocalDays, parse_split, read_archive, read_dataset};
 use super::device;
 use super::network::open as open_network;
 use super::plot::{COLOURS, Chart, Line, stacked};
 use crate::config::DeviceChoice;
 use crate::forecast::{
-    Dataset, EpochReport, Mlp, MlpConfig, ModelCard, Past, Progress, Spoiling, TrainedModel,
-    TrainingError, TrainingSettings, curve_csv, sha256_hex, train_from,
+    Dataset, EpochReport, EventKind, KnownEvent, Mlp, MlpConfig, ModelCard, Past, Progress,
+    Spoiling, TrainedModel, TrainingError, TrainingSettings, curve_csv, sha256_hex, train_from,
 };
 use crate::replay::city::{CitySize, build};
 use crate::replay::traffic::history;
@@ -36,9 +36,8 @@ pub(crate) struct Args {
     /// Road network of the archive that `--dataset` names, source or compiled.
     #[arg(long, value_name = "FILE", requires = "dataset")]
     network: Option<PathBuf>,
-    /// Seconds that local time is ahead of UTC where the archive was written.
-    #[arg(long, default_value_t = LOCAL_AHEAD_S, requires = "network")]
-    utc_offset_s: i64,
+    #[command(flatten)]
+    local: LocalDays,
     /// Learn from the newest days of the archive only.
     #[arg(long, requires = "network")]
     days: Option<u32>,
@@ -141,10 +140,11 @@ fn read_datasets(args: &Args) -> anyhow::Result<Vec<Dataset>> {
         Some(file) => Some(open_network(file)?.0),
         None => None,
     };
+    let calendar = args.local.calendar()?;
     let mut datasets = Vec::new();
     for folder in &args.dataset {
         datasets.push(match &network {
-            Some(network) => read_archive(folder, network, args.utc_offset_s, args.days)?,
+            Some(network) => read_archive(folder, network, &calendar, args.days)?,
             None => read_dataset(folder)?,
         });
     }
@@ -213,13 +213,25 @@ fn synthetic_dataset(city_seed: u64, days: usize, seed: u64) -> anyhow::Result<D
         city.network.segment_count()
     );
     let series = history::generate(&city, days, seed);
+    let local = |row| series.time(row).plus_secs(LOCAL_AHEAD_S);
+    let known = |event: &history::SeriesEvent| KnownEvent {
+        kind: match event.incident {
+            Some(_) => EventKind::Incident,
+            None => EventKind::Weather,
+        },
+        column: event.incident.map(|segment| segment.0),
+        from: local(event.rows.0),
+        until: local(event.rows.1),
+    };
+    let events = series.events.iter().map(known).collect();
     Ok(Dataset::of_network(
         &city.network,
         format!("synthetic-city-{city_seed}-days-{days}-seed-{seed}"),
         "Apache-2.0, made by roadcast's own generator".to_owned(),
         series.start.plus_secs(LOCAL_AHEAD_S),
         series.speeds_mps,
-    ))
+    )
+    .with_events(events))
 }
 
 /// Replaces the file at `path`: whoever reads it finds the old or the new one whole.

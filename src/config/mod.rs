@@ -5,6 +5,7 @@
 //! reported together. After start nobody sees raw configuration.
 
 mod area;
+mod closure;
 mod corridor;
 mod device;
 mod levels;
@@ -32,8 +33,8 @@ use crate::matching::{AreaDraft, ZoneDraft};
 use crate::observation::UplinkKind;
 use crate::screening::{FleetSettings, GateSettings};
 use crate::state::congestion::{RegionDraft, Standard, check_regions};
-use crate::state::{Calendar, CorridorDraft, VettingSettings};
-use crate::units::{Datum, Metres, Position};
+use crate::state::{Calendar, ClosureDraft, CorridorDraft, VettingSettings};
+use crate::units::{Datum, Metres, Position, read_date};
 use crate::wire::its0117::{Delimiter, Kind, UplinkLimits};
 use crate::wire::{DecodeLimits, DecoderTable, Dialect, Format, Route};
 
@@ -148,6 +149,8 @@ pub struct Config {
     pub regions: Vec<RegionDraft>,
     /// Corridors whose travel times are told.
     pub corridors: Vec<CorridorDraft>,
+    /// Roads that will be closed, not yet found on the network.
+    pub closures: Vec<ClosureDraft>,
     /// Areas of roadside units.
     pub areas: Vec<AreaDraft>,
     /// Which reports are believed.
@@ -320,11 +323,13 @@ pub fn resolve(raw: RawConfig) -> Result<Config, ConfigError> {
         }
         problems.range("mqtt.routes.qos", route.qos, 0, 1);
     }
-    let mut holidays = Vec::new();
-    for date in &raw.state.holidays {
-        holidays.extend(problems.take("state.holidays", day_number(date)));
-    }
-    holidays.sort_unstable();
+    let calendar = problems.take("state.calendar", calendar(&raw.state));
+    let mut days = |name, dates: &[String]| -> Vec<i64> {
+        let days = dates.iter().map(|date| local_day(date));
+        days.filter_map(|day| problems.take(name, day)).collect()
+    };
+    let holidays = days("state.holidays", &raw.state.holidays);
+    let workdays = days("state.workdays", &raw.state.workdays);
     let standard = problems.take(
         "state.level_standard",
         levels::standard(&raw.state.level_standard),
@@ -334,6 +339,9 @@ pub fn resolve(raw: RawConfig) -> Result<Config, ConfigError> {
         "state.regions",
         check_regions(&regions).map_err(|error| error.to_string()),
     );
+    let closures = (raw.state.closures.iter())
+        .map(|entry| closure::resolve(entry, raw.state.utc_offset_s, &mut problems))
+        .collect();
     let entries = raw.state.corridors.iter();
     let corridors = entries
         .map(|entry| corridor::resolve(entry, &mut problems))
@@ -397,13 +405,11 @@ pub fn resolve(raw: RawConfig) -> Result<Config, ConfigError> {
             trust_min: raw.vetting.trust_min,
             views_min: raw.vetting.views_min,
         },
-        calendar: Calendar {
-            utc_offset_s: raw.state.utc_offset_s,
-            holidays,
-        },
+        calendar: calendar.unwrap_or_default().with(holidays, workdays),
         level_standard,
         regions,
         corridors,
+        closures,
         areas,
         zones,
         rsus,
@@ -606,22 +612,16 @@ pub fn parse_broker_url(url: &str) -> Result<(String, u16), String> {
     Ok((host.trim_matches(['[', ']']).to_owned(), port))
 }
 
-/// Days from 1970-01-01 to a date written YYYY-MM-DD (Howard Hinnant, "chrono-compatible low-level
-/// date algorithms", days_from_civil).
-fn day_number(date: &str) -> Result<i64, String> {
-    let wrong = || format!("{date:?} is no date of the form YYYY-MM-DD");
-    let mut parts = date.splitn(3, '-').map(|part| part.parse::<i64>().ok());
-    let mut next = || parts.next().flatten().ok_or_else(wrong);
-    let (year, month, day) = (next()?, next()?, next()?);
-    if !((1970..=9999).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day)) {
-        return Err(wrong());
-    }
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let year_of_era = year - era * 400;
-    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    Ok(era * 146_097 + day_of_era - 719_468)
+/// The named calendar.
+fn calendar(state: &raw::RawState) -> Result<Calendar, String> {
+    let name = &state.calendar;
+    Calendar::named(name, state.utc_offset_s)
+        .ok_or_else(|| format!("{name:?} is neither \"cn\" nor \"none\""))
+}
+
+/// Reads a local date as days since 1970-01-01.
+fn local_day(date: &str) -> Result<i64, String> {
+    read_date(date).ok_or_else(|| format!("{date:?} is no date of the form YYYY-MM-DD"))
 }
 
 #[cfg(test)]
@@ -705,9 +705,8 @@ mod tests {
 
     #[test]
     fn dates_become_day_numbers() {
-        assert_eq!(day_number("1970-01-01"), Ok(0));
-        assert_eq!(day_number("2026-10-01"), Ok(20_727));
-        assert!(day_number("2026-13-01").is_err());
+        assert_eq!(local_day("2026-10-01"), Ok(20_727));
+        assert!(local_day("2026-13-01").is_err());
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::area::RawArea;
+use super::closure::RawClosure;
 use super::corridor::RawCorridor;
 use super::privacy::RawPrivacy;
 use super::region::RawRegion;
@@ -295,8 +296,13 @@ impl Default for RawVetting {
 pub struct RawState {
     /// Local time minus UTC, s, -50400..=50400. Default 28800 (China Standard Time).
     pub utc_offset_s: i64,
-    /// Local dates (YYYY-MM-DD) that are public holidays.
+    /// Whose public holidays are known: `cn` (China, 2025 and 2026, with the weekends that are worked
+    /// for them) or `none`. Default `cn`.
+    pub calendar: String,
+    /// Local dates (YYYY-MM-DD) that are public holidays besides.
     pub holidays: Vec<String>,
+    /// Saturdays and Sundays (YYYY-MM-DD) that are worked besides.
+    pub workdays: Vec<String>,
     /// Files that say where detectors stand: CSV (id, lon, lat, heading, lane, length) or SUMO
     /// additional files.
     pub detectors: Vec<PathBuf>,
@@ -313,19 +319,25 @@ pub struct RawState {
     pub profiles_file: PathBuf,
     /// Corridors whose travel times are told.
     pub corridors: Vec<RawCorridor>,
+    /// Roads that will be closed: forecasts say 0 m/s there, no diversion leads over them, and they are no
+    /// incidents.
+    pub closures: Vec<RawClosure>,
 }
 
 impl Default for RawState {
     fn default() -> Self {
         Self {
             utc_offset_s: 8 * 3600,
+            calendar: "cn".into(),
             holidays: Vec::new(),
+            workdays: Vec::new(),
             detectors: Vec::new(),
             level_standard: "gbt33171-2016".into(),
             regions: Vec::new(),
             report_dir: PathBuf::new(),
             profiles_file: PathBuf::new(),
             corridors: Vec::new(),
+            closures: Vec::new(),
         }
     }
 }

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use super::{Closed, SnapshotError, put_block, take_block};
-use crate::forecast::{ErrorTracker, ForecastBatch, ForecastRequest, History, STEP_COUNT};
+use crate::forecast::{
+    Disturbances, ErrorTracker, FlowBatch, FlowForecaster, ForecastBatch, ForecastRequest, History,
+    OpenIncident, STEP_COUNT,
+};
 use crate::guide::{Guidance, Guide, GuideSettings};
 use crate::matching::{Presence, PresenceSettings};
 use crate::network::Network;
@@ -11,11 +14,11 @@ use crate::observation::DetectorReading;
 use crate::screening::ViewTally;
 use crate::state::congestion::{Congestion, CongestionBatch, CongestionSettings};
 use crate::state::{
-    Corridor, IncidentChange, IncidentMinute, IncidentOrder, IncidentSettings, Incidents,
-    Performance, PerformanceBatch, PerformanceMinute, RoadsideView, StateBatch, StateSettings,
-    TrafficState, Vetting, VettingSettings,
+    Closures, Corridor, IncidentChange, IncidentMinute, IncidentOrder, IncidentSettings,
+    IncidentState, Incidents, Performance, PerformanceBatch, PerformanceMinute, RoadsideView,
+    StateBatch, StateSettings, TrafficState, Vetting, VettingSettings, bad_weather,
 };
-use crate::units::Interval;
+use crate::units::{Interval, Timestamp};
 
 /// Settings of stage 2.
 #[derive(Clone, Debug, Default)]
@@ -34,6 +37,8 @@ pub struct AnalysisSettings {
     pub presence: PresenceSettings,
     /// Corridors whose travel times are told, each on the same network.
     pub corridors: Vec<Corridor>,
+    /// Roads that will be closed, on the same network.
+    pub closures: Closures,
     /// Profiles learnt in an earlier run of the same network, as
     /// [`crate::state::Profiles::save`] wrote them.
     pub profiles: Option<Vec<u8>>,
@@ -49,6 +54,9 @@ pub struct Analysis {
     congestion: Congestion,
     history: History,
     errors: ErrorTracker,
+    flows: FlowForecaster,
+    /// The flow forecast of the minute closed last.
+    flow: Arc<FlowBatch>,
     guide: Guide,
     vetting: Vetting,
     incidents: Incidents,
@@ -59,6 +67,7 @@ pub struct Analysis {
     presence: Arc<Presence>,
     presence_settings: PresenceSettings,
     roadside: Arc<RoadsideView>,
+    closures: Arc<Closures>,
     /// The newest state and what was asked from it.
     latest: Option<(Arc<StateBatch>, Arc<ForecastRequest>)>,
 }
@@ -81,12 +90,14 @@ impl Analysis {
             state.load_profiles(profiles).map_err(broken)?;
         }
         Ok(Self {
+            flows: FlowForecaster::new(state.calendar().clone()),
             state,
             congestion: Congestion::new(network.clone(), settings.congestion),
             performance,
             derived: None,
             history: History::new(),
             errors: ErrorTracker::new().promising(settings.promised_share),
+            flow: Arc::default(),
             guide: Guide::new(network.clone(), settings.guide),
             vetting: Vetting::new(settings.vetting, network.segment_count()),
             incidents: Incidents::new(network.clone(), settings.incidents),
@@ -95,6 +106,7 @@ impl Analysis {
             presence: Arc::new(Presence::empty()),
             presence_settings: settings.presence,
             roadside: Arc::default(),
+            closures: Arc::new(settings.closures),
             latest: None,
             network: network.clone(),
         })
@@ -172,6 +184,7 @@ impl Analysis {
             orders: &orders,
             calendar: self.state.calendar(),
             events: &self.roadside.events,
+            closures: &self.closures,
         };
         self.incident_changes.clear();
         self.incidents
@@ -179,12 +192,29 @@ impl Analysis {
         self.history.push(&batch);
         self.history.learn_levels(self.state.profiles());
         self.errors.observe(&self.history);
+        self.flow = Arc::new(self.flows.close_minute(&batch).unwrap_or_default());
         let request = self
             .history
             .forecast_request(self.state.profiles(), self.errors.calibration());
-        let request = Arc::new(request.expect("a minute was pushed just now"));
+        let mut request = request.expect("a minute was pushed just now");
+        request.disturbances = self.disturbances(minute.end);
+        let request = Arc::new(request);
         self.latest = Some((batch.clone(), request.clone()));
         (batch, request)
+    }
+
+    /// What is known to disturb traffic: confirmed incidents and the weather that units tell.
+    fn disturbances(&self, at: Timestamp) -> Disturbances {
+        let open = self.incidents.active();
+        let open = open.filter(|incident| incident.state == IncidentState::Confirmed);
+        let incidents = open.map(|incident| OpenIncident {
+            segment: incident.segment,
+            age_min: at.millis_since(incident.since) as f32 / 60_000.0,
+        });
+        Disturbances {
+            incidents: incidents.collect(),
+            bad_weather: bad_weather(&self.network, &self.roadside.events, at),
+        }
     }
 
     /// Takes an answered forecast, appends the guidance that changes with it, and returns the
@@ -200,7 +230,10 @@ impl Analysis {
         if forecast.issued_at != request.issued_at {
             return None;
         }
-        let forecast = Arc::new(self.errors.settle(request, forecast));
+        let forecast = self.errors.settle(request, forecast);
+        let mut forecast = forecast.with_closures(&self.closures);
+        forecast.flows = Arc::clone(&self.flow);
+        let forecast = Arc::new(forecast);
         self.guide
             .update(state, Some(&forecast), &self.presence, guidance);
         Some(forecast)
@@ -248,6 +281,11 @@ impl Analysis {
         &self.errors
     }
 
+    /// What forecasts the flow where it is counted, with its rolling errors.
+    pub fn flows(&self) -> &FlowForecaster {
+        &self.flows
+    }
+
     /// Whether the minute closed last ended five minutes whose truth counts in
     /// [`Analysis::errors`].
     pub fn has_scored(&self) -> bool {
@@ -270,6 +308,7 @@ impl Analysis {
         put_block(out, |out| self.congestion.snapshot(out));
         put_block(out, |out| self.incidents.snapshot(out));
         put_block(out, |out| self.performance.snapshot(&self.network, out));
+        put_block(out, |out| self.flows.snapshot(out));
     }
 
     /// Takes back what [`Analysis::snapshot`] wrote for the same network.
@@ -307,6 +346,10 @@ impl Analysis {
         self.performance
             .restore(&self.network, block)
             .map_err(SnapshotError::of("performance"))?;
+        let block = take_block(&mut bytes, "flows")?;
+        let calendar = self.state.calendar().clone();
+        self.flows =
+            FlowForecaster::restore(block, calendar).map_err(SnapshotError::of("flows"))?;
         Ok(())
     }
 }

@@ -8,7 +8,7 @@ use super::{
     Past, PastError, RoadGraph, STEP_MS, SpeedProfile, column_names,
 };
 use crate::network::{Network, NetworkBuilder, RoadClass, SegmentDraft, SegmentFlags};
-use crate::state::{MINUTE_MS, Provenance, SegmentState, StateBatch};
+use crate::state::{Calendar, MINUTE_MS, Provenance, SegmentState, StateBatch};
 use crate::units::{Interval, Position, SegmentId, Timestamp};
 
 const COLUMNS: usize = 6;
@@ -76,6 +76,8 @@ fn dataset(network: &Network) -> Dataset {
         columns: column_names(network),
         values,
         graph: RoadGraph::from_network(network),
+        events: Vec::new(),
+        calendar: Calendar::plain(0),
         attributes: FeatureContext::known_attributes(network),
     }
 }
@@ -229,7 +231,7 @@ fn an_engine_with_a_past_reads_what_a_backtest_reads() {
     assert_eq!(past.foretold_count(), COLUMNS);
     assert!(bytes.len() < 1_700 * COLUMNS, "{}", bytes.len());
     let column_of = past.columns_of(&network).expect("it is of this network");
-    let unknown = FeatureContext::from_network(&network, Some(0));
+    let unknown = FeatureContext::from_network(&network, Some(Calendar::plain(0)));
     let engine = unknown.clone().with_past(&past, &column_of);
     let backtest = windows.context();
     let mut history = History::new();

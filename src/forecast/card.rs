@@ -7,7 +7,7 @@ use super::{Holdout, MlpConfig, STEP_COUNT};
 
 /// The one architecture this build runs, as cards name it: five quantiles from what
 /// [`super::FeatureContext`] gathers.
-pub const ARCHITECTURE: &str = "residual-mlp-3";
+pub const ARCHITECTURE: &str = "residual-mlp-4";
 
 /// A model card, stored as TOML.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -2,8 +2,8 @@
 //!
 //! A dataset is a folder with `dataset.toml` (name, quantity, unit, step, licence), `series.csv`
 //! (`time`, then one column each; empty is missing), `graph.csv` (`from,to,weight` by column name)
-//! and optionally `segments.csv` (`segment,class,lanes,length_m,limit_mps,signal`). This room gets
-//! their bytes.
+//! and optionally `segments.csv` (`segment,class,lanes,length_m,limit_mps,signal`) and `events.csv`
+//! (`kind,segment,from,until`). This room gets their bytes.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,8 @@ use serde::Deserialize;
 
 use super::{FeatureContext, RoadGraph, STEP_MS, SegmentAttributes, column_names};
 use crate::network::{Network, NetworkVersion, RoadClass};
-use crate::units::Timestamp;
+use crate::state::Calendar;
+use crate::units::{Timestamp, read_date};
 
 /// Why a dataset could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -41,9 +42,33 @@ struct Header {
     #[serde(default)]
     timezone: Option<String>,
     #[serde(default)]
+    calendar: Option<String>,
+    #[serde(default)]
     zero_is_missing: bool,
     #[serde(default)]
     licence: Option<String>,
+}
+
+/// What kind of disturbance an event is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventKind {
+    /// Something blocks a road; `incident` in files.
+    Incident,
+    /// Bad weather; `weather` in files.
+    Weather,
+}
+
+/// Something that disturbs traffic for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KnownEvent {
+    /// What it is.
+    pub kind: EventKind,
+    /// The column it concerns; `None`: all.
+    pub column: Option<u32>,
+    /// When it begins, local time as if it were UTC.
+    pub from: Timestamp,
+    /// When it is over.
+    pub until: Timestamp,
 }
 
 /// A series in memory. Speeds are in m/s, other quantities in their own unit.
@@ -71,6 +96,10 @@ pub struct Dataset {
     pub graph: RoadGraph,
     /// Facts of each column, where known.
     pub attributes: Vec<Option<SegmentAttributes>>,
+    /// What disturbed traffic, where that is known.
+    pub events: Vec<KnownEvent>,
+    /// Which days are days off. Its offset is 0, because times are local.
+    pub calendar: Calendar,
 }
 
 impl Dataset {
@@ -83,6 +112,7 @@ impl Dataset {
         series: &[u8],
         graph: &[u8],
         segments: Option<&[u8]>,
+        events: Option<&[u8]>,
     ) -> Result<Self, DatasetError> {
         let header = read_header(header)?;
         if header.step_s * 1000 != STEP_MS {
@@ -119,6 +149,15 @@ impl Dataset {
             Some(bytes) => read_segments(bytes, &index)?,
             None => vec![None; columns.len()],
         };
+        let events = match events {
+            Some(bytes) => read_events(bytes, &index, offset_s)?,
+            None => Vec::new(),
+        };
+        let calendar = match header.calendar.as_deref() {
+            Some(name) => Calendar::named(name, 0)
+                .ok_or_else(|| DatasetError::Unfit(format!("has unknown calendar {name}")))?,
+            None => Calendar::plain(0),
+        };
         Ok(Self {
             name: header.name,
             licence: header.licence.unwrap_or_default(),
@@ -131,6 +170,8 @@ impl Dataset {
             values,
             graph,
             attributes,
+            events,
+            calendar,
         })
     }
 
@@ -158,7 +199,21 @@ impl Dataset {
             values: speeds_mps,
             graph: RoadGraph::from_network(network),
             attributes: FeatureContext::known_attributes(network),
+            events: Vec::new(),
+            calendar: Calendar::plain(0),
         }
+    }
+
+    /// The same with what disturbed traffic.
+    #[must_use]
+    pub fn with_events(self, events: Vec<KnownEvent>) -> Self {
+        Self { events, ..self }
+    }
+
+    /// The same with days off.
+    #[must_use]
+    pub fn with_calendar(self, calendar: Calendar) -> Self {
+        Self { calendar, ..self }
     }
 
     /// How many rows there are.
@@ -262,22 +317,13 @@ fn parse_time(text: &str, offset_s: i64) -> Option<Timestamp> {
         }));
     }
     let (date, clock) = text.split_once(['T', ' '])?;
-    let mut date = date.splitn(3, '-').map(str::parse::<i64>);
-    let (year, month, day) = (date.next()?.ok()?, date.next()?.ok()?, date.next()?.ok()?);
     let mut clock = clock.get(..8)?.splitn(3, ':').map(str::parse::<i64>);
     let (hour, minute, second) = (
         clock.next()?.ok()?,
         clock.next()?.ok()?,
         clock.next()?.ok()?,
     );
-    // Days since 1970-01-01 of a civil date, after Howard Hinnant, "chrono-compatible low-level date
-    // algorithms", days_from_civil.
-    let shifted_year = if month <= 2 { year - 1 } else { year };
-    let era = shifted_year.div_euclid(400);
-    let year_of_era = shifted_year.rem_euclid(400);
-    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    let days = era * 146_097 + day_of_era - 719_468;
+    let days = read_date(date)?;
     Some(Timestamp::from_secs(
         days * 86_400 + hour * 3_600 + minute * 60 + second,
     ))
@@ -342,6 +388,41 @@ fn read_segments(
     Ok(attributes)
 }
 
+/// Events on columns that are not there are left out.
+fn read_events(
+    bytes: &[u8],
+    index: &BTreeMap<&str, u32>,
+    offset_s: i64,
+) -> Result<Vec<KnownEvent>, DatasetError> {
+    let file = "events.csv";
+    let mut events = Vec::new();
+    for record in csv::Reader::from_reader(bytes).records() {
+        let record = record.map_err(|error| malformed(file, 0, error))?;
+        let line = record.position().map_or(0, csv::Position::line);
+        let text = |at: usize| record.get(at).unwrap_or_default().trim();
+        let kind = match text(0) {
+            "incident" => EventKind::Incident,
+            "weather" => EventKind::Weather,
+            other => return Err(malformed(file, line, format!("kind {other} is unknown"))),
+        };
+        let time = |at: usize| {
+            let unreadable = || malformed(file, line, format!("time {} is not readable", text(at)));
+            parse_time(text(at), offset_s).ok_or_else(unreadable)
+        };
+        let (from, until) = (time(2)?, time(3)?);
+        let column = index.get(text(1)).copied();
+        if text(1).is_empty() || column.is_some() {
+            events.push(KnownEvent {
+                kind,
+                column,
+                from,
+                until,
+            });
+        }
+    }
+    Ok(events)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -362,7 +443,9 @@ mod tests {
         let series = b"time,x,y\n0,36,0\n300,,72\n";
         let graph = b"from,to,weight\nx,y,0.5\nx,elsewhere,1\n";
         let segments = b"segment,class,lanes,length_m,limit_mps,signal\ny,trunk,3,400,22,1\n";
-        let dataset = Dataset::parse(header, series, graph, Some(segments)).unwrap();
+        let events =
+            b"kind,segment,from,until\nincident,y,60,240\nincident,z,0,9\nweather,,0,300\n";
+        let dataset = Dataset::parse(header, series, graph, Some(segments), Some(events)).unwrap();
         assert_eq!(dataset.row_count(), 2);
         assert!((dataset.value(0, 0).unwrap() - 10.0).abs() < 1e-5);
         assert_eq!(dataset.value(0, 1), None);
@@ -370,6 +453,28 @@ mod tests {
         assert!(dataset.attributes[0].is_none());
         assert!(dataset.attributes[1].is_some_and(|facts| facts.class == RoadClass::Trunk));
         let uneven = b"time,x\n0,1\n900,2\n";
-        assert!(Dataset::parse(header, uneven, graph, None).is_err());
+        assert!(Dataset::parse(header, uneven, graph, None, None).is_err());
+        let incident = KnownEvent {
+            kind: EventKind::Incident,
+            column: Some(1),
+            from: Timestamp::from_secs(60),
+            until: Timestamp::from_secs(240),
+        };
+        assert_eq!(dataset.events[0], incident);
+        assert_eq!((dataset.events.len(), dataset.events[1].column), (2, None));
+        for strange in [
+            "kind,segment,from,until\nfog,,0,9\n",
+            "kind,segment,from,until\nweather,,noon,9\n",
+        ] {
+            let read = Dataset::parse(header, series, graph, None, Some(strange.as_bytes()));
+            assert!(matches!(
+                read,
+                Err(DatasetError::Malformed {
+                    file: "events.csv",
+                    line: 2,
+                    ..
+                })
+            ));
+        }
     }
 }

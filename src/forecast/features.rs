@@ -8,11 +8,13 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::companion::{CompanionRegression, Moment};
+use super::disturbances::{ALONG_THE_ROAD, DISTURBANCE_COUNT, NearIncidents};
 use super::low_rank::{FACTOR_COUNT, SegmentTraits};
 use super::queues::{QUEUE_COUNT, Queues};
 use super::request::cut;
 use super::{ForecastRequest, LAG_COUNT, LEVEL_COUNT, Past, RoadGraph, STEP_COUNT};
 use crate::network::{Network, RoadClass};
+use crate::state::Calendar;
 use crate::units::{SegmentId, Timestamp};
 
 /// How many of them [`PreparedFeatures::write`] begins with: the segment by itself, now.
@@ -22,7 +24,7 @@ pub const FEATURE_COUNT: usize = FIRST_FEATURE_COUNT + LATER_COUNT;
 
 /// What follows: levels of the segment and its neighbours over the hour,
 /// the common factors, the slow levels, traits, scale, what the segment's own past foretells, queues
-/// ahead, and harmonics of the day.
+/// ahead, incidents and weather, and harmonics of the day.
 const LATER_COUNT: usize = 2
     + HOP_COUNT
     + 4
@@ -33,7 +35,9 @@ const LATER_COUNT: usize = 2
     + 1
     + STEP_COUNT
     + QUEUE_COUNT
+    + DISTURBANCE_COUNT
     + HARMONIC_COUNT;
+const QUEUES_AT: usize = FEATURE_COUNT - HARMONIC_COUNT - DISTURBANCE_COUNT - QUEUE_COUNT;
 const HARMONIC_COUNT: usize = 4;
 
 const HOP_AT: usize = 2 * LAG_COUNT + 4 + STEP_COUNT + 1;
@@ -74,16 +78,15 @@ pub struct FeatureContext {
     traits: Vec<SegmentTraits>,
     /// What foretells the next hour from the segments' own past, where there is one.
     regression: Option<Arc<CompanionRegression>>,
-    /// Local time minus UTC, seconds; `None`: the time of day is not told to the model.
-    utc_offset_s: Option<i64>,
+    /// Local time and days; `None`: the time of day is not told to the model.
+    calendar: Option<Calendar>,
 }
 
 impl FeatureContext {
-    /// The context of a network whose local time is UTC plus `utc_offset_s`; `None` hides the time
-    /// of day from the model.
-    pub fn from_network(network: &Network, utc_offset_s: Option<i64>) -> Self {
+    /// The context of a network with its local time; `None` hides the time of day from the model.
+    pub fn from_network(network: &Network, calendar: Option<Calendar>) -> Self {
         let attributes = Self::known_attributes(network);
-        Self::new(RoadGraph::from_network(network), &attributes, utc_offset_s)
+        Self::new(RoadGraph::from_network(network), &attributes, calendar)
     }
 
     /// The attributes of every segment of a network.
@@ -107,7 +110,7 @@ impl FeatureContext {
     pub fn new(
         graph: RoadGraph,
         attributes: &[Option<SegmentAttributes>],
-        utc_offset_s: Option<i64>,
+        calendar: Option<Calendar>,
     ) -> Self {
         Self {
             graph,
@@ -115,7 +118,7 @@ impl FeatureContext {
             attributes: attributes.iter().map(encode_attributes).collect(),
             lengths_m: lengths_of(attributes).unwrap_or_default(),
             regression: None,
-            utc_offset_s,
+            calendar,
         }
     }
 
@@ -198,6 +201,11 @@ impl FeatureContext {
             long_hops: self.graph.hops(&of_long),
             moment,
             queues,
+            incidents: NearIncidents::new(
+                &self.graph,
+                &self.lengths_m,
+                &request.disturbances.incidents,
+            ),
             foretold,
             time: self.time_features(request.first_step),
         }
@@ -209,29 +217,28 @@ impl FeatureContext {
         row[FEATURE_COUNT - HARMONIC_COUNT..].fill(0.0);
     }
 
-    /// Takes out of one row of features what is known of the road, and with the lengths the queues, as
-    /// for sensors of which nothing but speeds is known.
+    /// Takes out of one row of features what is known of the road, and with the lengths the queues and
+    /// the way to incidents, as for sensors of which nothing but speeds is known.
     pub(super) fn hide_road(row: &mut [f32]) {
         // The last attribute is the speed of free flow, which is always known.
         row[TIME_AT + 4..FIRST_FEATURE_COUNT - 1].fill(0.0);
-        row[FEATURE_COUNT - HARMONIC_COUNT - QUEUE_COUNT..FEATURE_COUNT - HARMONIC_COUNT].fill(0.0);
+        row[QUEUES_AT..QUEUES_AT + QUEUE_COUNT + ALONG_THE_ROAD].fill(0.0);
     }
 
-    /// Whether the time of day is known, its sine and cosine, whether it is a weekend.
+    /// Whether the time of day is known, its sine and cosine, whether it is a day off.
     fn time_features(&self, at: Timestamp) -> [f32; 4] {
-        let Some(utc_offset_s) = self.utc_offset_s.filter(|_| at >= REAL_TIME_FROM) else {
+        let calendar = self.calendar.as_ref().filter(|_| at >= REAL_TIME_FROM);
+        let Some(calendar) = calendar else {
             return [0.0; 4];
         };
-        let local_s = at.as_secs() + utc_offset_s;
+        let local_s = at.as_secs() + calendar.utc_offset_s;
         let angle = local_s.rem_euclid(86_400) as f32 / 86_400.0 * std::f32::consts::TAU;
-        // Day 0, 1970-01-01, was a Thursday: Saturday is 2 and Sunday 3 days later.
-        let weekday = local_s.div_euclid(86_400).rem_euclid(7);
-        let is_weekend = matches!(weekday, 2 | 3);
+        let is_day_off = !calendar.day_type(at).is_workday();
         [
             1.0,
             angle.sin(),
             angle.cos(),
-            f32::from(u8::from(is_weekend)),
+            f32::from(u8::from(is_day_off)),
         ]
     }
 }
@@ -269,6 +276,7 @@ pub struct PreparedFeatures<'a> {
     moment: Moment,
     /// The queues, where lengths are known.
     queues: Option<Queues>,
+    incidents: NearIncidents,
     /// Deviations of the next hour in shares of free flow; empty where no past foretells any.
     foretold: Vec<Option<[f32; STEP_COUNT]>>,
     time: [f32; 4],
@@ -330,6 +338,10 @@ impl PreparedFeatures<'_> {
         let queues = self.queues.as_ref();
         let ahead = queues.map_or([0.0; QUEUE_COUNT], |queues| queues.features(segment));
         ahead.into_iter().for_each(&mut next);
+        let around = self.incidents.features(segment);
+        around.into_iter().for_each(&mut next);
+        let bad_weather = request.disturbances.bad_weather.get(segment);
+        next(f32::from(u8::from(bad_weather == Some(&true))));
         let [is_known, sine, cosine, _] = self.time;
         next(is_known * 2.0 * sine * cosine);
         next(is_known * (cosine * cosine - sine * sine));

@@ -116,6 +116,13 @@ impl RoadGraph {
         &self.upstream.other[range]
     }
 
+    /// The segments that `segment` leads to.
+    pub(super) fn downstream_of(&self, segment: usize) -> &[u32] {
+        let range =
+            self.downstream.start[segment] as usize..self.downstream.start[segment + 1] as usize;
+        &self.downstream.other[range]
+    }
+
     /// The `most` segments nearest to `segment` by hops up- and downstream, without itself; where the
     /// graph leads to fewer, the first of the others.
     pub(super) fn nearest(&self, segment: usize, most: usize) -> Vec<u32> {

@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use super::slow_levels::SlowLevels;
 use super::snapshot::{Reader, SnapshotError, put_bytes, put_f32s, put_i64, put_u32};
-use super::{Calibration, ForecastRequest, LAG_COUNT, STEP_COUNT, STEP_MS, SpeedProfile};
+use super::{
+    Calibration, Disturbances, ForecastRequest, LAG_COUNT, STEP_COUNT, STEP_MS, SpeedProfile,
+};
 use crate::network::NetworkVersion;
 use crate::state::{MINUTE_MS, Provenance, StateBatch};
 use crate::units::{SegmentId, Timestamp};
@@ -228,6 +230,7 @@ impl History {
             profile_mps,
             level_mps,
             level_share,
+            disturbances: Disturbances::default(),
             calibration,
         })
     }

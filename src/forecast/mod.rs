@@ -13,9 +13,11 @@ mod calibration;
 mod card;
 mod companion;
 mod dataset;
+mod disturbances;
 mod error_tracker;
 mod fading;
 mod features;
+mod flow;
 mod fused;
 mod graph;
 mod history;
@@ -24,6 +26,7 @@ mod least_squares;
 mod low_rank;
 mod mlp;
 mod model;
+mod noticed;
 mod onset;
 mod past;
 mod queues;
@@ -41,10 +44,12 @@ pub use backtest::{Backtest, BacktestSettings, Contender, Holdout, Run};
 pub use baseline::{LastValue, Profile, ProfileResidual};
 pub use calibration::{Baseline, Calibration, RATIO_BIN_COUNT, RATIO_EDGES};
 pub use card::{ARCHITECTURE, DataCard, ModelCard, ModelError, StepMetrics, TrainingCard};
-pub use dataset::{Dataset, DatasetError};
+pub use dataset::{Dataset, DatasetError, EventKind, KnownEvent};
+pub use disturbances::{Disturbances, OpenIncident};
 pub use error_tracker::{Drift, ErrorTracker, MAX_TRACKED_SEGMENTS, Speaker, Voices};
 pub use fading::Decay;
 pub use features::{FEATURE_COUNT, FeatureContext, PreparedFeatures, SegmentAttributes};
+pub use flow::{COUNTED_MAX, FlowBatch, FlowForecaster, FlowQuantiles};
 pub use graph::RoadGraph;
 pub use history::{FinishedStep, History};
 pub use intervals::{AdaptiveIntervals, Misses, Stretch};
@@ -63,6 +68,7 @@ pub use training::{
 };
 
 use crate::network::NetworkVersion;
+use crate::state::Closures;
 use crate::units::{Interval, SegmentId, Timestamp};
 
 /// Length of one forecast step, milliseconds.
@@ -242,8 +248,13 @@ pub struct ForecastBatch {
     pub fallback: bool,
     /// Who speaks for each segment, in id order; empty before the answer is settled.
     pub speakers: Vec<Speaker>,
-    /// `STEP_COUNT` entries a segment, in id order.
+    /// `STEP_COUNT` entries a segment, in id order; 0 m/s where the road is closed for half of the step or
+    /// longer.
     pub quantiles: Vec<SpeedQuantiles>,
+    /// What is closed and when.
+    pub closures: Arc<Closures>,
+    /// The flow where it is counted.
+    pub flows: Arc<FlowBatch>,
 }
 
 impl ForecastBatch {
@@ -253,6 +264,34 @@ impl ForecastBatch {
     /// When `segment` is of another network.
     pub fn steps(&self, segment: SegmentId) -> &[SpeedQuantiles] {
         &self.quantiles[segment.index() * STEP_COUNT..][..STEP_COUNT]
+    }
+
+    /// The same where these roads are closed: nobody drives there, whatever is forecast.
+    #[must_use]
+    pub fn with_closures(mut self, closures: &Arc<Closures>) -> Self {
+        self.closures = Arc::clone(closures);
+        for segment in closures.segments() {
+            for step in 0..STEP_COUNT {
+                let during = self.interval(step);
+                let closed_ms = closures.first(segment, during).map_or(0, |closed| {
+                    let end = closed.end.min(during.end);
+                    end.millis_since(closed.start.max(during.start))
+                });
+                if 2 * closed_ms >= STEP_MS {
+                    self.quantiles[segment.index() * STEP_COUNT + step] = SpeedQuantiles::default();
+                }
+            }
+        }
+        self
+    }
+
+    /// When a segment is closed the next time within the forecast's reach.
+    pub fn closed(&self, segment: SegmentId) -> Option<Interval> {
+        let during = Interval {
+            start: self.issued_at,
+            end: self.interval(STEP_COUNT - 1).end,
+        };
+        self.closures.first(segment, during)
     }
 
     /// Who speaks for one segment.

@@ -15,6 +15,7 @@ use super::{
     ModelCard, ModelError, Past, ProfileResidual, STEP_COUNT, SpeedQuantiles,
 };
 use crate::network::{Network, NetworkVersion};
+use crate::state::Calendar;
 
 /// Segments that go to a device at a time; their features take about 35 MB.
 const SEGMENTS_PER_TRANSFER: usize = 65_536;
@@ -337,13 +338,13 @@ pub struct MlpForecaster {
 }
 
 impl MlpForecaster {
-    /// Binds a model to a network whose local time is UTC plus `utc_offset_s`; `None` hides the time
+    /// Binds a model to a network with its local time; `None` hides the time
     /// of day from the model. It is told that the segments' past is unknown.
-    pub fn new(mlp: Mlp, network: &Network, utc_offset_s: Option<i64>) -> Self {
+    pub fn new(mlp: Mlp, network: &Network, calendar: Option<Calendar>) -> Self {
         Self {
             mlp,
             network: network.version(),
-            context: FeatureContext::from_network(network, utc_offset_s),
+            context: FeatureContext::from_network(network, calendar),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::calibration::ratio_bin;
-use super::{Calibration, ForecastBatch, STEP_COUNT, SpeedQuantiles};
+use super::{Calibration, Disturbances, ForecastBatch, STEP_COUNT, SpeedQuantiles};
 use crate::network::NetworkVersion;
 use crate::units::{SegmentId, Timestamp};
 
@@ -69,6 +69,8 @@ pub struct ForecastRequest {
     pub level_mps: Vec<f32>,
     /// `LEVEL_COUNT` shares a segment, 0..=1: how much of that time is known.
     pub level_share: Vec<f32>,
+    /// What is known to disturb traffic.
+    pub disturbances: Disturbances,
     /// What was learnt from earlier errors.
     pub calibration: Arc<Calibration>,
 }
@@ -176,6 +178,8 @@ impl ForecastRequest {
             fallback: false,
             speakers: Vec::new(),
             quantiles,
+            closures: Arc::default(),
+            flows: Arc::default(),
         }
     }
 }

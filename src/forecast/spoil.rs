@@ -30,6 +30,8 @@ pub(super) struct Spoil {
     pub(super) hides_road: bool,
     /// Whether slow levels, scatter and loadings are unknown, as in an engine that has just started.
     pub(super) hides_past: bool,
+    /// Whether nobody has noticed incidents and weather.
+    pub(super) hides_events: bool,
 }
 
 impl Spoil {
@@ -42,6 +44,7 @@ impl Spoil {
         hides_time: false,
         hides_road: false,
         hides_past: false,
+        hides_events: false,
     };
 
     /// How much of the profile is replaced by one level, 0..=1.
@@ -91,6 +94,7 @@ impl Spoil {
             hides_time: sometimes(0.4, 1.0) > 0.0,
             hides_past: sometimes(0.5, 1.0) > 0.0,
             hides_road: sometimes(0.3, 1.0) > 0.0,
+            hides_events: sometimes(0.2, 1.0) > 0.0,
         }
     }
 }

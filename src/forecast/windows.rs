@@ -10,18 +10,19 @@ use rand_chacha::ChaCha8Rng;
 use super::companion::{CompanionRegression, Fits, Moments, fold_of};
 use super::fading::Fading;
 use super::low_rank::learn_traits;
+use super::noticed::NoticedEvents;
 use super::slow_levels::SLOW_LEVEL_PRIOR;
 use super::spoil::{FLATTENINGS, Spoil, fill_now, spoil_history};
 use super::{
-    Calibration, Dataset, DatasetError, FeatureContext, ForecastRequest, LAG_COUNT, LEVEL_COUNT,
-    LEVEL_STEPS, Past, STEP_COUNT, STEP_MS, SegmentTraits,
+    Calibration, Dataset, DatasetError, Disturbances, FeatureContext, ForecastRequest, LAG_COUNT,
+    LEVEL_COUNT, LEVEL_STEPS, Past, STEP_COUNT, STEP_MS, SegmentTraits,
 };
 use crate::network::NetworkVersion;
 use crate::units::SegmentId;
 
 const DAY_MS: i64 = 86_400_000;
 const SLOTS: usize = (DAY_MS / STEP_MS) as usize;
-/// Weekdays and weekends have profiles of their own.
+/// Workdays and days off have profiles of their own.
 const KINDS: usize = 2;
 /// Slots to each side that a profile is smoothed over: 25 minutes in all.
 const SMOOTHING: i64 = 2;
@@ -52,6 +53,7 @@ pub(super) struct Windows<'a> {
     regressions: OnceLock<Fits>,
     /// Sums and counts of the deviations seen before each row, `[row][column]`.
     before: Vec<(f32, f32)>,
+    noticed: NoticedEvents,
     /// Share of input cells that are hidden in every window alike, and the seed that picks them.
     hidden: Option<(f32, u64)>,
 }
@@ -85,10 +87,12 @@ impl<'a> Windows<'a> {
             traits: Vec::new(),
             regressions: OnceLock::new(),
             before: Vec::new(),
+            noticed: NoticedEvents::default(),
             hidden: None,
         };
         windows.learn_levels();
         windows.learn_profile();
+        windows.noticed = NoticedEvents::new(dataset, |row, column| windows.deviation(row, column));
         windows.learn_traits();
         windows.sum_deviations();
         windows.learn_decay();
@@ -148,7 +152,8 @@ impl<'a> Windows<'a> {
     /// What is known of columns of whose past nothing was learnt.
     pub(super) fn context_without_past(&self) -> FeatureContext {
         let dataset = self.dataset;
-        FeatureContext::new(dataset.graph.clone(), &dataset.attributes, Some(0))
+        let calendar = Some(dataset.calendar.clone());
+        FeatureContext::new(dataset.graph.clone(), &dataset.attributes, calendar)
     }
 
     fn context_with(&self, regression: &Arc<CompanionRegression>) -> FeatureContext {
@@ -190,8 +195,8 @@ impl<'a> Windows<'a> {
     fn slot_of(&self, row: usize) -> (usize, usize) {
         let time = self.dataset.times[row];
         let slot = time.as_millis().rem_euclid(DAY_MS) / STEP_MS;
-        let weekday = time.as_millis().div_euclid(DAY_MS).rem_euclid(7);
-        (usize::from(matches!(weekday, 2 | 3)), slot as usize)
+        let is_day_off = !self.dataset.calendar.day_type(time).is_workday();
+        (usize::from(is_day_off), slot as usize)
     }
 
     fn learn_profile(&mut self) {
@@ -371,6 +376,10 @@ impl<'a> Windows<'a> {
             profile_mps: vec![0.0; columns * STEP_COUNT],
             level_mps: vec![0.0; columns * LEVEL_COUNT],
             level_share: vec![0.0; columns * LEVEL_COUNT],
+            disturbances: match &spoil {
+                Some((spoil, _)) if spoil.hides_events => Disturbances::default(),
+                _ => self.noticed.at(newest, first_step, columns),
+            },
             calibration: self.calibration_for(spoil.as_ref().map(|(spoil, _)| *spoil)),
         };
         let hides_past = spoil

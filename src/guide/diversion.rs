@@ -96,7 +96,8 @@ impl Planner<'_> {
         best
     }
 
-    /// The main way compared with the best way that avoids every jam.
+    /// The main way compared with the best way that avoids every jam and what is closed when a driver
+    /// would come there.
     fn compare_with_best(
         &self,
         router: &mut Router<'_>,
@@ -111,8 +112,11 @@ impl Planner<'_> {
                 return 0.0;
             }
             let segment = self.network.segment(id);
-            let is_closed = self.jam_of[id.index()] != 0 && id != rejoin;
-            if is_closed || !segment.flags.carries_through_traffic() {
+            let is_jammed = self.jam_of[id.index()] != 0 && id != rejoin;
+            if is_jammed
+                || self.forecast.closures.is_closed(id, at)
+                || !segment.flags.carries_through_traffic()
+            {
                 return f32::INFINITY;
             }
             let is_minor = segment.class() >= RoadClass::Residential;

@@ -10,7 +10,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use super::format::Privacy;
-use crate::forecast::{ForecastBatch, NORMAL_P90, STEP_COUNT, Speaker, SpeedQuantiles};
+use crate::forecast::{FlowBatch, ForecastBatch, NORMAL_P90, STEP_COUNT, Speaker, SpeedQuantiles};
 use crate::guide::{Evidence, Guidance, GuidanceKind};
 use crate::matching::Zones;
 use crate::network::Network;
@@ -129,7 +129,7 @@ impl Release {
                 ));
             }
         }
-        Released(Arc::new(ForecastBatch {
+        let released = ForecastBatch {
             issued_at: batch.issued_at,
             first_step: batch.first_step,
             network: batch.network,
@@ -137,7 +137,10 @@ impl Release {
             fallback: batch.fallback,
             speakers,
             quantiles,
-        }))
+            closures: Arc::default(),
+            flows: Arc::new(FlowBatch::clone(&batch.flows).without(|id| self.zones.holds(id))),
+        };
+        Released(Arc::new(released.with_closures(&batch.closures)))
     }
 
     /// The index of regions as it may leave: speeds, times and levels as they are; what rests on

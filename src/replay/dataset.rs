@@ -1,4 +1,4 @@
-//! Writes training data as folders of `series.csv.gz`, `graph.csv`, `segments.csv` and
+//! Writes training data as folders of `series.csv.gz`, `graph.csv`, `segments.csv`, `events.csv` and
 //! `dataset.toml`.
 //!
 //! Columns are named by the network's source ids, in segment order; times are local (UTC+8).
@@ -11,7 +11,7 @@ use flate2::{Compression, write::GzEncoder};
 
 use super::traffic::history::Series;
 use crate::network::Network;
-use crate::units::Timestamp;
+use crate::units::{Timestamp, date_of};
 
 /// Hours that local time is ahead of UTC in the generated city.
 const LOCAL_AHEAD_S: i64 = 8 * 3600;
@@ -27,6 +27,7 @@ pub fn write(folder: &Path, name: &str, network: &Network, series: &Series) -> s
     write_series(&folder.join("series.csv.gz"), network, series)?;
     write_graph(&folder.join("graph.csv"), network)?;
     write_segments(&folder.join("segments.csv"), network)?;
+    write_events(&folder.join("events.csv"), network, series)?;
     let text = format!(
         "name = \"{name}\"\nquantity = \"speed\"          # space-mean speed of one directed segment a column\n\
          unit = \"m/s\"\nstep_s = {}\nrows = {}\ntimezone = \"+08:00\"\nzero_is_missing = false\n\
@@ -51,11 +52,7 @@ fn write_series(path: &Path, network: &Network, series: &Series) -> std::io::Res
     let mut line = String::new();
     for row in 0..series.row_count() {
         line.clear();
-        line.push_str(&local_time(
-            series
-                .start
-                .plus_secs(row as i64 * i64::from(series.step_s)),
-        ));
+        line.push_str(&local_time(series.time(row)));
         for &speed in series.row(row) {
             push_hundredths(&mut line, speed);
         }
@@ -123,30 +120,25 @@ fn write_segments(path: &Path, network: &Network) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Local time as `2026-11-02T00:05:00` (civil from days: Hinnant 2013, chrono-compatible).
+fn write_events(path: &Path, network: &Network, series: &Series) -> std::io::Result<()> {
+    let mut out = BufWriter::new(File::create(path)?);
+    writeln!(out, "kind,segment,from,until")?;
+    for event in &series.events {
+        let [from, until] = <[usize; 2]>::from(event.rows).map(|row| local_time(series.time(row)));
+        match event.incident {
+            Some(id) => writeln!(out, "incident,{},{from},{until}", network.source_id(id))?,
+            None => writeln!(out, "weather,,{from},{until}")?,
+        }
+    }
+    out.flush()
+}
+
+/// Local time as `2026-11-02T00:05:00`.
 fn local_time(at: Timestamp) -> String {
     let secs = at.as_secs() + LOCAL_AHEAD_S;
-    let (days, rest) = (secs.div_euclid(86_400), secs.rem_euclid(86_400));
-    let shifted = days + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_index = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_index + 2) / 5 + 1;
-    let month = if month_index < 10 {
-        month_index + 3
-    } else {
-        month_index - 9
-    };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    format!(
-        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}",
-        rest / 3600,
-        rest / 60 % 60,
-        rest % 60
-    )
+    let (day, rest) = (secs.div_euclid(86_400), secs.rem_euclid(86_400));
+    let [hour, minute, second] = [rest / 3600, rest / 60 % 60, rest % 60];
+    format!("{}T{hour:02}:{minute:02}:{second:02}", date_of(day))
 }
 
 #[cfg(test)]

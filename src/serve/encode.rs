@@ -9,8 +9,8 @@ use crate::guide::{Guidance, GuidanceKind};
 use crate::network::{Network, SegmentFlags};
 use crate::publish::Released;
 use crate::publish::format::{
-    JsonBuffer, derived_entry, guidance_entry, step_levels, write_congestion, write_issue,
-    write_quantiles, write_segment_state, write_voice,
+    JsonBuffer, derived_entry, guidance_entry, step_levels, write_closed, write_congestion,
+    write_flow, write_issue, write_quantiles, write_segment_state, write_voice,
 };
 use crate::state::StateBatch;
 use crate::units::{Position, SegmentId};
@@ -192,6 +192,8 @@ pub(super) fn forecast(snapshot: &Snapshot, network: &Network, forecast: &Foreca
         json.string(network.source_id(id));
         write_quantiles(&mut json, forecast.steps(id));
         write_voice(&mut json, forecast.speaker(id));
+        write_closed(&mut json, forecast, id);
+        write_flow(&mut json, forecast, id);
         json.raw("}");
     }
     json.raw("]}");
@@ -267,6 +269,8 @@ pub(super) fn segment(snapshot: &Snapshot, network: &Network, id: SegmentId) -> 
         let steps = forecast.steps(id);
         write_quantiles(&mut json, steps);
         write_voice(&mut json, forecast.speaker(id));
+        write_closed(&mut json, forecast, id);
+        write_flow(&mut json, forecast, id);
         let free_flow_mps = free_flow_mps(view.state.as_ref(), network, id);
         write_congestion(&mut json, forecast, steps, free_flow_mps);
         json.raw("}");

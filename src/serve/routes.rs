@@ -21,11 +21,11 @@ use super::vehicles::{self, VehiclesQuery};
 use super::{MetricsText, ServeOptions, encode, incidents};
 use crate::network::Network;
 use crate::publish::format::{
-    IndexMessage, bottlenecks_message, corridors_message, date_of, day_message, emissions_message,
+    IndexMessage, bottlenecks_message, corridors_message, day_message, emissions_message,
     events_message, freeways_message, index_entries, junctions_message, parking_message,
     signals_message,
 };
-use crate::units::SegmentId;
+use crate::units::{SegmentId, date_of};
 
 const JSON: &str = "application/json";
 const GEOJSON: &str = "application/geo+json";

@@ -46,7 +46,7 @@ use crate::replay::pipeline::{Forecasters, Parts};
 use crate::screening::{Pseudonyms, Secret};
 use crate::serve::{self, LiveView, OrderSender, ServeOptions};
 use crate::state::congestion::{CongestionSettings, RegionDraft, regions};
-use crate::state::{CorridorDraft, IncidentSettings, StateSettings};
+use crate::state::{Closures, CorridorDraft, IncidentSettings, StateSettings};
 use crate::units::{Position, SourceId, Timestamp};
 use crate::wire::its0117::DeliverySettings;
 use crate::wire::records::LightCodes;
@@ -118,6 +118,12 @@ impl Service {
             ClockMode::Wall => ServiceClock::wall(),
             ClockMode::Event => ServiceClock::event(begin_at),
         };
+        if let Some(year) = config.calendar.outlived_by(clock.wall_now()) {
+            tracing::warn!(
+                year,
+                "No public holidays are known of this year: see state.calendar and state.holidays."
+            );
+        }
         let info = RunInfo {
             network: network.version(),
             model: forecasters.running.name().to_owned(),
@@ -338,6 +344,7 @@ fn parts(config: &Config, network: Arc<Network>) -> anyhow::Result<Parts> {
     let presence = presence_settings(config, &network)?;
     let congestion = congestion_settings(config, &network)?;
     let corridors = CorridorDraft::resolve_all(&network, &config.corridors)?;
+    let closures = Closures::resolve(&network, &config.closures)?;
     Ok(Parts {
         matcher: Arc::new(matcher(config, network, secret(&config.raw)?)?),
         decoder: decoder(config)?,
@@ -350,6 +357,7 @@ fn parts(config: &Config, network: Arc<Network>) -> anyhow::Result<Parts> {
             vetting: config.vetting,
             presence,
             corridors,
+            closures,
             profiles,
             // The pipeline asks the model.
             promised_share: None,

@@ -1,12 +1,13 @@
 //! Reports of finished days as files, one a local day.
 
+use crate::units::date_of;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
 use crate::network::Network;
 use crate::publish::Released;
-use crate::publish::format::{date_of, day_message};
+use crate::publish::format::day_message;
 use crate::state::congestion::DayReport;
 
 /// The folder of the reports, if there is one. Files are never deleted.

@@ -9,6 +9,8 @@ mod accumulate;
 mod accumulate_snapshot;
 mod bottleneck;
 mod bytes;
+mod calendar;
+mod closure;
 pub mod congestion;
 mod corridor;
 mod detector;
@@ -37,6 +39,8 @@ mod vetting;
 pub use accumulate::Accumulator;
 pub use bottleneck::{BOTTLENECKS_MAX, Bottleneck, BottleneckDay, Bottlenecks};
 pub use bytes::SnapshotError;
+pub use calendar::{Calendar, DayType};
+pub use closure::{CLOSURES_MAX, ClosureDraft, ClosureError, Closures};
 pub use corridor::{
     CORRIDOR_SEGMENTS_MAX, CORRIDORS_MAX, Corridor, CorridorDraft, CorridorError, CorridorState,
     Corridors, Leg,
@@ -55,10 +59,10 @@ pub use flow::ProbeFlow;
 pub use incident::{
     CauseCandidate, INCIDENTS_MAX, IncidentCause, IncidentChange, IncidentEvidence, IncidentKind,
     IncidentMinute, IncidentOrder, IncidentSettings, IncidentState, Incidents, TOLD_EVENTS_MAX,
-    ToldEvent,
+    ToldEvent, bad_weather,
 };
 pub use performance::{Performance, PerformanceBatch, PerformanceMinute};
-pub use profile::{Calendar, DayType, Profiles, SLOT_MS};
+pub use profile::{Profiles, SLOT_MS};
 pub use roadside::{
     EVENTS_MAX, PARKING_LOTS_MAX, PHASES_MAX, PhaseLight, PhaseSignal, Roadside, RoadsideView,
 };

@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 
 use super::bytes::{Reader, SnapshotError, put_f32_all, put_head, put_i64, put_u8, put_u16_all};
+use super::calendar::{Calendar, DayType};
 use crate::network::Network;
 use crate::units::{SegmentId, Timestamp};
 
@@ -17,8 +18,8 @@ const WHAT: &str = "profile file";
 pub const SLOT_MS: i64 = 300_000;
 
 const DAY_MS: i64 = 86_400_000;
-const HOUR_MS: i64 = 3_600_000;
-const SLOTS_PER_HOUR: usize = (HOUR_MS / SLOT_MS) as usize;
+pub(super) const HOUR_MS: i64 = 3_600_000;
+pub(super) const SLOTS_PER_HOUR: usize = (HOUR_MS / SLOT_MS) as usize;
 const HOURS_PER_DAY: usize = (DAY_MS / HOUR_MS) as usize;
 const SLOTS_PER_DAY: usize = SLOTS_PER_HOUR * HOURS_PER_DAY;
 
@@ -27,7 +28,7 @@ const SLOTS_PER_DAY: usize = SLOTS_PER_HOUR * HOURS_PER_DAY;
 const SMOOTHING: [f32; 6] = [1.0, 0.895, 0.642, 0.368, 0.169, 0.062];
 
 /// The day type that resembles each most, and what its samples count.
-const SIBLINGS: [usize; DAY_TYPE_COUNT] = [1, 0, 3, 2, 3];
+const SIBLINGS: [usize; DayType::COUNT] = [1, 0, 3, 2, 3];
 const SIBLING_SHARE: f32 = 0.6;
 
 /// Pooled samples that weigh as much as the prior: P = (n P' + m prior) / (n + m), empirical Bayes
@@ -54,70 +55,6 @@ const FREE_FLOW_MINUTES: f32 = 30.0;
 /// The quantile taken as free flow: GB/T 33171-2016 takes the mean of the fastest ninth, which for
 /// a symmetric tail lies near the 94 % quantile.
 const FREE_FLOW_QUANTILE: f32 = 0.94;
-
-/// Kinds of days with profiles of their own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(u8)]
-pub enum DayType {
-    /// Monday to Thursday.
-    Weekday = 0,
-    /// Friday.
-    Friday = 1,
-    /// Saturday.
-    Saturday = 2,
-    /// Sunday.
-    Sunday = 3,
-    /// A public holiday.
-    Holiday = 4,
-}
-
-const DAY_TYPE_COUNT: usize = 5;
-
-/// How event time maps to local days.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Calendar {
-    /// Local time minus UTC, seconds.
-    pub utc_offset_s: i64,
-    /// Local days (days since 1970-01-01) that are public holidays, ascending.
-    pub holidays: Vec<i64>,
-}
-
-impl Default for Calendar {
-    /// China Standard Time without holidays.
-    fn default() -> Self {
-        Self {
-            utc_offset_s: 8 * 3600,
-            holidays: Vec::new(),
-        }
-    }
-}
-
-impl Calendar {
-    /// Whether a time is in a workday, Monday to Friday, and in which half hour of the day.
-    pub(super) fn half_hour(&self, at: Timestamp) -> (bool, usize) {
-        let (day_type, hour, slot) = self.slot(at);
-        let is_workday = matches!(day_type, DayType::Weekday | DayType::Friday);
-        (is_workday, 2 * hour + slot / (SLOTS_PER_HOUR / 2))
-    }
-
-    /// Day type and hour-and-slot of a time.
-    fn slot(&self, at: Timestamp) -> (DayType, usize, usize) {
-        let local_ms = at.plus_secs(self.utc_offset_s).as_millis();
-        let day = local_ms.div_euclid(DAY_MS);
-        let in_day_ms = local_ms.rem_euclid(DAY_MS);
-        // 1970-01-01 was a Thursday.
-        let day_type = match (self.holidays.binary_search(&day).is_ok(), day.rem_euclid(7)) {
-            (true, _) => DayType::Holiday,
-            (false, 1) => DayType::Friday,
-            (false, 2) => DayType::Saturday,
-            (false, 3) => DayType::Sunday,
-            (false, _) => DayType::Weekday,
-        };
-        let hour = (in_day_ms / HOUR_MS) as usize;
-        let slot = (in_day_ms % HOUR_MS / SLOT_MS) as usize;
-        (day_type, hour, slot)
-    }
-}
 
 /// The slots of one hour of one day type for every segment.
 #[derive(Clone, Debug, PartialEq)]
@@ -199,7 +136,7 @@ impl Profiles {
         Self {
             calendar,
             segment_count,
-            hours: vec![None; DAY_TYPE_COUNT * HOURS_PER_DAY],
+            hours: vec![None; DayType::COUNT * HOURS_PER_DAY],
             level_mps,
             offset_mps: vec![0.0; segment_count],
             fast_mps: limit_mps.clone(),

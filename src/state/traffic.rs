@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::calendar::Calendar;
 use super::detector::DetectorTable;
 use super::filter::{
     Estimate, FREEWAY, Filter, FilterParams, Kept, Measurement, ProbeSums, SIGNALISED, UNSIGNALISED,
 };
 use super::prior::{LevelPrior, LevelSums};
-use super::profile::{Calendar, Profiles, SLOT_MS};
+use super::profile::{Profiles, SLOT_MS};
 use super::readings::{SegmentReading, gather};
 use super::sums::BinSums;
 use super::vetting::Detected;

@@ -8,7 +8,7 @@
 //! the route's `datum`.
 
 use crate::observation::{Decoded, Observation, Origin, RejectReason};
-use crate::units::{Position, SubjectId, Timestamp};
+use crate::units::{Position, SubjectId, Timestamp, civil_date};
 
 use super::context::Context;
 use super::gather::{Gather, Record};
@@ -300,7 +300,7 @@ fn put_location(report: &LocationReport, message: &mut Vec<u8>) {
     let heading = report.heading_deg.rem_euclid(360.0);
     message.extend_from_slice(&(steps(heading, 360.0) % 360).to_be_bytes());
     let local = report.observed_at.plus_millis(BEIJING_MS).as_millis();
-    let [year, month, day] = iso_time::civil_date(local.div_euclid(iso_time::DAY_MS));
+    let [year, month, day] = civil_date(local.div_euclid(iso_time::DAY_MS));
     let second = local.rem_euclid(iso_time::DAY_MS) / 1000;
     for field in [
         year,

@@ -8,10 +8,10 @@ The first form draws two towns with signals and three motorways, makes SUMO netw
 netconvert and simulates whole days with SUMO's mesoscopic model. The second takes a network and an
 hour of vehicles with routes: the hour, times `--peak`, is the peak. Routes are chosen once a network;
 days differ in demand by hour, origin and destination, in rain and in incidents, which halve the flow
-of an edge or worse. The first day is a Monday. Everything follows from seeds.
+of an edge or worse. Everything follows from seeds.
 
-OUT/NAME gets dataset.toml, series.csv.gz (km/h), graph.csv and segments.csv, as `roadcast train
---dataset` reads them. Days that are there are not made again. PROCESSES days run at a time (2).
+OUT/NAME gets dataset.toml, series.csv.gz (km/h), graph.csv, segments.csv and events.csv (incidents and
+rain), as `roadcast train --dataset` reads them. Days that are there are not made again. PROCESSES days run at a time (2).
 """
 
 import argparse
@@ -25,9 +25,11 @@ import zlib
 
 import numpy as np
 import pandas as pd
+import sumolib
 from roads import DRAWN, given_routes, make, nearest, read_network
 
 STEP_S, STEPS = 300, 288
+MIDNIGHT = pd.Timestamp("2024-01-01")  # a Monday
 HOURS = (np.arange(STEPS) + 0.5) / 12
 LICENCE = "made by tests/forecast/networks.py"
 GIVEN_LICENCE = "; network and routes: DLR-TS, EPL-2.0"
@@ -72,12 +74,18 @@ def demand_of_days(rng, routes, days):
         yield total * curve * np.exp(drift[day])[:, None] * np.exp(noise[:, ends[0]].T)
 
 
-def write_vehicles(rng, network, routes, rates, file):
-    """Vehicles by chance, and how fast and close they drive: that differs by half hour, and in rain."""
+def draw_rain(rng):
+    """How strong it is, 0 to 1, by half hour of a day. The first that is drawn of a day."""
     rain = np.zeros(48)
     if rng.random() < 0.25:
         first = int(rng.integers(8, 36))
         rain[first : first + int(rng.integers(4, 18))] = rng.uniform(0.3, 1)
+    return rain
+
+
+def write_vehicles(rng, network, routes, rates, file):
+    """Vehicles by chance, and how fast and close they drive: that differs by half hour, and in rain."""
+    rain = draw_rain(rng)
     headway, gap_m, truck_share = (1.2, 4, 0.06) if network.is_motorway else (1.15, 2.5, 0.03)
     headways = headway * (1 + 0.15 * rain) * rng.normal(1, 0.04, 48)
     lines = ["<routes>"]
@@ -97,7 +105,7 @@ def write_vehicles(rng, network, routes, rates, file):
 
 
 def write_incidents(rng, network, routes, rates, file):
-    """Up to three a day: an edge, more likely one with traffic, is slow, then less so. And what is measured."""
+    """An edge, more likely one with traffic, is slow, then less so. And what is measured."""
     used = dict.fromkeys(network.roads, 0.0)
     for route, vehicles in zip(routes, rates.sum(axis=1)):
         for edge in route.edges:
@@ -105,7 +113,7 @@ def write_incidents(rng, network, routes, rates, file):
     edges = [id_ for id_, road in network.roads.items() if road.length_m > 80 and road.kind != "ramp"]
     weights = np.array([used[edge] for edge in edges])
     lines = ["<additional>"]
-    for number in range(min(rng.poisson(1.3), 3)):
+    for number in range(min(rng.poisson(network.incidents), 3 * round(network.incidents))):
         road = network.roads[rng.choice(edges, p=weights / weights.sum())]
         begin, lasts_s, mps = rng.uniform(6, 21) * 3600, rng.uniform(15, 60) * 60, rng.uniform(2, 8)
         lanes = " ".join(f"{road.id}_{lane}" for lane in range(road.lanes))
@@ -163,19 +171,40 @@ def write_graph(network, kept, kernel_m, file):
     file.write_text("\n".join(["from,to,weight", *lines, ""]))
 
 
+def write_events(jobs, kept, out):
+    """Incidents on the kept roads and rain, as they were simulated."""
+    lines = ["kind,segment,from,until"]
+
+    def add(kind, segment, day, begin_s, end_s):
+        times = (MIDNIGHT + pd.Timedelta(days=day, seconds=round(at_s)) for at_s in (begin_s, end_s))
+        lines.append(",".join([kind, segment, *(time.isoformat() for time in times)]))
+
+    for *_, seed, _, folder in jobs:
+        for sign in sumolib.xml.parse(str(folder / "day.add.xml"), ["variableSpeedSign"]):
+            road, times = sign.lanes.split()[0].rsplit("_", 1)[0], [float(step.time) for step in sign.step]
+            if road in kept:
+                add("incident", road, seed[1], times[0], times[-1])
+        wet = np.flatnonzero(draw_rain(np.random.default_rng(seed)))
+        if wet.size:
+            add("weather", "", seed[1], 1800 * wet[0], 1800 * (wet[-1] + 1))
+    (out / "events.csv").write_text("\n".join([*lines, ""]))
+
+
 def is_column(road):
     return road.length_m >= LENGTH_MIN_M and "ramp" not in road.kind
 
 
-def write_dataset(name, network, speeds, kernel_m, licence, out):
+def write_dataset(name, network, jobs, kernel_m, licence, out):
+    speeds = np.concatenate([np.load(job[-1] / "day.npy") for job in jobs])
     is_day = np.tile((HOURS > 6) & (HOURS < 22), len(speeds) // STEPS)
     shown = np.isnan(speeds[is_day]).mean(axis=0) <= DAY_MISSING_MAX
     kept = [road for road, is_shown in zip(network.roads.values(), shown) if is_shown and is_column(road)]
     frame = pd.DataFrame(speeds.round(2), columns=list(network.roads))[[road.id for road in kept]]
-    times = pd.date_range("2024-01-01", periods=len(speeds), freq=f"{STEP_S}s")
+    times = pd.date_range(MIDNIGHT, periods=len(speeds), freq=f"{STEP_S}s")
     frame.insert(0, "time", times.strftime("%Y-%m-%dT%H:%M:%S"))
     frame.to_csv(out / "series.csv.gz", index=False)
     write_graph(network, [road.id for road in kept], kernel_m, out / "graph.csv")
+    write_events(jobs, {road.id for road in kept}, out)
     lines = [f"{r.id},{r.kind},{r.lanes},{r.length_m:.1f},{r.kmh / 3.6:.2f},{r.is_signalised:d}" for r in kept]
     # Stations within reach of each other are no roads that follow on one another: as with sensors, nothing
     # more is told of them.
@@ -213,8 +242,7 @@ def main():
         jobs = [(network, routes, rates, (seed, day), more, out / f"day{day:02}") for day, rates in days]
         with multiprocessing.Pool(int(os.environ.get("PROCESSES", 2))) as pool:
             pool.map(simulate, jobs, 1)
-        speeds = np.concatenate([np.load(job[-1] / "day.npy") for job in jobs])
-        write_dataset(name, network, speeds, kernel_m, LICENCE + GIVEN_LICENCE * bool(options.network), out)
+        write_dataset(name, network, jobs, kernel_m, LICENCE + GIVEN_LICENCE * bool(options.network), out)
         used = resource.getrusage(resource.RUSAGE_CHILDREN)
         print(f"{used.ru_utime + used.ru_stime:.0f} CPU s so far", flush=True)
 

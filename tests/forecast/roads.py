@@ -21,6 +21,7 @@ LANE_VPH, SIGNAL_VPH, PLANNED_VPH = 2100, 750, {"motorway": 2450, "ramp": 1300}
 DRAWN = {
     "grid": ("town", (7, 6, False), 1.1, 1.0, 0),
     "rings": ("town", (10, 6, True), 0.85, 1.0, 0),
+    "blocks": ("town", (9, 9, False, 0.4), 1.0, 1.0, 0),
     "motorway-a": ("motorway", (1, 32_000), 0.75, 1.1, 3000),
     "motorway-b": ("motorway", (1, 24_000), 0.75, 1.0, 3000),
     "motorway-c": ("motorway", (2, 20_000), 0.75, 1.12, 0),
@@ -48,6 +49,7 @@ class Network(NamedTuple):
     file: pathlib.Path
     roads: dict  # by id
     following: dict  # ids by id
+    incidents: float = 1.3  # a day, about
 
     @property
     def is_motorway(self):
@@ -63,9 +65,9 @@ class Route(NamedTuple):
     between: float
 
 
-def draw_town(rng, columns, rows, is_round):
+def draw_town(rng, columns, rows, is_round, scale=1.0):
     """Streets at right angles, or rings and arms; some are arterials. They go on into the country."""
-    x, y = (np.cumsum(rng.uniform(230, 420, count + 2)) for count in (columns, rows))
+    x, y = (np.cumsum(scale * rng.uniform(230, 420, count + 2)) for count in (columns, rows))
     wide = [set(rng.choice(count, 2 + count // 9, replace=False)) for count in (columns, rows)]
     nodes, roads = {}, []
     for along, count, ends in ((0, columns, rows), (1, rows, columns)):
@@ -244,6 +246,8 @@ def make(name, out):
             lanes = 1 + (wanted > 1) if is_ramp else np.clip(round(wanted + rng.normal(0, 0.25)), 2, 4)
             roads[index] = road._replace(lanes=int(lanes))
         network = netconvert(nodes, roads, out)
+    if form == "town":  # there they are small, and much is to be learnt from them
+        network = network._replace(incidents=7.0)
     return network, [Route(route.edges, *(growth * rate for rate in route[1:])) for route in routes]
 
 

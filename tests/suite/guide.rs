@@ -19,7 +19,7 @@ use roadcast::guide::{Evidence, Guidance, GuidanceKind, Guide, GuideSettings};
 use roadcast::matching::{Located, MatchedPosition, Presence, PresenceSettings, Trip};
 use roadcast::network::{Network, NetworkBuilder, RoadClass, SegmentDraft, SegmentFlags};
 use roadcast::observation::Origin;
-use roadcast::state::{Level, Provenance, SegmentState, StateBatch};
+use roadcast::state::{ClosureDraft, Closures, Level, Provenance, SegmentState, StateBatch};
 use roadcast::units::{Interval, Position, SegmentId, SubjectId, Timestamp};
 
 const FREE_MPS: f32 = 15.0;
@@ -119,6 +119,8 @@ fn unchanged(state: &StateBatch) -> ForecastBatch {
         fallback: false,
         speakers: Vec::new(),
         quantiles: state.segments.iter().flat_map(steps).collect(),
+        closures: Arc::default(),
+        flows: Arc::default(),
     }
 }
 
@@ -320,6 +322,31 @@ fn a_diversion_leads_round_the_jam_and_goes_with_it() {
         .map(|one| one.id)
         .collect();
     assert!(ended.contains(&shown.id), "{ended:?}");
+}
+
+#[test]
+fn no_diversion_over_a_road_that_is_closed_when_drivers_come_there() {
+    let network = network();
+    let name = network.source_id(SegmentId(6)).to_owned();
+    let told = |from_s: i64| {
+        let draft = ClosureDraft {
+            id: "works".into(),
+            sources: vec![name.clone()],
+            from: Timestamp::from_secs(from_s),
+            until: Timestamp::from_secs(7_200),
+        };
+        let closures = Arc::new(Closures::resolve(&network, &[draft]).unwrap());
+        let mut guide = guide(&network);
+        let mut out = Vec::new();
+        for at in 0..4 {
+            let state = minute(&network, at, &[(CD, 1.0)]);
+            let forecast = unchanged(&state).with_closures(&closures);
+            guide.update(&state, Some(&forecast), &Presence::empty(), &mut out);
+        }
+        diversions(&out).len()
+    };
+    assert_eq!(told(0), 0);
+    assert!(told(3_600) > 0, "it is open for an hour");
 }
 
 #[test]

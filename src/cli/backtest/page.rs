@@ -1,5 +1,6 @@
 //! The page of a backtest: the worst day, errors by horizon and hour, calibration.
 
+use crate::units::date_of;
 use std::fmt::Write;
 use std::ops::Range;
 
@@ -318,34 +319,4 @@ fn calibration(report: &Report) -> String {
         lines,
     }
     .svg()
-}
-
-/// The civil date of a day counted from 1970-01-01, after Howard Hinnant, "chrono-compatible
-/// low-level date algorithms", civil_from_days.
-fn date_of(day: i64) -> String {
-    let shifted = day + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 {
-        shifted_month + 3
-    } else {
-        shifted_month - 9
-    };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}")
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn days_are_civil_dates() {
-        assert_eq!(super::date_of(0), "1970-01-01");
-        assert_eq!(super::date_of(18_321), "2020-02-29");
-        assert_eq!(super::date_of(-1), "1969-12-31");
-    }
 }

@@ -107,7 +107,10 @@ fn a_better_model_is_promoted_and_one_that_is_no_better_is_not() {
             out: base.join("out"),
             days: 5,
             margin: 1.0,
-            utc_offset_s: LOCAL_AHEAD_S,
+            local: LocalDays {
+                utc_offset_s: 8 * 3600,
+                calendar: "none".into(),
+            },
             device: DeviceChoice::Cpu,
             seed: 1,
             epochs: 4,
@@ -157,7 +160,7 @@ fn a_better_model_is_promoted_and_one_that_is_no_better_is_not() {
         forecaster(
             &current.to_string_lossy(),
             &network,
-            LOCAL_AHEAD_S,
+            &Calendar::default(),
             &candle_core::Device::Cpu,
         )
     };
@@ -229,14 +232,14 @@ fn a_model_of_another_architecture_gives_way_to_the_bundled_one_and_a_damaged_on
     let card = include_str!("../../../models/general/card.toml");
     let older = card
         .replace("name = \"general\"", "name = \"older\"")
-        .replace("residual-mlp-3", "residual-mlp-2");
+        .replace("residual-mlp-4", "residual-mlp-2");
     fs::write(base.join("card.toml"), older).unwrap();
     fs::write(base.join("weights.safetensors"), b"of no use").unwrap();
-    match in_force(&base, &network).unwrap() {
+    match in_force(&base, &network, &Calendar::plain(0)).unwrap() {
         Contender::Served(mlp, _) => assert_eq!(mlp.card().name, "general"),
         other => panic!("{other:?}"),
     }
     fs::write(base.join("card.toml"), card).unwrap();
-    assert!(in_force(&base, &network).is_err());
+    assert!(in_force(&base, &network, &Calendar::plain(0)).is_err());
     fs::remove_dir_all(&base).unwrap();
 }

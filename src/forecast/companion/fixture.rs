@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use super::super::low_rank::SegmentTraits;
 use super::super::windows::unit_hash;
-use super::super::{Calibration, ForecastRequest, LAG_COUNT, LEVEL_COUNT, STEP_COUNT, STEP_MS};
+use super::super::{
+    Calibration, Disturbances, ForecastRequest, LAG_COUNT, LEVEL_COUNT, STEP_COUNT, STEP_MS,
+};
 use crate::network::NetworkVersion;
 use crate::units::Timestamp;
 
@@ -48,6 +50,7 @@ pub(super) fn request(newest: usize) -> ForecastRequest {
         profile_mps: vec![PROFILE_MPS; SEGMENTS * STEP_COUNT],
         level_mps: vec![0.0; SEGMENTS * LEVEL_COUNT],
         level_share: vec![0.0; SEGMENTS * LEVEL_COUNT],
+        disturbances: Disturbances::default(),
         calibration: Arc::new(Calibration::default()),
     }
 }

@@ -76,6 +76,8 @@ pub struct ErrorTracker {
     drift: DriftSums,
     /// The model's error as a share of profile and residual's, by step, as its card has it.
     promised_share: Option<[f32; STEP_COUNT]>,
+    /// Whether the quantity is speed; only then is a low value congestion.
+    is_of_speed: bool,
 }
 
 impl Default for ErrorTracker {
@@ -121,6 +123,16 @@ impl ErrorTracker {
             choice: Choice::default(),
             drift: DriftSums::default(),
             promised_share: None,
+            is_of_speed: true,
+        }
+    }
+
+    /// The same for flows, of which a low one is no congestion. It is no memory either.
+    #[must_use]
+    pub fn of_flows(self) -> Self {
+        Self {
+            is_of_speed: false,
+            ..self
         }
     }
 
@@ -200,10 +212,11 @@ impl ErrorTracker {
         }
         self.finished = Some(finished.start);
         let (stride, newest) = (self.stride, self.issued.back());
+        let is_of_speed = self.is_of_speed;
         self.onsets.take_row(|slot| {
             let free_flow_mps = newest?.free_flow_mps[slot];
             let truth_mps = finished.measured_mps(SegmentId((slot * stride) as u32))?;
-            Some(is_congested(truth_mps, free_flow_mps))
+            Some(is_of_speed && is_congested(truth_mps, free_flow_mps))
         });
     }
 
@@ -231,7 +244,7 @@ impl ErrorTracker {
         let free_flow_mps = forecast.free_flow_mps[slot].max(0.1);
         let ratio = forecast.ratio(slot);
         let class = ratio_bin(ratio);
-        let is_jam = is_congested(truth_mps, free_flow_mps);
+        let is_jam = self.is_of_speed && is_congested(truth_mps, free_flow_mps);
         let mut errors_mps = [0.0; 4];
         for speaker in Speaker::ALL {
             let Some(said) = forecast.said(speaker, slot, step) else {
@@ -388,7 +401,8 @@ impl ErrorTracker {
     }
 
     fn announce(&mut self, issued: &Issued, speaker: Speaker) {
-        for slot in 0..issued.len() {
+        let slots = if self.is_of_speed { issued.len() } else { 0 };
+        for slot in 0..slots {
             if issued.said(speaker, slot, 0).is_none() {
                 continue;
             }

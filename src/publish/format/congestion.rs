@@ -10,7 +10,7 @@ use crate::state::congestion::{
     CURVE_MINUTES, CongestedSegment, CongestionBatch, CurvePoint, DayReport, Peak, RegionDay,
     RegionIndex, extra_time_band,
 };
-use crate::units::Interval;
+use crate::units::{Interval, date_of};
 
 /// The index of one region in one closed minute.
 ///
@@ -304,42 +304,11 @@ fn time_of(minute: u16) -> String {
     format!("{:02}:{:02}", minute / 60, minute % 60)
 }
 
-/// The date of a day since 1970-01-01, YYYY-MM-DD (civil from days, Hinnant's algorithm).
-pub fn date_of(day: i64) -> String {
-    let shifted = day + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let of_era = shifted.rem_euclid(146_097);
-    let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let month_index = (5 * of_year + 2) / 153;
-    let day_of_month = of_year - (153 * month_index + 2) / 5 + 1;
-    let month = if month_index < 10 {
-        month_index + 3
-    } else {
-        month_index - 9
-    };
-    let year = year + era * 400 + i64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day_of_month:02}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::publish::format::fixture;
     use crate::state::congestion::{Congestion, CongestionSettings};
-
-    #[test]
-    fn days_have_the_dates_of_the_calendar() {
-        for (day, date) in [
-            (0, "1970-01-01"),
-            (-1, "1969-12-31"),
-            (59, "1970-03-01"),
-            (11_016, "2000-02-29"),
-            (20_783, "2026-11-26"),
-        ] {
-            assert_eq!(date_of(day), date);
-        }
-    }
 
     #[test]
     fn messages_are_of_the_documented_type_and_complete() {

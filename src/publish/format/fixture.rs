@@ -142,6 +142,8 @@ pub(crate) fn forecast(network: &Network) -> ForecastBatch {
         fallback: false,
         speakers: Vec::new(),
         quantiles,
+        closures: Arc::default(),
+        flows: Arc::default(),
     }
 }
 

@@ -5,9 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use super::json::JsonBuffer;
 use super::{ForecasterLabel, TOPIC_ROOT, Tile, TileTable};
-use crate::forecast::{ForecastBatch, STEP_COUNT, STEP_MS, Speaker, SpeedQuantiles};
+use crate::forecast::{FlowQuantiles, ForecastBatch, STEP_COUNT, STEP_MS, Speaker, SpeedQuantiles};
 use crate::publish::{OutMessage, Released};
 use crate::state::{Level, StateBatch};
+use crate::units::SegmentId;
 
 /// The forecast of every segment of one tile.
 ///
@@ -53,9 +54,38 @@ pub struct SegmentForecastEntry {
     /// traffic is as it is here, or has not answered; absent where the model speaks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub voice: Option<ForecasterLabel>,
+    /// When the road is closed as planned, the next time within the forecast's reach; speeds are 0 in the
+    /// steps that are closed for half of them or longer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closed: Option<ClosedEntry>,
+    /// The flow, where detectors count it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flow: Option<FlowForecastEntry>,
     /// Congestion level of the median, 1 to 5; absent before the first state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub level: Option<[u8; STEP_COUNT]>,
+}
+
+/// The flow of a segment, twelve steps.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FlowForecastEntry {
+    /// Flow that one in ten is less than, veh/h.
+    pub p10_vph: [f32; STEP_COUNT],
+    /// Median flow, veh/h.
+    pub p50_vph: [f32; STEP_COUNT],
+    /// Flow that one in ten is more than, veh/h.
+    pub p90_vph: [f32; STEP_COUNT],
+}
+
+/// When a road is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClosedEntry {
+    /// When it begins, event time, milliseconds.
+    pub from_ms: i64,
+    /// When it ends, event time, milliseconds.
+    pub until_ms: i64,
 }
 
 /// JSON bytes one segment takes at most in practice, to size buffers.
@@ -108,6 +138,8 @@ fn encode_tile(
         let steps = batch.steps(segment);
         write_quantiles(&mut json, steps);
         write_voice(&mut json, batch.speaker(segment));
+        write_closed(&mut json, batch, segment);
+        write_flow(&mut json, batch, segment);
         if let Some(state) = state {
             let free_flow_mps = state.segments[segment.index()].free_flow_mps;
             json.raw(",\"level\":[");
@@ -169,6 +201,40 @@ pub(crate) fn write_voice(json: &mut JsonBuffer, speaker: Speaker) {
         json.raw(speaker.label());
         json.raw("\"");
     }
+}
+
+/// Appends when a segment is closed the next time, with a comma before it, where it is.
+pub(crate) fn write_closed(json: &mut JsonBuffer, batch: &ForecastBatch, segment: SegmentId) {
+    if let Some(closed) = batch.closed(segment) {
+        json.raw(",\"closed\":{\"from_ms\":");
+        json.int(closed.start.as_millis());
+        json.raw(",\"until_ms\":");
+        json.int(closed.end.as_millis());
+        json.raw("}");
+    }
+}
+
+/// Appends the flow of a segment, with a comma before it, where it is counted.
+pub(crate) fn write_flow(json: &mut JsonBuffer, batch: &ForecastBatch, segment: SegmentId) {
+    type Pick = fn(&FlowQuantiles) -> f32;
+    let quantiles: [(&str, Pick); 3] = [
+        (",\"flow\":{\"p10_vph\":[", |step| step.p10_vph),
+        ("],\"p50_vph\":[", |step| step.p50_vph),
+        ("],\"p90_vph\":[", |step| step.p90_vph),
+    ];
+    let Some(steps) = batch.flows.steps(segment) else {
+        return;
+    };
+    for (key, pick) in quantiles {
+        json.raw(key);
+        for (index, step) in steps.iter().enumerate() {
+            if index > 0 {
+                json.raw(",");
+            }
+            json.int(pick(step).round() as i64);
+        }
+    }
+    json.raw("]}");
 }
 
 /// The congestion level of each step's median.
@@ -244,7 +310,7 @@ mod tests {
     use crate::matching::Zones;
     use crate::publish::Release;
     use crate::publish::format::{Privacy, fixture};
-    use crate::units::SegmentId;
+    use crate::state::{ClosureDraft, Closures};
 
     #[test]
     fn levels_have_probabilities_that_add_up_and_congestion_a_beginning_or_an_end() {
@@ -289,6 +355,52 @@ mod tests {
         for steady in [told(&|_| 5.0), told(&|_| 18.0)] {
             assert!(steady.get("onset_ms").is_none() && steady.get("clearance_ms").is_none());
         }
+    }
+
+    #[test]
+    fn a_closed_road_has_no_speed_while_it_is_closed() {
+        let network = fixture::network();
+        let forecast = fixture::forecast(&network);
+        let start = |step: usize| forecast.interval(step).start;
+        let source = network.source_id(SegmentId(0)).to_owned();
+        // All of step 2, most of step 3 and a little of step 4.
+        let draft = ClosureDraft {
+            id: "works".into(),
+            sources: vec![source],
+            from: start(2),
+            until: start(3).plus_secs(180),
+        };
+        let closures = Closures::resolve(&network, &[draft]).expect("the way is there");
+        let forecast = forecast.clone().with_closures(&Arc::new(closures));
+        let moves = |step: usize| forecast.steps(SegmentId(0))[step].p95_mps > 0.0;
+        assert_eq!([0, 1, 2, 3, 4].map(moves), [true, true, false, false, true]);
+        let release = Release::new(Privacy::default(), Zones::default());
+        let tiles = TileTable::new(&network, 14);
+        let batch = release.forecast(&Arc::new(forecast.clone()), None);
+        let mut told = Vec::new();
+        for message in forecast_messages(&batch, None, &tiles) {
+            let parsed: ForecastTileMessage =
+                serde_json::from_slice(&message.payload).expect("the documented type");
+            let closed = parsed
+                .segments
+                .iter()
+                .filter(|entry| entry.closed.is_some());
+            told.extend(closed.map(|entry| {
+                (
+                    network.source_id(SegmentId(entry.segment)).to_owned(),
+                    entry.closed,
+                )
+            }));
+        }
+        let wanted = ClosedEntry {
+            from_ms: start(2).as_millis(),
+            until_ms: start(3).plus_secs(180).as_millis(),
+        };
+        assert!(!told.is_empty());
+        assert!(
+            told.iter()
+                .all(|it| *it == (network.source_id(SegmentId(0)).to_owned(), Some(wanted)))
+        );
     }
 
     #[test]

@@ -27,11 +27,13 @@ mod tiles;
 
 pub use congestion::{
     CongestedSegmentEntry, DayReportMessage, IndexMessage, MostJammedEntry, PeakEntry,
-    RegionDayEntry, date_of, day_message, index_entries, index_messages,
+    RegionDayEntry, day_message, index_entries, index_messages,
 };
 pub use delta::{StateDeltaMessage, StateTopics, TileMessages, has_changed};
 pub use device::{DeviceAlert, DeviceMessage, device_message};
-pub use forecast::{ForecastTileMessage, SegmentForecastEntry, forecast_messages};
+pub use forecast::{
+    ClosedEntry, FlowForecastEntry, ForecastTileMessage, SegmentForecastEntry, forecast_messages,
+};
 pub use freeways::{
     FreewayJamEntry, FreewayPlace, FreewaysMessage, freeways_message, freeways_to_publish,
 };
@@ -61,7 +63,8 @@ pub use status::{RunInfo, StatusLabel, StatusMessage, status_message, status_top
 pub use tiles::{DEFAULT_TILE_ZOOM, TILE_SEGMENTS_MAX, Tile, TileTable};
 
 pub(crate) use forecast::{
-    step_levels, write_congestion, write_issue, write_quantiles, write_voice,
+    step_levels, write_closed, write_congestion, write_flow, write_issue, write_quantiles,
+    write_voice,
 };
 pub(crate) use guidance::guidance_entry;
 pub(crate) use json::JsonBuffer;

@@ -41,12 +41,28 @@ pub struct Series {
     pub segments: usize,
     /// Row after row, one speed a segment, m/s.
     pub speeds_mps: Vec<f32>,
+    /// What disturbed traffic.
+    pub events: Vec<SeriesEvent>,
+}
+
+/// An incident or rain, from the start of one row to that of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SeriesEvent {
+    /// Where an incident is; `None`: it rains, everywhere.
+    pub incident: Option<SegmentId>,
+    /// The rows.
+    pub rows: (usize, usize),
 }
 
 impl Series {
     /// How many rows there are.
     pub fn row_count(&self) -> usize {
         self.speeds_mps.len() / self.segments.max(1)
+    }
+
+    /// The start of a row.
+    pub fn time(&self, row: usize) -> Timestamp {
+        self.start.plus_secs(row as i64 * i64::from(self.step_s))
     }
 
     /// The speeds of one row, m/s, in segment order.
@@ -68,8 +84,10 @@ pub fn generate(city: &City, days: usize, seed: u64) -> Series {
     // Monday 2026-11-02 00:00 at UTC+8.
     let start = Timestamp::from_secs(1_793_548_800);
     let mut speeds_mps = Vec::with_capacity(days * ROWS_A_DAY * model.count);
+    let mut events = Vec::new();
     for day in 0..days {
         let plan = Day::draw(city, day, &mut rng);
+        events.extend(plan.events(day * ROWS_A_DAY));
         for row in 0..ROWS_A_DAY {
             model.run_row(&plan, row, &mut rng);
             model.read_row(&plan, row, &mut rng, &mut speeds_mps);
@@ -80,6 +98,7 @@ pub fn generate(city: &City, days: usize, seed: u64) -> Series {
         step_s: ROW_S,
         segments: model.count,
         speeds_mps,
+        events,
     }
 }
 
@@ -118,7 +137,7 @@ impl Day {
             .segment_ids()
             .filter(|&id| city.network.segment(id).class() <= RoadClass::Secondary)
             .collect();
-        let incidents = (0..rng.random_range(5..12usize))
+        let incidents = (0..rng.random_range(20..40usize))
             .map(|_| {
                 let from = rng.random_range(72..264usize);
                 Incident {
@@ -136,6 +155,20 @@ impl Day {
             rain,
             incidents,
         }
+    }
+
+    /// What happens, counted in rows of the series in which the day begins with row `first`.
+    fn events(&self, first: usize) -> impl Iterator<Item = SeriesEvent> + '_ {
+        let of = move |incident, (from, until): (usize, usize)| SeriesEvent {
+            incident,
+            rows: (first + from, first + until.min(ROWS_A_DAY)),
+        };
+        let incidents = self.incidents.iter();
+        let incidents = incidents.map(move |it| of(Some(SegmentId(it.segment as u32)), it.rows));
+        incidents.chain(
+            self.rain
+                .map(move |(from, until, _)| of(None, (from, until))),
+        )
     }
 
     /// Trips an hour relative to the top of a weekday morning, for the morning and evening tide.

@@ -127,6 +127,7 @@ impl Truth {
             step_s: ROW_S,
             segments: self.segments,
             speeds_mps,
+            events: Vec::new(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 import { h } from "./dom.js";
 import { sparkline } from "./spark.js";
-import { duration, kmh, metres, nameOf, say } from "./text.js";
+import { clock, duration, kmh, metres, nameOf, say } from "./text.js";
 
 function row(label, value) {
   return value === undefined ? undefined : h("div", {}, h("dt", {}, label), h("dd", {}, value));
@@ -12,6 +12,7 @@ function row(label, value) {
 export function popupContent(properties, detail, onClose) {
   const known = detail.speed_mps !== undefined;
   const age = detail.age_s === undefined ? say("never") : duration(detail.age_s);
+  const closed = detail.forecast?.closed;
   const about = [say("classes")[properties.class] ?? properties.class, metres(properties.length_m)];
   return h(
     "div",
@@ -40,6 +41,7 @@ export function popupContent(properties, detail, onClose) {
       row(say("limit"), `${properties.limit_kmh} km/h`),
       row(say("lanes"), `${properties.lanes}`),
       detail.sample_count ? row(say("samples"), `${detail.sample_count}`) : undefined,
+      closed ? row(say("closed"), `${clock(closed.from_ms)}–${clock(closed.until_ms)}`) : undefined,
       detail.doubt ? row(say("doubt"), say("doubts")[detail.doubt]) : undefined,
       detail.queue_length_m ? row(say("queue"), metres(detail.queue_length_m)) : undefined,
       detail.flow_vph ? row(say("flow"), `${Math.round(detail.flow_vph)} veh/h`) : undefined,

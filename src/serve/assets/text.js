@@ -85,6 +85,7 @@ const WORDS = {
     lanes: "Lanes",
     samples: "Vehicles",
     doubt: "Left out",
+    closed: "Closed",
     doubts: {
       distrusted: "a source without trust",
       unproven: "vehicles out of nowhere",
@@ -192,6 +193,7 @@ const WORDS = {
     lanes: "车道",
     samples: "车辆数",
     doubt: "未采信",
+    closed: "封闭",
     doubts: {
       distrusted: "不可信来源",
       unproven: "凭空出现的车辆",

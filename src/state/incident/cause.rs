@@ -218,6 +218,25 @@ pub(super) fn told_near(
     found
 }
 
+/// Whether the middle of each segment lies in bad weather that is told at `at`; empty where none is told.
+pub fn bad_weather(network: &Network, events: &[RoadEvent], at: Timestamp) -> Vec<bool> {
+    let told: Vec<&RoadEvent> = (events.iter())
+        .filter(|event| IncidentCause::of(event.code) == Some(IncidentCause::Weather))
+        .filter(|event| event.valid_from.is_none_or(|from| from <= at))
+        .collect();
+    let is_in = |segment: SegmentId| {
+        let middle = network.position_at(segment, network.segment(segment).length_m / 2.0);
+        told.iter().any(|event| {
+            let reach_m = event.radius_m.map_or(0.0, f64::from).max(WEATHER_NEAR_M);
+            distance_m(middle, event).is_some_and(|distance_m| distance_m <= reach_m)
+        })
+    };
+    match told.is_empty() {
+        true => Vec::new(),
+        false => network.segment_ids().map(is_in).collect(),
+    }
+}
+
 /// How far a place is from an event: from its position or the nearest point of its paths.
 fn distance_m(place: Position, event: &RoadEvent) -> Option<f64> {
     let points = event.paths.iter().flatten().chain(&event.position);

@@ -11,9 +11,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::detectors::Lanes;
 use crate::network::Network;
+use crate::state::Calendar;
 use crate::state::StateBatch;
 use crate::state::bytes::{Reader, SnapshotError, put_f32, put_i64, put_u8, put_u32, put_u64};
-use crate::state::profile::Calendar;
 use crate::units::{Interval, SegmentId, Timestamp};
 
 /// Length of a bin, ms, and minutes in which none ends.

@@ -23,7 +23,7 @@ mod snapshot;
 #[cfg(test)]
 mod tests;
 
-pub use cause::{CauseCandidate, IncidentCause, TOLD_EVENTS_MAX, ToldEvent};
+pub use cause::{CauseCandidate, IncidentCause, TOLD_EVENTS_MAX, ToldEvent, bad_weather};
 pub use room::{IncidentMinute, Incidents};
 
 use crate::units::{SegmentId, Timestamp};

@@ -17,10 +17,10 @@ use super::slow_spot::SlowSpots;
 use super::{
     INCIDENTS_MAX, IncidentChange, IncidentEvidence, IncidentOrder, IncidentSettings, IncidentState,
 };
-use crate::network::Network;
+use crate::network::{Movement, Network};
 use crate::observation::{DetectorReading, RoadEvent};
 use crate::state::stay::Stay;
-use crate::state::{Calendar, DetectorTable, Doubt, MINUTE_MS, Provenance, StateBatch};
+use crate::state::{Calendar, Closures, DetectorTable, Doubt, MINUTE_MS, Provenance, StateBatch};
 use crate::units::{SegmentId, Timestamp};
 
 /// A segment is looked at where somebody stood so long, s.
@@ -53,6 +53,8 @@ pub struct IncidentMinute<'a> {
     pub calendar: &'a Calendar,
     /// What roadside units tell now.
     pub events: &'a [RoadEvent],
+    /// Roads that are closed as planned.
+    pub closures: &'a Closures,
 }
 
 /// The incidents of a network and all that may become one.
@@ -155,12 +157,21 @@ impl Incidents {
         self.forget(at);
         self.obey(at, minute.orders, out);
         let scene = self.look(minute);
-        let heads = self.heads(&scene);
+        let mut heads = self.heads(&scene);
+        heads.retain(|&head, _| !self.is_planned(head, minute));
         let mut segments: BTreeSet<SegmentId> = self.watches.keys().copied().collect();
         segments.extend(heads.keys());
         for segment in segments {
             self.judge(at, segment, heads.get(&segment), &scene, out);
         }
+    }
+
+    /// Whether a planned closure is there or next to it: that nobody comes, or turns back, is no incident.
+    fn is_planned(&self, head: SegmentId, minute: &IncidentMinute<'_>) -> bool {
+        let is_closed = |id| minute.closures.is_closed(id, minute.batch.interval.start);
+        let ahead = self.network.movements_from(head).iter().map(Movement::to);
+        let behind = self.network.movements_into(head).map(Movement::from);
+        !minute.closures.is_empty() && ahead.chain(behind).chain([head]).any(is_closed)
     }
 
     fn forget(&mut self, at: Timestamp) {

@@ -12,8 +12,8 @@ use crate::network::Network;
 use crate::observation::{DetectorReading, EventCode, RoadEvent};
 use crate::state::stay::{Line, Stay};
 use crate::state::{
-    Calendar, DetectorKind, DetectorPlace, DetectorTable, MINUTE_MS, Provenance, SegmentState,
-    StateBatch,
+    Calendar, ClosureDraft, Closures, DetectorKind, DetectorPlace, DetectorTable, MINUTE_MS,
+    Provenance, SegmentState, StateBatch,
 };
 use crate::units::Interval;
 
@@ -80,6 +80,7 @@ struct Street {
     detectors: DetectorTable,
     changes: Vec<IncidentChange>,
     events: Vec<RoadEvent>,
+    closures: Closures,
 }
 
 impl Street {
@@ -89,6 +90,7 @@ impl Street {
             detectors: DetectorTable::default(),
             changes: Vec::new(),
             events: Vec::new(),
+            closures: Closures::default(),
         }
     }
 
@@ -152,6 +154,7 @@ impl Street {
             orders,
             calendar: &Calendar::default(),
             events: &self.events,
+            closures: &self.closures,
         };
         self.room.close_minute(&minute, &mut self.changes);
     }
@@ -212,6 +215,26 @@ fn a_vehicle_that_stands_in_a_lane_lives_from_suspicion_to_its_end() {
         .collect();
     assert_eq!(revisions, (1..=revisions.len() as u32).collect::<Vec<_>>());
     assert_eq!(street.room.active().count(), 0);
+}
+
+#[test]
+fn who_stands_where_the_road_is_closed_as_planned_is_none() {
+    let confirmed = |source: &str, until_min: i64| {
+        let mut street = Street::new(14.0);
+        let draft = ClosureDraft {
+            id: "works".into(),
+            sources: vec![source.into()],
+            from: Timestamp::from_secs(0),
+            until: Timestamp::from_secs(60 * until_min),
+        };
+        street.closures = Closures::resolve(&street.room.network, &[draft]).unwrap();
+        street.free(0, 3);
+        street.blocked(3, 12);
+        street.states().contains(&IncidentState::Confirmed)
+    };
+    assert!(!confirmed("middle", 60) && !confirmed("last", 60));
+    // Over before anybody stood.
+    assert!(confirmed("middle", 3));
 }
 
 #[test]

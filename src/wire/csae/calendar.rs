@@ -1,7 +1,7 @@
 //! The two clocks of the message set: milliseconds in the minute and minutes in the year.
 
 use crate::observation::RejectReason;
-use crate::units::Timestamp;
+use crate::units::{Timestamp, civil_date, day_number};
 
 /// Milliseconds of a minute and a day.
 const MINUTE_MS: i64 = 60_000;
@@ -110,19 +110,11 @@ pub(in crate::wire) fn validity(
     (start, end)
 }
 
-/// The days since 1970-01-01 of the first of January before or at `day` (Hinnant 2013,
-/// chrono-Compatible Low-Level Date Algorithms).
+/// The days since 1970-01-01 of the first of January before or at `day`.
 fn first_day_of_year_with(day: i64) -> i64 {
-    let from_march_0000 = day + 719_468;
-    let era = from_march_0000.div_euclid(146_097);
-    let day_of_era = from_march_0000.rem_euclid(146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    // Years begin in March here: from day 306 on it is January or February of the next one.
-    let year = era * 400 + year_of_era + i64::from(day_of_year >= 306);
-    let before = year - 1;
-    before * 365 + before.div_euclid(4) - before.div_euclid(100) + before.div_euclid(400) - 719_162
+    let [year, ..] = civil_date(day);
+    // Years before 1970 have no day number: nothing is received in them.
+    day_number([year, 1, 1]).unwrap_or_default()
 }
 
 #[cfg(test)]

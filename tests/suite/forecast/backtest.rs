@@ -26,7 +26,7 @@ fn loops() -> Dataset {
     let header = b"name='loops'\nquantity='speed'\nunit='mph'\nstep_s=300\ntimezone='-08:00'\n\
         zero_is_missing=true\n";
     let graph = b"from,to,weight\n773869,767541,0.5\n";
-    Dataset::parse(header, series.as_bytes(), graph, None).expect("it is well formed")
+    Dataset::parse(header, series.as_bytes(), graph, None, None).expect("it is well formed")
 }
 
 fn settings() -> BacktestSettings {

@@ -6,14 +6,15 @@ use std::sync::{Arc, OnceLock};
 use candle_core::{Device, Tensor};
 use proptest::prelude::*;
 use roadcast::forecast::{
-    Calibration, Dataset, FEATURE_COUNT, FeatureContext, ForecastRequest, Forecaster, LAG_COUNT,
-    LEVEL_COUNT, Mlp, MlpConfig, MlpForecaster, ModelCard, ModelError, Progress, RoadGraph,
-    STEP_COUNT, SpeedQuantiles, Spoiling, TrainedModel, TrainingError, TrainingSettings, curve_csv,
-    sha256_hex, train, train_from,
+    Calibration, Dataset, Disturbances, FEATURE_COUNT, FeatureContext, ForecastRequest, Forecaster,
+    LAG_COUNT, LEVEL_COUNT, Mlp, MlpConfig, MlpForecaster, ModelCard, ModelError, Progress,
+    RoadGraph, STEP_COUNT, SpeedQuantiles, Spoiling, TrainedModel, TrainingError, TrainingSettings,
+    curve_csv, sha256_hex, train, train_from,
 };
 use roadcast::network::{
     Network, NetworkBuilder, NetworkVersion, RoadClass, SegmentDraft, SegmentFlags,
 };
+use roadcast::state::Calendar;
 use roadcast::units::{Position, Timestamp};
 
 /// Six days of twelve sensors in a row: a dip that starts downstream each morning, at a time that
@@ -38,7 +39,8 @@ fn toy_dataset() -> Dataset {
     let mut graph = String::from("from,to,weight\n");
     (0..11).for_each(|from| graph.push_str(&format!("s{from},s{},1\n", from + 1)));
     let header = b"name='toy'\nquantity='speed'\nunit='km/h'\nstep_s=300\nlicence='Apache-2.0'\n";
-    Dataset::parse(header, series.as_bytes(), graph.as_bytes(), None).expect("it is well formed")
+    Dataset::parse(header, series.as_bytes(), graph.as_bytes(), None, None)
+        .expect("it is well formed")
 }
 
 fn toy_settings() -> TrainingSettings {
@@ -112,6 +114,7 @@ fn request_of(count: usize, mut noise: impl FnMut() -> f32) -> ForecastRequest {
         profile_mps: many(count * STEP_COUNT, 35.0),
         level_mps: many(count * LEVEL_COUNT, 5.0),
         level_share: many(count * LEVEL_COUNT, 1.0),
+        disturbances: Disturbances::default(),
         calibration: Arc::new(Calibration::default()),
     }
 }
@@ -130,7 +133,7 @@ fn chain(count: usize) -> FeatureContext {
     FeatureContext::new(
         RoadGraph::from_edges(count, &edges),
         &vec![None; count],
-        Some(28_800),
+        Some(Calendar::default()),
     )
 }
 
@@ -240,7 +243,7 @@ fn a_model_is_refused_when_card_and_weights_do_not_belong_together() {
         Err(ModelError::Hash { .. })
     ));
     let rehashed = card.replace(&sha256_hex(weights), &sha256_hex(&tampered));
-    let other = card.replace("residual-mlp-3", "residual-mlp-9");
+    let other = card.replace("residual-mlp-4", "residual-mlp-9");
     assert!(matches!(
         load(&other, weights),
         Err(ModelError::Architecture { .. })
@@ -314,7 +317,7 @@ fn a_column_that_follows_another_is_foretold_without_a_road_between_them() {
         ));
     }
     let header = b"name='echo'\nquantity='flow'\nunit='veh/5min'\nstep_s=300\n";
-    let dataset = Dataset::parse(header, series.as_bytes(), b"from,to\n", None).unwrap();
+    let dataset = Dataset::parse(header, series.as_bytes(), b"from,to\n", None, None).unwrap();
     let trained = train(&[dataset], &toy_settings(), &Device::Cpu, &mut |_| {}).unwrap();
     // Half of the columns are known five minutes ahead, and nobody ten minutes ahead.
     let [five, ten] = [0, 1].map(|step| trained.card.metrics[step]);
@@ -443,7 +446,7 @@ fn the_bundled_model_speaks_for_its_network_and_no_other() {
     let network = street();
     let model = Mlp::bundled(&Device::Cpu).unwrap();
     assert_eq!(model.card().metrics.len(), STEP_COUNT);
-    let forecaster = MlpForecaster::new(model, &network, Some(28_800));
+    let forecaster = MlpForecaster::new(model, &network, Some(Calendar::default()));
     let mut request = request_of(3, hashed());
     let stranger = forecaster.forecast(&request);
     assert!(stranger.fallback);
