@@ -64,7 +64,7 @@ pub struct AdaptiveIntervals {
     /// Rows of truths learnt from, a cell; a row of few truths counts in part.
     rows: Vec<f32>,
     /// As how many a congested truth below p05 counts: logarithms, by step.
-    log_weight: [f32; STEP_COUNT],
+    log_weight: Vec<f32>,
 }
 
 /// The factors of one moment. Immutable: it stays with the forecasts that it stretched.
@@ -81,8 +81,8 @@ pub struct Misses {
     /// Congested truths below p05, by step and class.
     congested_below: Vec<f32>,
     /// Congested truths, and those outside p05 to p95, by step.
-    congested: [f32; STEP_COUNT],
-    congested_outside: [f32; STEP_COUNT],
+    congested: Vec<f32>,
+    congested_outside: Vec<f32>,
 }
 
 impl Default for AdaptiveIntervals {
@@ -100,14 +100,19 @@ impl AdaptiveIntervals {
     /// Starts with every quantile `first` times as far from the median as it is, and `a_step` times
     /// more with each step.
     pub fn starting_at(first: f32, a_step: f32) -> Self {
+        Self::of_steps(STEP_COUNT, first, a_step)
+    }
+
+    /// The same for any number of steps.
+    pub(super) fn of_steps(steps: usize, first: f32, a_step: f32) -> Self {
         let factor =
             |step: usize| (first + a_step * step as f32).clamp(*FACTOR.start(), *FACTOR.end());
         Self {
-            log_factor: (0..STEP_COUNT * RATIO_BIN_COUNT)
+            log_factor: (0..steps * RATIO_BIN_COUNT)
                 .map(|cell| [factor(cell / RATIO_BIN_COUNT).ln(); SIDES.len()])
                 .collect(),
-            rows: vec![0.0; STEP_COUNT * RATIO_BIN_COUNT],
-            log_weight: [FIRST_WEIGHT.ln(); STEP_COUNT],
+            rows: vec![0.0; steps * RATIO_BIN_COUNT],
+            log_weight: vec![FIRST_WEIGHT.ln(); steps],
         }
     }
 
@@ -124,7 +129,8 @@ impl AdaptiveIntervals {
 
     /// Learns from one row of truths.
     pub fn learn(&mut self, misses: &Misses) {
-        for step in 0..STEP_COUNT {
+        debug_assert_eq!(self.log_weight.len(), misses.congested.len());
+        for step in 0..self.log_weight.len() {
             self.weigh(step, misses);
             let weight = self.log_weight[step].exp();
             for class in 0..RATIO_BIN_COUNT {
@@ -173,13 +179,13 @@ impl AdaptiveIntervals {
         put_f32s(out, &self.log_weight);
     }
 
-    pub(super) fn restore(reader: &mut Reader<'_>) -> Result<Self, SnapshotError> {
-        let mut intervals = Self::new();
+    /// Reads what [`AdaptiveIntervals::snapshot`] appended about so many steps.
+    pub(super) fn restore(reader: &mut Reader<'_>, steps: usize) -> Result<Self, SnapshotError> {
+        let mut intervals = Self::of_steps(steps, 1.0, 0.0);
         let factors = intervals.log_factor.as_flattened_mut();
         factors.copy_from_slice(&reader.f32s(factors.len())?);
         intervals.rows = reader.f32s(intervals.rows.len())?;
-        let weights = &mut intervals.log_weight;
-        weights.copy_from_slice(&reader.f32s(STEP_COUNT)?);
+        intervals.log_weight = reader.f32s(steps)?;
         Ok(intervals)
     }
 }
@@ -231,8 +237,9 @@ impl Stretch {
         put_f32s(out, self.factor.as_flattened());
     }
 
-    pub(super) fn restore(reader: &mut Reader<'_>) -> Result<Self, SnapshotError> {
-        let mut stretch = Self::default();
+    /// Reads what [`Stretch::snapshot`] appended about so many steps.
+    pub(super) fn restore(reader: &mut Reader<'_>, steps: usize) -> Result<Self, SnapshotError> {
+        let mut stretch = AdaptiveIntervals::of_steps(steps, 1.0, 0.0).stretch();
         let factors = stretch.factor.as_flattened_mut();
         factors.copy_from_slice(&reader.f32s(factors.len())?);
         Ok(stretch)
@@ -241,17 +248,22 @@ impl Stretch {
 
 impl Default for Misses {
     fn default() -> Self {
-        Self {
-            outside: vec![[0.0; SIDES.len()]; STEP_COUNT * RATIO_BIN_COUNT],
-            count: vec![0.0; STEP_COUNT * RATIO_BIN_COUNT],
-            congested_below: vec![0.0; STEP_COUNT * RATIO_BIN_COUNT],
-            congested: [0.0; STEP_COUNT],
-            congested_outside: [0.0; STEP_COUNT],
-        }
+        Self::of_steps(STEP_COUNT)
     }
 }
 
 impl Misses {
+    /// Nothing yet, about any number of steps.
+    pub(super) fn of_steps(steps: usize) -> Self {
+        Self {
+            outside: vec![[0.0; SIDES.len()]; steps * RATIO_BIN_COUNT],
+            count: vec![0.0; steps * RATIO_BIN_COUNT],
+            congested_below: vec![0.0; steps * RATIO_BIN_COUNT],
+            congested: vec![0.0; steps],
+            congested_outside: vec![0.0; steps],
+        }
+    }
+
     /// Counts the truth of one segment for which `said` was issued `step` steps before, when its
     /// ratio lay in class `class`. Nothing is congested where the quantity is no speed.
     pub fn add(

@@ -498,7 +498,7 @@ impl ErrorTracker {
         let speakers = Speaker::ALL.len();
         tracker.onsets = OnsetBook::restore(&mut reader, speakers, MAX_TRACKED_SEGMENTS)?;
         for intervals in &mut tracker.intervals {
-            *intervals = AdaptiveIntervals::restore(&mut reader)?;
+            *intervals = AdaptiveIntervals::restore(&mut reader, STEP_COUNT)?;
         }
         tracker.renew_stretches();
         tracker.fading = Fading::restore(&mut reader)?;
