@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::{Closed, SnapshotError, put_block, take_block};
-use crate::forecast::{ErrorTracker, ForecastBatch, ForecastRequest, History, STEP_COUNT};
+use crate::forecast::{
+    ErrorTracker, ForecastBatch, ForecastRequest, History, OutlookBatch, OutlookTracker, STEP_COUNT,
+};
 use crate::guide::{Guidance, Guide, GuideSettings};
 use crate::matching::{Presence, PresenceSettings};
 use crate::network::Network;
@@ -49,6 +51,9 @@ pub struct Analysis {
     congestion: Congestion,
     history: History,
     errors: ErrorTracker,
+    outlooks: OutlookTracker,
+    /// Of the minute closed last, if it ended on a five-minute mark.
+    outlook: Option<Arc<OutlookBatch>>,
     guide: Guide,
     vetting: Vetting,
     incidents: Incidents,
@@ -87,6 +92,8 @@ impl Analysis {
             derived: None,
             history: History::new(),
             errors: ErrorTracker::new().promising(settings.promised_share),
+            outlooks: OutlookTracker::new(),
+            outlook: None,
             guide: Guide::new(network.clone(), settings.guide),
             vetting: Vetting::new(settings.vetting, network.segment_count()),
             incidents: Incidents::new(network.clone(), settings.incidents),
@@ -179,10 +186,13 @@ impl Analysis {
         self.history.push(&batch);
         self.history.learn_levels(self.state.profiles());
         self.errors.observe(&self.history);
+        self.outlooks.observe(&self.history);
         let request = self
             .history
             .forecast_request(self.state.profiles(), self.errors.calibration());
         let request = Arc::new(request.expect("a minute was pushed just now"));
+        let outlook = self.outlooks.issue(&request, self.state.profiles());
+        self.outlook = outlook.map(Arc::new);
         self.latest = Some((batch.clone(), request.clone()));
         (batch, request)
     }
@@ -248,6 +258,17 @@ impl Analysis {
         &self.errors
     }
 
+    /// The two hours after the forecast's hour, as the minute closed last lets expect them; `None`
+    /// where it ended between two five-minute marks.
+    pub fn outlook(&self) -> Option<&Arc<OutlookBatch>> {
+        self.outlook.as_ref()
+    }
+
+    /// Rolling errors of outlooks and of the baselines beside them.
+    pub fn outlooks(&self) -> &OutlookTracker {
+        &self.outlooks
+    }
+
     /// Whether the minute closed last ended five minutes whose truth counts in
     /// [`Analysis::errors`].
     pub fn has_scored(&self) -> bool {
@@ -270,6 +291,7 @@ impl Analysis {
         put_block(out, |out| self.congestion.snapshot(out));
         put_block(out, |out| self.incidents.snapshot(out));
         put_block(out, |out| self.performance.snapshot(&self.network, out));
+        put_block(out, |out| self.outlooks.snapshot(out));
     }
 
     /// Takes back what [`Analysis::snapshot`] wrote for the same network.
@@ -307,6 +329,8 @@ impl Analysis {
         self.performance
             .restore(&self.network, block)
             .map_err(SnapshotError::of("performance"))?;
+        let block = take_block(&mut bytes, "outlooks")?;
+        self.outlooks = OutlookTracker::restore(block).map_err(SnapshotError::of("outlooks"))?;
         Ok(())
     }
 }

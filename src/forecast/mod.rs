@@ -25,6 +25,7 @@ mod low_rank;
 mod mlp;
 mod model;
 mod onset;
+mod outlook;
 mod past;
 mod queues;
 mod request;
@@ -37,7 +38,7 @@ mod spread;
 mod training;
 mod windows;
 
-pub use backtest::{Backtest, BacktestSettings, Contender, Holdout, Run};
+pub use backtest::{Backtest, BacktestSettings, Contender, Holdout, OutlookScores, Run};
 pub use baseline::{LastValue, Profile, ProfileResidual};
 pub use calibration::{Baseline, Calibration, RATIO_BIN_COUNT, RATIO_EDGES};
 pub use card::{ARCHITECTURE, DataCard, ModelCard, ModelError, StepMetrics, TrainingCard};
@@ -52,6 +53,7 @@ pub use low_rank::{FACTOR_COUNT, SegmentTraits};
 pub use mlp::{MlpConfig, MlpModule};
 pub use model::{Mlp, MlpForecaster, sha256_hex};
 pub use onset::{CONGESTED_BELOW, OnsetScores};
+pub use outlook::{HALF_HOUR_COUNT, HALF_HOUR_MS, OutlookBatch, OutlookSpeaker, OutlookTracker};
 pub use past::{Past, PastError, column_names};
 pub use request::{Deviations, ForecastRequest, LAG_COUNT, LEVEL_COUNT, LEVEL_STEPS};
 pub use ridge::Ridge;
@@ -176,7 +178,7 @@ impl SpeedQuantiles {
 }
 
 /// What is usual on a segment; implemented by whoever learns profiles.
-pub trait SpeedProfile {
+pub trait SpeedProfile: Sync {
     /// The usual speed in m/s at `at`; finite, not negative.
     fn speed_mps(&self, segment: SegmentId, at: Timestamp) -> f32;
 
@@ -187,7 +189,7 @@ pub trait SpeedProfile {
     fn speeds_at<'a>(
         &'a self,
         times: &'a [Timestamp],
-    ) -> Box<dyn Fn(SegmentId, usize) -> f32 + 'a> {
+    ) -> Box<dyn Fn(SegmentId, usize) -> f32 + Sync + 'a> {
         Box::new(|segment, time| self.speed_mps(segment, times[time]))
     }
 }
@@ -204,7 +206,7 @@ impl SpeedProfile for crate::state::Profiles {
     fn speeds_at<'a>(
         &'a self,
         times: &'a [Timestamp],
-    ) -> Box<dyn Fn(SegmentId, usize) -> f32 + 'a> {
+    ) -> Box<dyn Fn(SegmentId, usize) -> f32 + Sync + 'a> {
         Box::new(Self::speeds_at(self, times))
     }
 }
