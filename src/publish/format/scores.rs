@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::TOPIC_ROOT;
 use crate::forecast::{
-    ErrorTracker, OnsetScores, RATIO_EDGES, STEP_COUNT, STEP_MS, Speaker, StepScores,
+    ErrorTracker, HALF_HOUR_MS, OnsetScores, OutlookSpeaker, OutlookTracker, RATIO_EDGES,
+    STEP_COUNT, STEP_MS, Speaker, StepScores,
 };
 use crate::publish::OutMessage;
 
@@ -35,6 +36,47 @@ pub struct ForecastScoresMessage {
     /// absent before three days are known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drift_long_run: Option<f64>,
+    /// The same of the outlook, 60 to 180 minutes ahead, and of the baselines beside it; empty before
+    /// its first half hour is over.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outlook: Vec<OutlookScoresEntry>,
+}
+
+/// Who looks 60 to 180 minutes ahead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OutlookForecasterLabel {
+    /// What is published.
+    Outlook,
+    /// The present speed stays.
+    LastValue,
+    /// What is usual at that time.
+    Profile,
+    /// What is usual and the last quarter of an hour's deviation, which fades as before anything is
+    /// learnt.
+    ProfileResidual,
+}
+
+impl From<OutlookSpeaker> for OutlookForecasterLabel {
+    fn from(speaker: OutlookSpeaker) -> Self {
+        match speaker {
+            OutlookSpeaker::Outlook => Self::Outlook,
+            OutlookSpeaker::LastValue => Self::LastValue,
+            OutlookSpeaker::Profile => Self::Profile,
+            OutlookSpeaker::ProfileResidual => Self::ProfileResidual,
+        }
+    }
+}
+
+/// The scores of one of those who look 60 to 180 minutes ahead, against means of half an hour.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OutlookScoresEntry {
+    /// Whose they are.
+    pub forecaster: OutlookForecasterLabel,
+    /// Of the half hours that end 90, 120, 150 and 180 minutes ahead; those without truth are left
+    /// out.
+    pub half_hours: Vec<ForecastFiguresEntry>,
 }
 
 /// Who forecasts.
@@ -219,8 +261,27 @@ fn onset_entry(onsets: &OnsetScores) -> OnsetEntry {
     }
 }
 
+/// The scores of one who looks beyond the hour; `None` without any.
+fn outlook_entry(outlooks: &OutlookTracker, speaker: OutlookSpeaker) -> Option<OutlookScoresEntry> {
+    let half_hours: Vec<ForecastFiguresEntry> = (1..)
+        .zip(outlooks.scores(speaker))
+        .filter(|(_, scores)| scores.plain.count() > 0.0)
+        .map(|(halves, scores)| ForecastFiguresEntry {
+            minutes: Some(60 + halves * (HALF_HOUR_MS / 60_000) as u32),
+            ..figures(scores)
+        })
+        .collect();
+    (!half_hours.is_empty()).then(|| OutlookScoresEntry {
+        forecaster: speaker.into(),
+        half_hours,
+    })
+}
+
 /// The scores as they stand; `None` before the first five minutes are over.
-pub fn scores_message(errors: &ErrorTracker) -> Option<ForecastScoresMessage> {
+pub fn scores_message(
+    errors: &ErrorTracker,
+    outlooks: &OutlookTracker,
+) -> Option<ForecastScoresMessage> {
     let until = errors.scored_until()?;
     let is_shown = |speaker: &Speaker| {
         let steps = errors.scores(*speaker);
@@ -244,6 +305,10 @@ pub fn scores_message(errors: &ErrorTracker) -> Option<ForecastScoresMessage> {
             .collect(),
         drift_card: drift.card,
         drift_long_run: drift.long_run,
+        outlook: OutlookSpeaker::ALL
+            .into_iter()
+            .filter_map(|speaker| outlook_entry(outlooks, speaker))
+            .collect(),
     })
 }
 
@@ -263,7 +328,10 @@ mod tests {
 
     #[test]
     fn nothing_is_told_before_anything_was_scored() {
-        assert_eq!(scores_message(&ErrorTracker::new()), None);
+        assert_eq!(
+            scores_message(&ErrorTracker::new(), &OutlookTracker::new()),
+            None
+        );
     }
 
     #[test]
