@@ -78,8 +78,8 @@ impl Formula {
         }
     }
 
-    /// The median of `speaker` in half hour `half`, m/s.
-    pub(super) fn median_mps(&self, speaker: OutlookSpeaker, half: usize, known: &Known) -> f32 {
+    /// The median of `speaker` in half hour `half`, whose class is `cell`, m/s.
+    fn median_mps(&self, speaker: OutlookSpeaker, half: usize, cell: usize, known: &Known) -> f32 {
         let left = match speaker {
             OutlookSpeaker::LastValue => return known.now_mps,
             OutlookSpeaker::Profile => 0.0,
@@ -89,7 +89,7 @@ impl Formula {
                 RESIDUAL_STEP.powi(steps as i32) * known.deviations[0]
             }
             OutlookSpeaker::Outlook => {
-                let shares = self.shares[half][known.cell(half)];
+                let shares = self.shares[half][cell];
                 let left = shares.iter().zip(known.deviations);
                 left.map(|(share, deviation)| share * deviation).sum()
             }
@@ -104,8 +104,10 @@ impl Formula {
         half: usize,
         known: &Known,
     ) -> SpeedQuantiles {
-        let median_mps = self.median_mps(speaker, half, known);
-        let reach = self.reach[row(speaker, half, known.cell(half))];
+        let class = known.class();
+        let cell = known.cell(class, half);
+        let median_mps = self.median_mps(speaker, half, cell, known);
+        let reach = self.reach[row(speaker, half, cell)];
         let [far, near, above, beyond] = reach.map(|share| share * known.free_flow_mps);
         let five = [
             median_mps - far,
@@ -115,7 +117,7 @@ impl Formula {
             median_mps + beyond,
         ];
         let said = SpeedQuantiles::ordered_five(five, known.free_flow_mps);
-        self.stretches[speaker as usize].of(half, known.class(), known.free_flow_mps, &said)
+        self.stretches[speaker as usize].of(half, class, known.free_flow_mps, &said)
     }
 
     pub(super) fn snapshot(&self, out: &mut Vec<u8>) {

@@ -72,10 +72,11 @@ impl Known {
         ratio_bin(self.now_mps / self.free_flow_mps)
     }
 
-    /// The class of the present and of the usual ratio in half hour `half` together.
-    pub(super) fn cell(&self, half: usize) -> usize {
+    /// The class of the present and of the usual ratio in half hour `half` together, the present one
+    /// being `class`.
+    pub(super) fn cell(&self, class: usize, half: usize) -> usize {
         let usual = ratio_bin(self.usual_mps[half] / self.free_flow_mps);
-        self.class() * RATIO_BIN_COUNT + usual
+        class * RATIO_BIN_COUNT + usual
     }
 
     /// All numbers, for a snapshot.
@@ -124,6 +125,7 @@ mod tests {
         };
         assert_eq!(Known::from_array(&known.as_array()), known);
         // Now half of free flow, usually more than free flow.
-        assert_eq!(known.cell(0), RATIO_BIN_COUNT + 4);
+        assert_eq!(known.class(), 1);
+        assert_eq!(known.cell(1, 0), RATIO_BIN_COUNT + 4);
     }
 }

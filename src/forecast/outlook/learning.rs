@@ -90,7 +90,8 @@ impl Learning {
         truth_mps: f32,
         is_congested: bool,
     ) -> [SpeedQuantiles; SPEAKER_COUNT] {
-        let (class, cell) = (known.class(), known.cell(half));
+        let class = known.class();
+        let cell = known.cell(class, half);
         let later = (truth_mps - known.usual_mps[half]) / known.free_flow_mps;
         self.products[half][cell].add(known.deviations, later);
         OutlookSpeaker::ALL.map(|speaker| {
