@@ -5,6 +5,9 @@
 //! road network each segment leads to the next one and to one a thousand further. Built with
 //! `--features cuda`, on a machine with a device, the same goes through it too.
 
+#[path = "state/grid.rs"]
+mod grid;
+
 use std::hint::black_box;
 use std::sync::Arc;
 
@@ -12,11 +15,13 @@ use candle_core::{Device, Tensor};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use roadcast::forecast::{
     Calibration, Dataset, Disturbances, FEATURE_COUNT, FeatureContext, ForecastRequest, Forecaster,
-    LAG_COUNT, LEVEL_COUNT, Mlp, MlpConfig, ModelCard, Past, ProfileResidual, RoadGraph,
-    STEP_COUNT, SegmentAttributes, SpeedQuantiles, TrainingSettings, sha256_hex, train,
+    HALF_HOUR_COUNT, LAG_COUNT, LEVEL_COUNT, Mlp, MlpConfig, ModelCard, OutlookTracker, Past,
+    ProfileResidual, RoadGraph, STEP_COUNT, SegmentAttributes, SpeedQuantiles, TrainingSettings,
+    sha256_hex, train,
 };
 use roadcast::network::{NetworkVersion, RoadClass};
-use roadcast::units::Timestamp;
+use roadcast::state::{BinSums, SegmentSums, StateSettings, TrafficState};
+use roadcast::units::{Interval, SegmentId, Timestamp};
 
 const SEGMENTS: usize = 100_000;
 
@@ -161,6 +166,55 @@ fn forecast(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// The outlook of a large city whose profile has learnt five hours of today: what is usual is looked
+/// up, and errors are learnt from as a running engine does. The unit is one segment; asked for once in
+/// five minutes.
+fn outlook(criterion: &mut Criterion) {
+    let network = grid::grid(159);
+    let segments = network.segment_count();
+    let mut state = TrafficState::new(Arc::clone(&network), StateSettings::default());
+    let mut sums = BinSums::new(segments);
+    let day_s = 1_790_000_100 - 5 * 3_600;
+    for index in 0..300 {
+        sums.clear();
+        for id in 0..segments as u32 {
+            let one = SegmentSums {
+                distance_mm: 20_000 * (4 + u64::from(id % 9)),
+                time_ms: 20_000,
+                squared_time_ms2: 400_000_000,
+                vehicle_count: 1,
+                ..SegmentSums::default()
+            };
+            sums.add(SegmentId(id), &one);
+        }
+        let start = Timestamp::from_secs(day_s + 60 * index);
+        let minute = Interval {
+            start,
+            end: start.plus_secs(60),
+        };
+        state.close_minute(minute, &sums, &[]);
+    }
+    // Of the second of the five hours, whose two hours to come have been learnt.
+    let at = Timestamp::from_secs(day_s);
+    let request = ForecastRequest {
+        issued_at: at,
+        first_step: at,
+        ..request(segments)
+    };
+    let mut tracker = OutlookTracker::new();
+    let said = tracker.issue(&request, state.profiles());
+    let said = said.expect("it is a five-minute mark").quantiles;
+    assert_eq!(said.len(), segments * HALF_HOUR_COUNT);
+    assert!(said.iter().all(SpeedQuantiles::is_valid));
+    let mut group = criterion.benchmark_group("forecast/outlook");
+    group.sample_size(20);
+    group.throughput(Throughput::Elements(segments as u64));
+    group.bench_function(format!("{segments} segments"), |bencher| {
+        bencher.iter(|| tracker.issue(black_box(&request), state.profiles()));
+    });
+    group.finish();
+}
+
 /// Features of every segment, for the network alone.
 fn rows_of_ones(device: &Device) -> Tensor {
     let shape = (SEGMENTS, FEATURE_COUNT);
@@ -182,5 +236,5 @@ fn sizes(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, forecast, sizes);
+criterion_group!(benches, forecast, outlook, sizes);
 criterion_main!(benches);

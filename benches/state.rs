@@ -19,6 +19,8 @@
 mod carriageway;
 #[path = "state/data.rs"]
 mod data;
+#[path = "state/grid.rs"]
+mod grid;
 #[path = "state/loop_incidents.rs"]
 mod loop_incidents;
 #[path = "state/loop_week.rs"]
@@ -33,63 +35,14 @@ use std::sync::Arc;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group};
 use roadcast::matching::{Advance, MatchedPosition, RoutePiece};
-use roadcast::network::{Network, NetworkBuilder, RoadClass, SegmentDraft, SegmentFlags};
+use roadcast::network::Network;
 use roadcast::observation::Origin;
 use roadcast::state::congestion::{Congestion, CongestionSettings, Region, RegionDraft, regions};
 use roadcast::state::{
     Accumulator, BinSums, Provenance, SegmentState, SegmentSums, StateBatch, StateSettings,
     TrafficState,
 };
-use roadcast::units::{Interval, Position, SegmentId, SubjectId, Timestamp};
-
-/// A square grid of two-way streets with `side` junctions a side, every third one signalised.
-fn grid(side: usize) -> Arc<Network> {
-    let at = |row: usize, column: usize| {
-        Position::new(114.0 + 0.0016 * column as f64, 30.4 + 0.0014 * row as f64)
-    };
-    let mut builder = NetworkBuilder::new(at(side / 2, side / 2));
-    let mut junctions = Vec::new();
-    for row in 0..side {
-        for column in 0..side {
-            junctions.push(builder.add_junction(at(row, column), (row + column) % 3 == 0));
-        }
-    }
-    let mut street = |a: (usize, usize), b: (usize, usize)| {
-        for ((from_row, from_column), (to_row, to_column)) in [(a, b), (b, a)] {
-            let draft = SegmentDraft {
-                from: junctions[from_row * side + from_column],
-                to: junctions[to_row * side + to_column],
-                shape: vec![at(from_row, from_column), at(to_row, to_column)],
-                length_m: None,
-                class: RoadClass::ALL[2 + from_row % 4],
-                limit_mps: None,
-                lanes: None,
-                flags: SegmentFlags::default(),
-                layer: 0,
-                source_id: "grid".into(),
-                source_dir: 1,
-                source_pair: 0,
-                name: None,
-                name_en: None,
-            };
-            builder
-                .add_segment(draft)
-                .expect("a street is a valid segment");
-        }
-    };
-    for row in 0..side {
-        for column in 0..side {
-            if column + 1 < side {
-                street((row, column), (row, column + 1));
-            }
-            if row + 1 < side {
-                street((row, column), (row + 1, column));
-            }
-        }
-    }
-    builder.connect_all(&mut |_, _| false);
-    Arc::new(builder.build().expect("a grid is a network"))
-}
+use roadcast::units::{Interval, SegmentId, SubjectId, Timestamp};
 
 fn minute(index: i64) -> Interval {
     let start = Timestamp::from_secs(index * 60);
@@ -102,7 +55,7 @@ fn minute(index: i64) -> Interval {
 const RECORDS: u32 = 300_000;
 
 fn close_minute(criterion: &mut Criterion) {
-    let network = grid(159);
+    let network = grid::grid(159);
     let mut sums = BinSums::new(network.segment_count());
     let fill = |sums: &mut BinSums| {
         sums.clear();
@@ -201,7 +154,7 @@ fn drive(network: &Network, accumulator: &mut Accumulator, sums: &mut BinSums) -
 }
 
 fn advance(criterion: &mut Criterion) {
-    let network = grid(20);
+    let network = grid::grid(20);
     let mut sums = BinSums::new(network.segment_count());
     let steps = u64::from(VEHICLES) * SECONDS as u64;
     assert_eq!(
@@ -223,7 +176,7 @@ fn advance(criterion: &mut Criterion) {
 
 /// Levels, index and regions of a minute in which a third of the segments has a known flow.
 fn congestion(criterion: &mut Criterion) {
-    let network = grid(159);
+    let network = grid::grid(159);
     let states = network.segment_ids().map(|id| {
         let free_flow_mps = network.segment(id).limit_mps;
         let speed_mps = free_flow_mps * (0.2 + 0.1 * (id.0 % 9) as f32);

@@ -15,7 +15,7 @@ use super::{UsageError, forecasters, load_config};
 use crate::archive::{Archiver, Overflow};
 use crate::config::parse_broker_url;
 use crate::engine::{Analysis, AnalysisSettings, FrontSettings};
-use crate::forecast::ForecastBatch;
+use crate::forecast::{ForecastBatch, OutlookBatch};
 use crate::guide::Guidance;
 use crate::ingest::ConnectSettings;
 use crate::network::Network;
@@ -320,6 +320,14 @@ impl OutputSink for ReplaySink {
         self.files.performance(batch)
     }
 
+    fn outlook(&mut self, batch: &Arc<OutlookBatch>) -> anyhow::Result<()> {
+        if let Some(mqtt) = &self.mqtt {
+            let released = self.release.outlook(batch, self.state.as_ref());
+            mqtt.outlook(&released, self.state.as_deref());
+        }
+        self.files.outlook(batch)
+    }
+
     fn forecast(&mut self, batch: &Arc<ForecastBatch>) -> anyhow::Result<()> {
         if let Some(mqtt) = &self.mqtt {
             let released = self.release.forecast(batch, self.state.as_ref());
@@ -354,7 +362,7 @@ impl OutputSink for ReplaySink {
 
     fn minute_done(&mut self, analysis: &Analysis, _: MinuteTimes) -> anyhow::Result<()> {
         if let (Some(mqtt), true) = (&self.mqtt, analysis.has_scored()) {
-            let scores = scores_message(analysis.errors());
+            let scores = scores_message(analysis.errors(), analysis.outlooks(), analysis.flows());
             scores.iter().for_each(|scores| mqtt.scores(scores));
         }
         if let Some(archive) = &mut self.archive {

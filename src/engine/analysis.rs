@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Closed, SnapshotError, put_block, take_block};
 use crate::forecast::{
     Disturbances, ErrorTracker, FlowBatch, FlowForecaster, ForecastBatch, ForecastRequest, History,
-    OpenIncident, STEP_COUNT,
+    OpenIncident, OutlookBatch, OutlookTracker, STEP_COUNT,
 };
 use crate::guide::{Guidance, Guide, GuideSettings};
 use crate::matching::{Presence, PresenceSettings};
@@ -57,6 +57,9 @@ pub struct Analysis {
     flows: FlowForecaster,
     /// The flow forecast of the minute closed last.
     flow: Arc<FlowBatch>,
+    outlooks: OutlookTracker,
+    /// Of the minute closed last, if it ended on a five-minute mark.
+    outlook: Option<Arc<OutlookBatch>>,
     guide: Guide,
     vetting: Vetting,
     incidents: Incidents,
@@ -98,6 +101,8 @@ impl Analysis {
             history: History::new(),
             errors: ErrorTracker::new().promising(settings.promised_share),
             flow: Arc::default(),
+            outlooks: OutlookTracker::new(),
+            outlook: None,
             guide: Guide::new(network.clone(), settings.guide),
             vetting: Vetting::new(settings.vetting, network.segment_count()),
             incidents: Incidents::new(network.clone(), settings.incidents),
@@ -192,6 +197,7 @@ impl Analysis {
         self.history.push(&batch);
         self.history.learn_levels(self.state.profiles());
         self.errors.observe(&self.history);
+        self.outlooks.observe(&self.history);
         self.flow = Arc::new(self.flows.close_minute(&batch).unwrap_or_default());
         let request = self
             .history
@@ -199,6 +205,8 @@ impl Analysis {
         let mut request = request.expect("a minute was pushed just now");
         request.disturbances = self.disturbances(minute.end);
         let request = Arc::new(request);
+        let outlook = self.outlooks.issue(&request, self.state.profiles());
+        self.outlook = outlook.map(|outlook| Arc::new(outlook.with_closures(&self.closures)));
         self.latest = Some((batch.clone(), request.clone()));
         (batch, request)
     }
@@ -286,6 +294,17 @@ impl Analysis {
         &self.flows
     }
 
+    /// The two hours after the forecast's hour, as the minute closed last lets expect them; `None`
+    /// where it ended between two five-minute marks.
+    pub fn outlook(&self) -> Option<&Arc<OutlookBatch>> {
+        self.outlook.as_ref()
+    }
+
+    /// Rolling errors of outlooks and of the baselines beside them.
+    pub fn outlooks(&self) -> &OutlookTracker {
+        &self.outlooks
+    }
+
     /// Whether the minute closed last ended five minutes whose truth counts in
     /// [`Analysis::errors`].
     pub fn has_scored(&self) -> bool {
@@ -309,6 +328,7 @@ impl Analysis {
         put_block(out, |out| self.incidents.snapshot(out));
         put_block(out, |out| self.performance.snapshot(&self.network, out));
         put_block(out, |out| self.flows.snapshot(out));
+        put_block(out, |out| self.outlooks.snapshot(out));
     }
 
     /// Takes back what [`Analysis::snapshot`] wrote for the same network.
@@ -350,6 +370,8 @@ impl Analysis {
         let calendar = self.state.calendar().clone();
         self.flows =
             FlowForecaster::restore(block, calendar).map_err(SnapshotError::of("flows"))?;
+        let block = take_block(&mut bytes, "outlooks")?;
+        self.outlooks = OutlookTracker::restore(block).map_err(SnapshotError::of("outlooks"))?;
         Ok(())
     }
 }

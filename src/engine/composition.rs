@@ -7,7 +7,7 @@ use super::{
     Analysis, AnalysisSettings, Closed, Front, FrontSettings, Routed, Shard, ShardCounts,
     SnapshotError,
 };
-use crate::forecast::{ForecastBatch, ForecastRequest};
+use crate::forecast::{ForecastBatch, ForecastRequest, OutlookBatch};
 use crate::guide::Guidance;
 use crate::matching::{Matcher, Presence};
 use crate::observation::{DetectorReading, RawMessage, RejectCounts};
@@ -48,6 +48,8 @@ pub enum Output {
     RunForecast(Arc<ForecastRequest>),
     /// A forecast was accepted.
     Forecast(Arc<ForecastBatch>),
+    /// The two hours after the forecast's hour, on each five-minute mark.
+    Outlook(Arc<OutlookBatch>),
     /// Guidance that is new, changed or withdrawn.
     Publish(Box<Guidance>),
 }
@@ -157,6 +159,8 @@ impl Engine {
         }
         let derived = self.analysis.derived().cloned();
         self.outputs.extend(derived.map(Output::Derived));
+        let outlook = self.analysis.outlook().cloned();
+        self.outputs.extend(outlook.map(Output::Outlook));
         self.outputs.push_back(Output::RunForecast(request));
     }
 

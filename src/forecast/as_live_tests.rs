@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use super::outlook::{Known, usual_times};
 use super::windows::{Windows, unit_hash};
 use super::{
-    Dataset, FEATURE_COUNT, FeatureContext, ForecastRequest, History, LEVEL_COUNT, LEVEL_STEPS,
-    Past, PastError, RoadGraph, STEP_MS, SpeedProfile, column_names,
+    Backtest, BacktestSettings, Dataset, FEATURE_COUNT, FeatureContext, ForecastRequest, History,
+    LAG_COUNT, LEVEL_COUNT, LEVEL_STEPS, OutlookSpeaker, OutlookTracker, Past, PastError,
+    RoadGraph, STEP_MS, SpeedProfile, column_names,
 };
 use crate::network::{Network, NetworkBuilder, RoadClass, SegmentDraft, SegmentFlags};
 use crate::state::{Calendar, MINUTE_MS, Provenance, SegmentState, StateBatch};
@@ -186,6 +188,59 @@ fn an_engine_knows_the_hour_and_the_slow_levels_as_a_backtest_does() {
     // Half a centimetre a second, and what the oldest hour's unevenness can do to the day.
     assert!(off[0] <= 0.005 && off[1] < 0.05, "{off:?}");
     assert!(spread.iter().all(|&most| most > 0.5), "{spread:?}");
+}
+
+#[test]
+fn an_engine_learns_of_outlooks_what_a_backtest_learns() {
+    let dataset = dataset(&street(0.002));
+    let settings = BacktestSettings {
+        split: [6, 1, 1],
+        missing: 0.0,
+        seed: 1,
+        holdout: None,
+    };
+    let backtest = Backtest::new(&dataset, &settings).expect("it is long enough");
+    let run = backtest.run_outlook(&backtest.validation());
+    let (_, [_, last], learnt) = run.expect("a day is long enough");
+    let windows = Windows::new(&dataset, settings.split).expect("it is long enough");
+    let (mut history, mut tracker) = (History::new(), OutlookTracker::new());
+    let mut newest = None;
+    for row in 0..=last {
+        // Before an hour is known a backtest issues nothing.
+        if row < LAG_COUNT - 1 {
+            let mut known = windows.request(LAG_COUNT - 1, None);
+            for (column, now_mps) in known.now_mps.iter_mut().enumerate() {
+                *now_mps = dataset.value(row, column).unwrap_or(*now_mps);
+            }
+            push_row(&mut history, &windows, row, &known);
+            continue;
+        }
+        let known = windows.request(row, None);
+        push_row(&mut history, &windows, row, &known);
+        tracker.observe(&history);
+        let live = history
+            .forecast_request(&Usual(&windows), Arc::clone(&known.calibration))
+            .expect("minutes were closed");
+        let outlook = tracker.issue(&live, &Usual(&windows));
+        newest = Some((live, outlook.expect("each row ends on a mark")));
+    }
+    let (live, outlook) = newest.expect("there are rows");
+    let usual = Usual(&windows);
+    let times = usual_times(live.first_step);
+    for segment in 0..COLUMNS {
+        let id = SegmentId(segment as u32);
+        let known = Known::of(&live, segment, |time| usual.speed_mps(id, times[time]));
+        for (half, live) in outlook.half_hours(id).iter().enumerate() {
+            let said = learnt.formula().say(OutlookSpeaker::Outlook, half, &known);
+            let off = largest(&live.as_array(), &said.as_array());
+            assert!(off < 0.02, "{segment} {half}: {live:?} {said:?}");
+        }
+    }
+    // Both have learnt.
+    let first = OutlookTracker::new()
+        .issue(&live, &usual)
+        .expect("it is a mark");
+    assert!((first.quantiles[0].p05_mps - outlook.quantiles[0].p05_mps).abs() > 0.3);
 }
 
 #[test]

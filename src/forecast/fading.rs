@@ -3,8 +3,9 @@
 
 use super::STEP_COUNT;
 use super::calibration::{RATIO_BIN_COUNT, ratio_bin};
+use super::least_squares::Products;
 use super::request::Deviations;
-use super::snapshot::{Reader, SnapshotError, put_f64};
+use super::snapshot::{Reader, SnapshotError};
 
 /// Shares of the last minute's and of the last quarter of an hour's deviation that are left, each
 /// 0..=1, by class of the present speed ratio and by step.
@@ -18,69 +19,23 @@ const DEFAULT_SHARES: [f64; 2] = [0.3, 0.7];
 /// segments at a deviation of 0.1 (chosen).
 const PRIOR_SQUARE: f64 = 1.0;
 
-/// Sums of products of the two deviations: of themselves, of both, and with what they became.
-#[derive(Clone, Copy, Debug, PartialEq, Default)]
-struct Products {
-    square: [f64; 2],
-    both: f64,
-    later: [f64; 2],
-}
-
 /// Regression of later deviations on present ones through the origin, `[ratio class][step]`.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub(super) struct Fading {
-    sums: [[Products; STEP_COUNT]; RATIO_BIN_COUNT],
-}
-
-impl Products {
-    const fn as_array(&self) -> [f64; 5] {
-        [
-            self.square[0],
-            self.square[1],
-            self.both,
-            self.later[0],
-            self.later[1],
-        ]
-    }
-
-    const fn from_array([a, b, both, c, d]: [f64; 5]) -> Self {
-        Self {
-            square: [a, b],
-            both,
-            later: [c, d],
-        }
-    }
-
-    /// Ridge regression towards `prior`: least squares with `PRIOR_SQUARE` more of each deviation.
-    fn shares(&self, prior: [f64; 2]) -> [f64; 2] {
-        let [a, b] = self.square.map(|square| square + PRIOR_SQUARE);
-        let [c, d] = std::array::from_fn(|of| self.later[of] + PRIOR_SQUARE * prior[of]);
-        // Not singular: |both| <= sqrt(square0 square1).
-        let determinant = a * b - self.both * self.both;
-        [
-            (c * b - d * self.both) / determinant,
-            (d * a - c * self.both) / determinant,
-        ]
-    }
+    sums: [[Products<2>; STEP_COUNT]; RATIO_BIN_COUNT],
 }
 
 impl Fading {
     /// Takes two deviations that became `later` at `step`, all in shares of free flow, where the
     /// speed ratio was `ratio`.
     pub(super) fn add(&mut self, ratio: f32, step: usize, now: Deviations, later: f32) {
-        let sums = &mut self.sums[ratio_bin(ratio)][step];
-        let [minute, quarter] = now.map(f64::from);
-        sums.square[0] += minute * minute;
-        sums.square[1] += quarter * quarter;
-        sums.both += minute * quarter;
-        sums.later[0] += minute * f64::from(later);
-        sums.later[1] += quarter * f64::from(later);
+        self.sums[ratio_bin(ratio)][step].add(now, later);
     }
 
     /// Lets what was taken in count `keep` of what it did.
     pub(super) fn fade(&mut self, keep: f64) {
         for sums in self.sums.as_flattened_mut() {
-            *sums = Products::from_array(sums.as_array().map(|sum| keep * sum));
+            sums.fade(keep);
         }
     }
 
@@ -92,28 +47,21 @@ impl Fading {
         self.sums.map(|of_class| {
             std::array::from_fn(|step| {
                 let default = DEFAULT_SHARES.map(|share| share * left[step]);
-                let shares = of_class[step].shares(default);
+                let shares = of_class[step].towards(default, PRIOR_SQUARE);
                 shares.map(|share| share.clamp(0.0, 1.0) as f32)
             })
         })
     }
 
     pub(super) fn snapshot(&self, out: &mut Vec<u8>) {
-        for sums in self.sums.as_flattened() {
-            sums.as_array()
-                .into_iter()
-                .for_each(|sum| put_f64(out, sum));
-        }
+        let sums = self.sums.as_flattened().iter();
+        sums.for_each(|sums| sums.snapshot(out));
     }
 
     pub(super) fn restore(reader: &mut Reader<'_>) -> Result<Self, SnapshotError> {
         let mut fading = Self::default();
         for sums in fading.sums.as_flattened_mut() {
-            let mut array = [0.0; 5];
-            for sum in &mut array {
-                *sum = reader.f64()?;
-            }
-            *sums = Products::from_array(array);
+            *sums = Products::restore(reader)?;
         }
         Ok(fading)
     }

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::network::NetworkVersion;
 use crate::state::{MINUTE_MS, Provenance, StateBatch};
-use crate::units::{SegmentId, Timestamp};
+use crate::units::{Interval, SegmentId, Timestamp};
 
 const SNAPSHOT_VERSION: u32 = 2;
 /// Minutes in a step, as a divisor of weights.
@@ -144,6 +144,11 @@ impl History {
         self.steps.push_back(step);
     }
 
+    /// The network whose segments are known.
+    pub fn network(&self) -> NetworkVersion {
+        self.network
+    }
+
     /// End of the last closed minute; `None` before the first.
     pub fn closed_until(&self) -> Option<Timestamp> {
         self.closed_until
@@ -157,6 +162,24 @@ impl History {
             measured_mps: &step.measured_mps,
             measured_minutes: &step.measured_minutes,
         })
+    }
+
+    /// The mean of `segment` over the measured steps within `interval`, as far as the last hour is
+    /// kept, each as [`FinishedStep::measured_mps`] has it, m/s; `None` where none was measured.
+    pub fn measured_mean_mps(&self, segment: SegmentId, interval: Interval) -> Option<f32> {
+        let index = segment.index();
+        let (mut sum_mps, mut count) = (0.0, 0.0);
+        for step in &self.steps {
+            if step.start < interval.start || step.start >= interval.end {
+                continue;
+            }
+            let minutes = step.measured_minutes.get(index).copied().unwrap_or(0);
+            if minutes > 0 {
+                sum_mps += step.measured_mps[index] / f32::from(minutes);
+                count += 1.0;
+            }
+        }
+        (count > 0.0).then(|| sum_mps / count)
     }
 
     /// Takes how far the step that the last closed minute finished was from `profile`, if it finished

@@ -20,7 +20,7 @@
 
 use rayon::prelude::*;
 
-use super::snapshot::{Reader, SnapshotError, put_f32s};
+use super::snapshot::{Reader, SnapshotError, put_bytes, put_f32s};
 use super::{ForecastRequest, LEVELS, RATIO_BIN_COUNT, STEP_COUNT, SpeedQuantiles};
 use crate::units::SegmentId;
 
@@ -37,8 +37,9 @@ const FULL_COUNT: f32 = 32.0;
 /// Share of the congested truths that may lie outside p05 to p95 (chosen: less than the 0.15 that is
 /// asked for).
 const CONGESTED_OUTSIDE: f32 = 0.12;
-/// As how many a congested truth below p05 counts at first, and bounds of that (chosen).
-const FIRST_WEIGHT: f32 = 3.0;
+/// As how many a congested truth below p05 counts at first (chosen on simulated hours of Bologna), and
+/// bounds of that.
+const FIRST_WEIGHT: f32 = 6.0;
 const WEIGHT: std::ops::RangeInclusive<f32> = 1.0..=8.0;
 /// How fast the logarithm of that follows a surplus of congested misses, a row of truths (chosen).
 const WEIGHT_GAIN: f32 = 0.05;
@@ -60,11 +61,16 @@ fn cell(step: usize, class: usize) -> usize {
 /// Learns how far to stretch the quantiles of one forecaster.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AdaptiveIntervals {
-    log_factor: BySide,
+    /// Logarithm of the factor that each step starts with.
+    first: Vec<f32>,
+    /// What each cell has learnt itself: logarithm of the factor over the first.
+    learnt: BySide,
     /// Rows of truths learnt from, a cell; a row of few truths counts in part.
     rows: Vec<f32>,
-    /// As how many a congested truth below p05 counts: logarithms, by step.
-    log_weight: [f32; STEP_COUNT],
+    /// As how many a congested truth below p05 counts, as each step has learnt itself: logarithms.
+    log_weight: Vec<f32>,
+    /// Whether a step has seen a congested truth.
+    has_congested: Vec<bool>,
 }
 
 /// The factors of one moment. Immutable: it stays with the forecasts that it stretched.
@@ -81,8 +87,8 @@ pub struct Misses {
     /// Congested truths below p05, by step and class.
     congested_below: Vec<f32>,
     /// Congested truths, and those outside p05 to p95, by step.
-    congested: [f32; STEP_COUNT],
-    congested_outside: [f32; STEP_COUNT],
+    congested: Vec<f32>,
+    congested_outside: Vec<f32>,
 }
 
 impl Default for AdaptiveIntervals {
@@ -100,36 +106,63 @@ impl AdaptiveIntervals {
     /// Starts with every quantile `first` times as far from the median as it is, and `a_step` times
     /// more with each step.
     pub fn starting_at(first: f32, a_step: f32) -> Self {
+        Self::of_steps(STEP_COUNT, first, a_step)
+    }
+
+    /// The same for any number of steps.
+    pub(super) fn of_steps(steps: usize, first: f32, a_step: f32) -> Self {
         let factor =
             |step: usize| (first + a_step * step as f32).clamp(*FACTOR.start(), *FACTOR.end());
         Self {
-            log_factor: (0..STEP_COUNT * RATIO_BIN_COUNT)
-                .map(|cell| [factor(cell / RATIO_BIN_COUNT).ln(); SIDES.len()])
-                .collect(),
-            rows: vec![0.0; STEP_COUNT * RATIO_BIN_COUNT],
-            log_weight: [FIRST_WEIGHT.ln(); STEP_COUNT],
+            first: (0..steps).map(|step| factor(step).ln()).collect(),
+            learnt: vec![[0.0; SIDES.len()]; steps * RATIO_BIN_COUNT],
+            rows: vec![0.0; steps * RATIO_BIN_COUNT],
+            log_weight: vec![FIRST_WEIGHT.ln(); steps],
+            has_congested: vec![false; steps],
         }
+    }
+
+    fn step_count(&self) -> usize {
+        self.first.len()
     }
 
     /// The factors as they stand.
     pub fn stretch(&self) -> Stretch {
+        let factor = |(cell, learnt): (usize, &[f32; SIDES.len()])| {
+            learnt.map(|learnt| bounded(self.first[cell / RATIO_BIN_COUNT] + learnt).exp())
+        };
         Stretch {
-            factor: self
-                .log_factor
-                .iter()
-                .map(|sides| sides.map(f32::exp))
-                .collect(),
+            factor: self.learnt.iter().enumerate().map(factor).collect(),
         }
     }
 
     /// Learns from one row of truths.
     pub fn learn(&mut self, misses: &Misses) {
-        for step in 0..STEP_COUNT {
+        debug_assert_eq!(self.step_count(), misses.congested.len());
+        for step in 0..self.step_count() {
             self.weigh(step, misses);
             let weight = self.log_weight[step].exp();
             for class in 0..RATIO_BIN_COUNT {
                 self.learn_cell(cell(step, class), weight, misses);
             }
+            self.follow(step);
+        }
+    }
+
+    /// What `step` has learnt goes for the next one, too, as long as that has seen no truth itself: in the
+    /// first hour the last steps have seen none.
+    fn follow(&mut self, step: usize) {
+        if step + 1 == self.step_count() {
+            return;
+        }
+        for class in 0..RATIO_BIN_COUNT {
+            let next = cell(step + 1, class);
+            if self.rows[next] <= 0.0 {
+                self.learnt[next] = self.learnt[cell(step, class)];
+            }
+        }
+        if !self.has_congested[step + 1] {
+            self.log_weight[step + 1] = self.log_weight[step];
         }
     }
 
@@ -138,6 +171,7 @@ impl AdaptiveIntervals {
         let count = misses.congested[step];
         if count >= 0.5 {
             let gain = WEIGHT_GAIN * (count / FULL_COUNT).min(1.0);
+            self.has_congested[step] = true;
             let surplus = misses.congested_outside[step] / count - CONGESTED_OUTSIDE;
             let log_weight = &mut self.log_weight[step];
             *log_weight =
@@ -162,26 +196,42 @@ impl AdaptiveIntervals {
         let share = (count / FULL_COUNT).min(1.0);
         let gain = share * GAIN.max((*rows + 1.0).powf(FIRST_GAINS));
         *rows = (*rows + share).min(FIRST_ROWS);
-        for (factor, surplus) in self.log_factor[cell].iter_mut().zip(surplus) {
-            *factor = (*factor + gain * surplus).clamp(FACTOR.start().ln(), FACTOR.end().ln());
+        let first = self.first[cell / RATIO_BIN_COUNT];
+        for (learnt, surplus) in self.learnt[cell].iter_mut().zip(surplus) {
+            *learnt = bounded(first + *learnt + gain * surplus) - first;
         }
     }
 
     pub(super) fn snapshot(&self, out: &mut Vec<u8>) {
-        put_f32s(out, self.log_factor.as_flattened());
+        put_f32s(out, &self.first);
+        put_f32s(out, self.learnt.as_flattened());
         put_f32s(out, &self.rows);
         put_f32s(out, &self.log_weight);
+        let has_congested: Vec<u8> = self
+            .has_congested
+            .iter()
+            .map(|&has| u8::from(has))
+            .collect();
+        put_bytes(out, &has_congested);
     }
 
-    pub(super) fn restore(reader: &mut Reader<'_>) -> Result<Self, SnapshotError> {
-        let mut intervals = Self::new();
-        let factors = intervals.log_factor.as_flattened_mut();
-        factors.copy_from_slice(&reader.f32s(factors.len())?);
+    /// Reads what [`AdaptiveIntervals::snapshot`] appended about so many steps.
+    pub(super) fn restore(reader: &mut Reader<'_>, steps: usize) -> Result<Self, SnapshotError> {
+        let mut intervals = Self::of_steps(steps, 1.0, 0.0);
+        intervals.first = reader.f32s(steps)?;
+        let learnt = intervals.learnt.as_flattened_mut();
+        learnt.copy_from_slice(&reader.f32s(learnt.len())?);
         intervals.rows = reader.f32s(intervals.rows.len())?;
-        let weights = &mut intervals.log_weight;
-        weights.copy_from_slice(&reader.f32s(STEP_COUNT)?);
+        intervals.log_weight = reader.f32s(steps)?;
+        let has_congested = reader.bytes(steps)?;
+        intervals.has_congested = has_congested.into_iter().map(|has| has != 0).collect();
         Ok(intervals)
     }
+}
+
+/// The logarithm of a factor within its bounds.
+fn bounded(log_factor: f32) -> f32 {
+    log_factor.clamp(FACTOR.start().ln(), FACTOR.end().ln())
 }
 
 impl Default for Stretch {
@@ -231,8 +281,9 @@ impl Stretch {
         put_f32s(out, self.factor.as_flattened());
     }
 
-    pub(super) fn restore(reader: &mut Reader<'_>) -> Result<Self, SnapshotError> {
-        let mut stretch = Self::default();
+    /// Reads what [`Stretch::snapshot`] appended about so many steps.
+    pub(super) fn restore(reader: &mut Reader<'_>, steps: usize) -> Result<Self, SnapshotError> {
+        let mut stretch = AdaptiveIntervals::of_steps(steps, 1.0, 0.0).stretch();
         let factors = stretch.factor.as_flattened_mut();
         factors.copy_from_slice(&reader.f32s(factors.len())?);
         Ok(stretch)
@@ -241,17 +292,22 @@ impl Stretch {
 
 impl Default for Misses {
     fn default() -> Self {
-        Self {
-            outside: vec![[0.0; SIDES.len()]; STEP_COUNT * RATIO_BIN_COUNT],
-            count: vec![0.0; STEP_COUNT * RATIO_BIN_COUNT],
-            congested_below: vec![0.0; STEP_COUNT * RATIO_BIN_COUNT],
-            congested: [0.0; STEP_COUNT],
-            congested_outside: [0.0; STEP_COUNT],
-        }
+        Self::of_steps(STEP_COUNT)
     }
 }
 
 impl Misses {
+    /// Nothing yet, about any number of steps.
+    pub(super) fn of_steps(steps: usize) -> Self {
+        Self {
+            outside: vec![[0.0; SIDES.len()]; steps * RATIO_BIN_COUNT],
+            count: vec![0.0; steps * RATIO_BIN_COUNT],
+            congested_below: vec![0.0; steps * RATIO_BIN_COUNT],
+            congested: vec![0.0; steps],
+            congested_outside: vec![0.0; steps],
+        }
+    }
+
     /// Counts the truth of one segment for which `said` was issued `step` steps before, when its
     /// ratio lay in class `class`. Nothing is congested where the quantity is no speed.
     pub fn add(
@@ -378,6 +434,34 @@ mod tests {
         assert!(
             (0.85..0.95).contains(&congested_inside),
             "{congested_inside}"
+        );
+    }
+
+    #[test]
+    fn a_step_without_truths_follows_the_step_before_and_later_its_own() {
+        let mut intervals = AdaptiveIntervals::starting_at(1.0, 0.05);
+        let said = SpeedQuantiles::ordered(9.0, 10.0, 11.0, 10.0);
+        let reach = |intervals: &AdaptiveIntervals, step: usize| {
+            intervals.stretch().of(step, 2, 20.0, &said).p90_mps - 10.0
+        };
+        let mut learn = |step: usize, truth_mps: f32, rows: usize| {
+            for _ in 0..rows {
+                let mut misses = Misses::default();
+                (0..40).for_each(|_| misses.add(step, 2, &said, truth_mps, false));
+                intervals.learn(&misses);
+            }
+            [0, 1, 2].map(|step| reach(&intervals, step))
+        };
+        let [first, second, third] = learn(0, 20.0, 1);
+        assert!(first > 1.5, "{first}");
+        // Nothing is known of them but what they start with.
+        assert!((second / first - 1.05).abs() < 1e-3, "{first} {second}");
+        assert!((third / first - 1.1).abs() < 1e-3, "{first} {third}");
+        // Truths that lie inside make the second narrow, whatever the first says.
+        let [after, narrow, _] = learn(1, 10.0, 60);
+        assert!(
+            (after - first).abs() < 1e-6 && narrow < 0.6 * first,
+            "{narrow} {first}"
         );
     }
 

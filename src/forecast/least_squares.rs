@@ -1,6 +1,8 @@
 //! Ridge regression by normal equations (Hoerl and Kennard, 1970, "Ridge regression: biased
 //! estimation for nonorthogonal problems"), solved by Cholesky's factorisation.
 
+use super::snapshot::{Reader, SnapshotError, put_f64};
+
 /// Smallest square of a pivot: what has no direction of its own gets next to no weight.
 const PIVOT_MIN: f64 = 1e-12;
 
@@ -76,6 +78,86 @@ impl NormalEquations {
         }
         debug_assert_eq!(weights.len(), self.inputs * self.target_count());
         weights
+    }
+}
+
+/// Sums of a regression on `K` inputs through the origin that is shrunk towards weights known before,
+/// small enough to be kept for many classes apart.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Products<const K: usize> {
+    /// Sums of products of two inputs; only `[i][j]` with `j <= i` is kept.
+    square: [[f64; K]; K],
+    /// Sums of products of an input and the target.
+    target: [f64; K],
+}
+
+impl<const K: usize> Default for Products<K> {
+    fn default() -> Self {
+        Self {
+            square: [[0.0; K]; K],
+            target: [0.0; K],
+        }
+    }
+}
+
+impl<const K: usize> Products<K> {
+    /// Takes in one row.
+    pub(super) fn add(&mut self, inputs: [f32; K], target: f32) {
+        let (inputs, target) = (inputs.map(f64::from), f64::from(target));
+        for i in 0..K {
+            for j in 0..=i {
+                self.square[i][j] += inputs[i] * inputs[j];
+            }
+            self.target[i] += inputs[i] * target;
+        }
+    }
+
+    /// Lets what was taken in count `keep` of what it did.
+    pub(super) fn fade(&mut self, keep: f64) {
+        self.sums_mut().for_each(|sum| *sum *= keep);
+    }
+
+    /// The weights by least squares, `prior` counting as much as a square of `prior_square` of each
+    /// input would.
+    pub(super) fn towards(&self, prior: [f64; K], prior_square: f64) -> [f64; K] {
+        let rows = self.square.iter().enumerate();
+        let triangle: Vec<f64> = rows.flat_map(|(i, row)| &row[..=i]).copied().collect();
+        let mut weights: [f64; K] =
+            std::array::from_fn(|of| self.target[of] + prior_square * prior[of]);
+        Lower::factorise(&triangle, &[prior_square; K]).solve(&mut weights);
+        weights
+    }
+
+    /// Squares, products of two inputs, products with the target: `K (K + 3) / 2` numbers.
+    fn sums(&self) -> impl Iterator<Item = f64> + '_ {
+        let squares = (0..K).map(|i| self.square[i][i]);
+        let rows = self.square.iter().enumerate();
+        let products = rows.flat_map(|(i, row)| &row[..i]).copied();
+        squares.chain(products).chain(self.target)
+    }
+
+    fn sums_mut(&mut self) -> impl Iterator<Item = &mut f64> {
+        let (mut squares, mut products) = (Vec::with_capacity(K), Vec::with_capacity(K * K));
+        for (i, row) in self.square.iter_mut().enumerate() {
+            let (before, from_here) = row.split_at_mut(i);
+            products.extend(before);
+            squares.extend(from_here.first_mut());
+        }
+        squares.into_iter().chain(products).chain(&mut self.target)
+    }
+
+    /// Appends the sums to `out`.
+    pub(super) fn snapshot(&self, out: &mut Vec<u8>) {
+        self.sums().for_each(|sum| put_f64(out, sum));
+    }
+
+    /// Reads what [`Products::snapshot`] appended.
+    pub(super) fn restore(reader: &mut Reader<'_>) -> Result<Self, SnapshotError> {
+        let mut products = Self::default();
+        for sum in products.sums_mut() {
+            *sum = reader.f64()?;
+        }
+        Ok(products)
     }
 }
 
@@ -194,5 +276,43 @@ mod tests {
         }
         let found = sums.solve(&[1e-3, 1e-3]);
         assert!((found[0] + 2.0 * found[1] - 3.0).abs() < 1e-3, "{found:?}");
+    }
+
+    #[test]
+    fn products_find_the_plane_and_keep_to_the_prior_where_nothing_is_known() {
+        let mut sums = Products::<4>::default();
+        let prior = [0.5, -0.5, 0.25, 0.0];
+        let near = |found: [f64; 4], wanted: [f64; 4]| {
+            let off = found.iter().zip(wanted).map(|(a, b)| (a - b).abs());
+            assert!(off.fold(0.0, f64::max) < 1e-3, "{found:?} {wanted:?}");
+        };
+        near(sums.towards(prior, 1.0), prior);
+        let wanted = [0.4, -0.2, 0.1, 0.3];
+        for index in 0..20_000 {
+            let inputs: [f32; 4] =
+                std::array::from_fn(|at| unit_hash(9, index * 4 + at as u64) - 0.5);
+            let target = inputs.iter().zip(wanted).map(|(x, w)| x * w as f32).sum();
+            sums.add(inputs, target);
+        }
+        near(sums.towards(prior, 1.0), wanted);
+        // A prior that weighs much more than all that was seen, and one that weighs as much as it.
+        near(sums.towards(prior, 1e9), prior);
+        sums.fade(1e-9);
+        near(sums.towards(prior, 1.0), prior);
+    }
+
+    #[test]
+    fn products_survive_a_restart() {
+        let mut sums = Products::<3>::default();
+        for index in 0..40 {
+            let inputs: [f32; 3] =
+                std::array::from_fn(|at| unit_hash(2, index * 3 + at as u64) - 0.5);
+            sums.add(inputs, inputs[1]);
+        }
+        let mut bytes = 1u32.to_le_bytes().to_vec();
+        sums.snapshot(&mut bytes);
+        assert_eq!(bytes.len(), 4 + 8 * 9);
+        let mut reader = Reader::new(&bytes, 1).unwrap();
+        assert_eq!(Products::restore(&mut reader), Ok(sums));
     }
 }

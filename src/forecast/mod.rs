@@ -28,6 +28,7 @@ mod mlp;
 mod model;
 mod noticed;
 mod onset;
+mod outlook;
 mod past;
 mod queues;
 mod request;
@@ -40,7 +41,7 @@ mod spread;
 mod training;
 mod windows;
 
-pub use backtest::{Backtest, BacktestSettings, Contender, Holdout, Run};
+pub use backtest::{Backtest, BacktestSettings, Contender, Holdout, OutlookScores, Run};
 pub use baseline::{LastValue, Profile, ProfileResidual};
 pub use calibration::{Baseline, Calibration, RATIO_BIN_COUNT, RATIO_EDGES};
 pub use card::{ARCHITECTURE, DataCard, ModelCard, ModelError, StepMetrics, TrainingCard};
@@ -57,6 +58,7 @@ pub use low_rank::{FACTOR_COUNT, SegmentTraits};
 pub use mlp::{MlpConfig, MlpModule};
 pub use model::{Mlp, MlpForecaster, sha256_hex};
 pub use onset::{CONGESTED_BELOW, OnsetScores};
+pub use outlook::{HALF_HOUR_COUNT, HALF_HOUR_MS, OutlookBatch, OutlookSpeaker, OutlookTracker};
 pub use past::{Past, PastError, column_names};
 pub use request::{Deviations, ForecastRequest, LAG_COUNT, LEVEL_COUNT, LEVEL_STEPS};
 pub use ridge::Ridge;
@@ -182,7 +184,7 @@ impl SpeedQuantiles {
 }
 
 /// What is usual on a segment; implemented by whoever learns profiles.
-pub trait SpeedProfile {
+pub trait SpeedProfile: Sync {
     /// The usual speed in m/s at `at`; finite, not negative.
     fn speed_mps(&self, segment: SegmentId, at: Timestamp) -> f32;
 
@@ -193,7 +195,7 @@ pub trait SpeedProfile {
     fn speeds_at<'a>(
         &'a self,
         times: &'a [Timestamp],
-    ) -> Box<dyn Fn(SegmentId, usize) -> f32 + 'a> {
+    ) -> Box<dyn Fn(SegmentId, usize) -> f32 + Sync + 'a> {
         Box::new(|segment, time| self.speed_mps(segment, times[time]))
     }
 }
@@ -210,7 +212,7 @@ impl SpeedProfile for crate::state::Profiles {
     fn speeds_at<'a>(
         &'a self,
         times: &'a [Timestamp],
-    ) -> Box<dyn Fn(SegmentId, usize) -> f32 + 'a> {
+    ) -> Box<dyn Fn(SegmentId, usize) -> f32 + Sync + 'a> {
         Box::new(Self::speeds_at(self, times))
     }
 }
@@ -272,12 +274,7 @@ impl ForecastBatch {
         self.closures = Arc::clone(closures);
         for segment in closures.segments() {
             for step in 0..STEP_COUNT {
-                let during = self.interval(step);
-                let closed_ms = closures.first(segment, during).map_or(0, |closed| {
-                    let end = closed.end.min(during.end);
-                    end.millis_since(closed.start.max(during.start))
-                });
-                if 2 * closed_ms >= STEP_MS {
+                if closures.covers_half(segment, self.interval(step)) {
                     self.quantiles[segment.index() * STEP_COUNT + step] = SpeedQuantiles::default();
                 }
             }

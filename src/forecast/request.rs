@@ -142,17 +142,30 @@ impl ForecastRequest {
     /// The level of the deviation, newer lags counting more by a weight that fades to 1/e over
     /// `fading_lags`, and how well it is known, 0..=1.
     pub(super) fn level(&self, segment: usize, fading_lags: f32) -> (f32, f32) {
-        let (mut sum, mut total, mut most) = (0.0, 0.0, 0.0);
-        let fade = (-1.0 / fading_lags).exp();
-        let mut weight = 1.0;
+        let [level] = self.levels(segment, [fading_lags]);
+        level
+    }
+
+    /// [`ForecastRequest::level`] for several weights in one walk over the lags.
+    pub(super) fn levels<const N: usize>(
+        &self,
+        segment: usize,
+        fading_lags: [f32; N],
+    ) -> [(f32, f32); N] {
+        let fades = fading_lags.map(|lags| (-1.0 / lags).exp());
+        let mut weights = [1.0f32; N];
+        let (mut sums, mut totals, mut most) = ([0.0; N], [0.0; N], [0.0; N]);
         for lag in 0..LAG_COUNT {
             let share = self.history_share[segment * LAG_COUNT + lag];
-            sum += weight * share * self.past_residual(segment, lag);
-            total += weight * share;
-            most += weight;
-            weight *= fade;
+            let residual = self.past_residual(segment, lag);
+            for at in 0..N {
+                sums[at] += weights[at] * share * residual;
+                totals[at] += weights[at] * share;
+                most[at] += weights[at];
+                weights[at] *= fades[at];
+            }
         }
-        (sum / (total + LEVEL_PRIOR), total / most)
+        std::array::from_fn(|at| (sums[at] / (totals[at] + LEVEL_PRIOR), totals[at] / most[at]))
     }
 
     /// The ratio of the last minute's speed to free flow.

@@ -104,6 +104,24 @@ const HORIZON: (&str, LabelValues) = (
     LabelValues::Words(&["5min", "15min", "30min", "60min"]),
 );
 
+/// Who looks beyond the hour.
+const OUTLOOK_FORECASTER: (&str, LabelValues) = (
+    "forecaster",
+    LabelValues::Words(&["outlook", "last_value", "profile", "profile_residual"]),
+);
+
+/// Who forecasts flow.
+const FLOW_FORECASTER: (&str, LabelValues) = (
+    "forecaster",
+    LabelValues::Words(&["published", "last_value", "profile", "profile_residual"]),
+);
+
+/// How far ahead a half hour of the outlook ends.
+const HALF_HOUR: (&str, LabelValues) = (
+    "horizon",
+    LabelValues::Words(&["90min", "120min", "150min", "180min"]),
+);
+
 const fn metric(
     name: &'static str,
     kind: Kind,
@@ -456,6 +474,58 @@ pub const DEFINITIONS: &[Definition] = &[
             LabelValues::Words(&["running", "last_value", "profile", "profile_residual"]),
         )],
         "Share of segments for which a forecaster spoke in the last closed minute, 0 to 1.",
+    ),
+    metric(
+        "roadcast_outlook_error_metres_per_second",
+        Kind::Gauge,
+        &[OUTLOOK_FORECASTER, HALF_HOUR],
+        "Rolling mean absolute error of the outlook's median, and of the baselines beside it, against means of half an hour observed later.",
+    ),
+    metric(
+        "roadcast_outlook_error_rms_metres_per_second",
+        Kind::Gauge,
+        &[OUTLOOK_FORECASTER, HALF_HOUR],
+        "Rolling root of the mean squared error of the same.",
+    ),
+    metric(
+        "roadcast_outlook_congested_error_metres_per_second",
+        Kind::Gauge,
+        &[OUTLOOK_FORECASTER, HALF_HOUR],
+        "Rolling mean absolute error of the same where the half hour's mean lies below 0.6 of free flow; absent before any.",
+    ),
+    metric(
+        "roadcast_outlook_pinball_metres_per_second",
+        Kind::Gauge,
+        &[OUTLOOK_FORECASTER, HALF_HOUR],
+        "Rolling mean pinball loss of the quantiles .05, .1, .5, .9 and .95 of the same.",
+    ),
+    metric(
+        "roadcast_outlook_coverage_ratio",
+        Kind::Gauge,
+        &[
+            ("interval", LabelValues::Words(&["80", "90"])),
+            ("traffic", LabelValues::Words(&["all", "congested"])),
+            HALF_HOUR,
+        ],
+        "Rolling share of the half hours' means inside the outlook's interval of 80 or 90 %, 0 to 1; congested below 0.6 of free flow.",
+    ),
+    metric(
+        "roadcast_flow_forecast_segments",
+        Kind::Gauge,
+        &[],
+        "Counted segments whose flow is forecast, at most 20 000; those counted later are left out.",
+    ),
+    metric(
+        "roadcast_flow_forecast_error_vehicles_per_hour",
+        Kind::Gauge,
+        &[FLOW_FORECASTER, HORIZON],
+        "Rolling mean absolute error of the median flow, against means of five minutes counted later.",
+    ),
+    metric(
+        "roadcast_flow_forecast_coverage_ratio",
+        Kind::Gauge,
+        &[FLOW_FORECASTER, HORIZON],
+        "Rolling share of the same means inside the interval of 80 %, 0 to 1.",
     ),
     metric(
         "roadcast_forecast_fallbacks_total",

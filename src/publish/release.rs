@@ -10,7 +10,10 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use super::format::Privacy;
-use crate::forecast::{FlowBatch, ForecastBatch, NORMAL_P90, STEP_COUNT, Speaker, SpeedQuantiles};
+use crate::forecast::{
+    FlowBatch, ForecastBatch, HALF_HOUR_COUNT, NORMAL_P90, OutlookBatch, STEP_COUNT, Speaker,
+    SpeedQuantiles,
+};
 use crate::guide::{Evidence, Guidance, GuidanceKind};
 use crate::matching::Zones;
 use crate::network::Network;
@@ -118,15 +121,7 @@ impl Release {
         for ((steps, state), id) in steps.zip(0..) {
             if self.zones.holds(SegmentId(id)) {
                 speakers[id as usize] = Speaker::Profile;
-                let reach_mps = NORMAL_P90 * state.sigma_mps;
-                let (low, high) = (state.speed_mps - reach_mps, state.speed_mps + reach_mps);
-                let free_flow_mps = state.free_flow_mps;
-                steps.fill(SpeedQuantiles::ordered(
-                    low,
-                    state.speed_mps,
-                    high,
-                    free_flow_mps,
-                ));
+                steps.fill(usual_quantiles(state));
             }
         }
         let released = ForecastBatch {
@@ -141,6 +136,25 @@ impl Release {
             flows: Arc::new(FlowBatch::clone(&batch.flows).without(|id| self.zones.holds(id))),
         };
         Released(Arc::new(released.with_closures(&batch.closures)))
+    }
+
+    /// The outlook as it may leave: in zones it says what is usual, as `states` does.
+    pub fn outlook(
+        &self,
+        batch: &Arc<OutlookBatch>,
+        states: Option<&Released<StateBatch>>,
+    ) -> Released<OutlookBatch> {
+        let Some(states) = states.filter(|_| !self.zones.is_empty()) else {
+            return Released(Arc::clone(batch));
+        };
+        let mut released = OutlookBatch::clone(batch);
+        let halves = released.quantiles.chunks_exact_mut(HALF_HOUR_COUNT);
+        for ((halves, state), id) in halves.zip(&states.segments).zip(0..) {
+            if self.zones.holds(SegmentId(id)) {
+                halves.fill(usual_quantiles(state));
+            }
+        }
+        Released(Arc::new(released))
     }
 
     /// The index of regions as it may leave: speeds, times and levels as they are; what rests on
@@ -258,6 +272,13 @@ fn without_counts(index: &RegionIndex) -> RegionIndex {
         samples: 0,
         ..index.clone()
     }
+}
+
+/// What a forecast may say of a segment in a zone, of which `state` is what may be said.
+fn usual_quantiles(state: &SegmentState) -> SpeedQuantiles {
+    let reach_mps = NORMAL_P90 * state.sigma_mps;
+    let (low, high) = (state.speed_mps - reach_mps, state.speed_mps + reach_mps);
+    SpeedQuantiles::ordered(low, state.speed_mps, high, state.free_flow_mps)
 }
 
 /// What may be said of a segment in a zone.
@@ -394,6 +415,15 @@ mod tests {
         for step in outside.steps(zone) {
             assert!((step.p50_mps - 14.0).abs() < 1e-6 && step.is_valid());
             assert!((step.p90_mps - 16.5632).abs() < 1e-4, "{step:?}");
+        }
+
+        let outlook = Arc::new(fixture::outlook(&network));
+        let outside = release.outlook(&outlook, Some(&told));
+        let open = SegmentId(0);
+        assert_eq!(outside.half_hours(open), outlook.half_hours(open));
+        for half in outside.half_hours(zone) {
+            assert!((half.p50_mps - 14.0).abs() < 1e-6 && half.is_valid());
+            assert!((half.p90_mps - 16.5632).abs() < 1e-4, "{half:?}");
         }
 
         let jam = fixture::jam(&network);

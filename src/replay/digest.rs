@@ -1,12 +1,12 @@
 //! The digest: one hash over all outputs in their defined order, to compare runs with.
 //!
 //! Order: minute by minute, first the states by segment, then the index by region, then changes of
-//! incidents, then corridors and bottlenecks, then the forecast by segment and step, then guidance
-//! as emitted. Numbers enter with their exact bits.
+//! incidents, then corridors and bottlenecks, then the outlook where there is one, then the forecast
+//! by segment and step, then guidance as emitted. Numbers enter with their exact bits.
 
 use sha2::{Digest as _, Sha256};
 
-use crate::forecast::ForecastBatch;
+use crate::forecast::{ForecastBatch, OutlookBatch, SpeedQuantiles};
 use crate::guide::{Guidance, GuidanceKind};
 use crate::state::congestion::{CongestionBatch, RegionIndex};
 use crate::state::{IncidentChange, PerformanceBatch, StateBatch};
@@ -100,13 +100,23 @@ impl Digest {
         self.buffer.push(u8::from(batch.fallback));
         let speakers = batch.speakers.iter();
         self.buffer.extend(speakers.map(|&speaker| speaker as u8));
-        for quantiles in &batch.quantiles {
-            for number in quantiles.as_array() {
-                self.buffer
-                    .extend_from_slice(&number.to_bits().to_le_bytes());
-            }
-        }
+        self.quantiles(&batch.quantiles);
         self.absorb();
+    }
+
+    /// Adds one outlook.
+    pub fn outlook(&mut self, batch: &OutlookBatch) {
+        self.tag(b'O', batch.issued_at.as_millis());
+        self.quantiles(&batch.quantiles);
+        self.absorb();
+    }
+
+    fn quantiles(&mut self, all: &[SpeedQuantiles]) {
+        let numbers = all.iter().flat_map(SpeedQuantiles::as_array);
+        for number in numbers {
+            self.buffer
+                .extend_from_slice(&number.to_bits().to_le_bytes());
+        }
     }
 
     /// Adds one change of an incident.

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use crate::forecast::ForecastBatch;
+use crate::forecast::{ForecastBatch, OutlookBatch};
 use crate::guide::Guidance;
 use crate::network::Network;
 use crate::publish::Released;
 use crate::publish::format::{
     ForecastScoresMessage, GuidanceTopics, IncidentTopics, JunctionTopics, StateTopics,
     TileMessages, TileTable, TopicEntry, corridor_messages, forecast_messages, freeways_to_publish,
-    index_messages, scores_out,
+    index_messages, outlook_messages, scores_out,
 };
 use crate::publish::mqtt::Publisher;
 use crate::state::congestion::CongestionBatch;
@@ -115,6 +115,13 @@ impl MqttOutputs {
     /// Publishes a forecast; levels come from the free-flow speeds of `state`.
     pub fn forecast(&self, batch: &Released<ForecastBatch>, state: Option<&StateBatch>) {
         for message in forecast_messages(batch, state, &self.tiles) {
+            self.publisher.publish(message);
+        }
+    }
+
+    /// Publishes an outlook; levels come from the free-flow speeds of `state`.
+    pub fn outlook(&self, batch: &Released<OutlookBatch>, state: Option<&StateBatch>) {
+        for message in outlook_messages(batch, state, &self.tiles) {
             self.publisher.publish(message);
         }
     }

@@ -10,7 +10,7 @@ use anyhow::Context;
 use super::columns::{Column, Kind, Writer};
 use super::digest::Digest;
 use crate::engine::Analysis;
-use crate::forecast::{Baseline, ForecastBatch, STEP_COUNT, SpeedQuantiles};
+use crate::forecast::{Baseline, ForecastBatch, OutlookBatch, STEP_COUNT, SpeedQuantiles};
 use crate::guide::Guidance;
 use crate::network::Network;
 use crate::publish::{Release, Released};
@@ -51,6 +51,15 @@ pub trait OutputSink: Send {
     /// # Errors
     /// When the output cannot be written; the run ends with it.
     fn performance(&mut self, batch: &Arc<PerformanceBatch>) -> anyhow::Result<()> {
+        let _unused = batch;
+        Ok(())
+    }
+
+    /// The two hours after the forecast's hour, on each five-minute mark.
+    ///
+    /// # Errors
+    /// When the output cannot be written; the run ends with it.
+    fn outlook(&mut self, batch: &Arc<OutlookBatch>) -> anyhow::Result<()> {
         let _unused = batch;
         Ok(())
     }
@@ -357,6 +366,11 @@ impl OutputSink for FileOutputs {
             }
             None => self.write_corridors(batch),
         }
+    }
+
+    fn outlook(&mut self, batch: &Arc<OutlookBatch>) -> anyhow::Result<()> {
+        self.digest.outlook(batch);
+        Ok(())
     }
 
     fn forecast(&mut self, batch: &Arc<ForecastBatch>) -> anyhow::Result<()> {

@@ -4,13 +4,14 @@ use bytes::Bytes;
 use serde_json::json;
 
 use super::live::Snapshot;
-use crate::forecast::{ForecastBatch, STEP_COUNT};
+use crate::forecast::{ForecastBatch, HALF_HOUR_COUNT, STEP_COUNT};
 use crate::guide::{Guidance, GuidanceKind};
 use crate::network::{Network, SegmentFlags};
 use crate::publish::Released;
 use crate::publish::format::{
     JsonBuffer, derived_entry, guidance_entry, step_levels, write_closed, write_congestion,
-    write_flow, write_issue, write_quantiles, write_segment_state, write_voice,
+    write_flow, write_issue, write_levels, write_outlook_issue, write_quantiles,
+    write_segment_state, write_voice,
 };
 use crate::state::StateBatch;
 use crate::units::{Position, SegmentId};
@@ -273,6 +274,18 @@ pub(super) fn segment(snapshot: &Snapshot, network: &Network, id: SegmentId) -> 
         write_flow(&mut json, forecast, id);
         let free_flow_mps = free_flow_mps(view.state.as_ref(), network, id);
         write_congestion(&mut json, forecast, steps, free_flow_mps);
+        json.raw("}");
+    }
+    if let Some(outlook) = &view.outlook
+        && outlook.network == network.version()
+        && outlook.quantiles.len() >= (id.index() + 1) * HALF_HOUR_COUNT
+    {
+        json.raw(",\"outlook\":{");
+        write_outlook_issue(&mut json, outlook);
+        let halves = outlook.half_hours(id);
+        write_quantiles(&mut json, halves);
+        let free_flow_mps = free_flow_mps(view.state.as_ref(), network, id);
+        write_levels(&mut json, halves, free_flow_mps);
         json.raw("}");
     }
     json.raw("}");

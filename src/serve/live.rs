@@ -7,7 +7,7 @@ use std::time::Instant;
 use tokio::sync::watch;
 
 use super::body::LazyBody;
-use crate::forecast::ForecastBatch;
+use crate::forecast::{ForecastBatch, OutlookBatch};
 use crate::guide::Guidance;
 use crate::matching::Presence;
 use crate::network::Network;
@@ -26,6 +26,8 @@ pub struct LiveView {
     pub state: Option<Released<StateBatch>>,
     /// The newest forecast.
     pub forecast: Option<Released<ForecastBatch>>,
+    /// The newest outlook, of the last five-minute mark.
+    pub outlook: Option<Released<OutlookBatch>>,
     /// The advice in force, withdrawn and expired ones left out.
     pub guidance: Vec<Released<Guidance>>,
     /// Incidents that are open and may be shown.

@@ -51,6 +51,7 @@ fn view(network: Arc<Network>) -> LiveView {
         days: today.iter().map(|day| release.day(day)).collect(),
         state: Some(release.states(&fixture::state(&network))),
         forecast: Some(release.forecast(&forecast, None)),
+        outlook: Some(release.outlook(&Arc::new(fixture::outlook(&network)), None)),
         guidance: advice
             .iter()
             .map(|advice| release.guidance(advice))
@@ -198,6 +199,15 @@ async fn the_api_shows_the_view() {
         body["forecast"]["p90_mps"].as_array().map(Vec::len),
         Some(12)
     );
+    let outlook = &body["outlook"];
+    assert_eq!(
+        (&outlook["start_ms"], &outlook["step_s"]),
+        (&32_400_000.into(), &1_800.into())
+    );
+    for key in ["p10_mps", "p50_mps", "p90_mps", "level"] {
+        assert_eq!(outlook[key].as_array().map(Vec::len), Some(4), "{key}");
+    }
+    assert_eq!(outlook["p50_mps"][1], 3.35);
     assert_eq!(get(addr, "/api/v1/segments/4").await.0, 404);
 
     assert_eq!(body["derived"]["diagram"]["basis"], "default");

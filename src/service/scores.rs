@@ -1,8 +1,11 @@
 //! How forecasts have done, as metrics.
 
-use crate::forecast::{ErrorTracker, ForecastBatch, STEP_MS, Speaker};
+use crate::forecast::{
+    ErrorTracker, FlowForecaster, ForecastBatch, HALF_HOUR_MS, OutlookSpeaker, OutlookTracker,
+    STEP_MS, Speaker,
+};
 use crate::metrics::Metrics;
-use crate::publish::format::SCORED_STEPS;
+use crate::publish::format::{FLOW_SPEAKERS, SCORED_STEPS};
 
 /// Who is scored at what coverage.
 const COVERED: [Speaker; 3] = [Speaker::Running, Speaker::Shadow, Speaker::Published];
@@ -71,6 +74,78 @@ pub(super) fn measure_scores(metrics: &Metrics, errors: &ErrorTracker) {
     for (against, ratio) in [("card", drift.card), ("long_run", drift.long_run)] {
         if let Some(ratio) = ratio {
             metrics.gauge("roadcast_forecast_drift_ratio", &[against], ratio);
+        }
+    }
+}
+
+/// Sets the gauges of the outlook's rolling scores and of the baselines beside it.
+pub(super) fn measure_outlooks(metrics: &Metrics, outlooks: &OutlookTracker) {
+    for speaker in OutlookSpeaker::ALL {
+        for (halves, scores) in (1..).zip(outlooks.scores(speaker)) {
+            if scores.plain.count() <= 0.0 {
+                continue;
+            }
+            let horizon = format!("{}min", 60 + halves * HALF_HOUR_MS / 60_000);
+            let labels = [speaker.label(), &*horizon];
+            for (name, value) in [
+                (
+                    "roadcast_outlook_error_metres_per_second",
+                    Some(scores.plain.mae()),
+                ),
+                (
+                    "roadcast_outlook_error_rms_metres_per_second",
+                    Some(scores.plain.rmse()),
+                ),
+                (
+                    "roadcast_outlook_congested_error_metres_per_second",
+                    scores.congested_mae(),
+                ),
+                (
+                    "roadcast_outlook_pinball_metres_per_second",
+                    Some(scores.mean_pinball()),
+                ),
+            ] {
+                if let Some(value) = value {
+                    metrics.gauge(name, &labels, value);
+                }
+            }
+            if speaker != OutlookSpeaker::Outlook {
+                continue;
+            }
+            for (interval, traffic, share) in [
+                ("90", "all", Some(scores.coverage_90())),
+                ("80", "all", Some(scores.coverage_80())),
+                ("90", "congested", scores.congested_coverage_90()),
+                ("80", "congested", scores.congested_coverage_80()),
+            ] {
+                if let Some(share) = share {
+                    let labels = [interval, traffic, &*horizon];
+                    metrics.gauge("roadcast_outlook_coverage_ratio", &labels, share);
+                }
+            }
+        }
+    }
+}
+
+/// Sets the gauges of the rolling scores of flow forecasts.
+pub(super) fn measure_flows(metrics: &Metrics, flows: &FlowForecaster) {
+    metrics.gauge(
+        "roadcast_flow_forecast_segments",
+        &[],
+        flows.counted() as f64,
+    );
+    for speaker in FLOW_SPEAKERS {
+        for step in SCORED_STEPS {
+            let scores = &flows.errors().scores(speaker)[step];
+            if scores.plain.count() <= 0.0 {
+                continue;
+            }
+            let horizon = format!("{}min", (step as i64 + 1) * STEP_MS / 60_000);
+            let labels = [speaker.label(), &*horizon];
+            let name = "roadcast_flow_forecast_error_vehicles_per_hour";
+            metrics.gauge(name, &labels, scores.plain.mae());
+            let name = "roadcast_flow_forecast_coverage_ratio";
+            metrics.gauge(name, &labels, scores.coverage_80());
         }
     }
 }

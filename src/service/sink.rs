@@ -7,10 +7,10 @@ use std::time::Instant;
 
 use super::clock::ServiceClock;
 use super::reports::DayReports;
-use super::scores::{measure_scores, measure_voices};
+use super::scores::{measure_flows, measure_outlooks, measure_scores, measure_voices};
 use crate::archive::{Archiver, TABLES};
 use crate::engine::Analysis;
-use crate::forecast::ForecastBatch;
+use crate::forecast::{ForecastBatch, OutlookBatch};
 use crate::guide::{Guidance, GuidanceKind};
 use crate::metrics::{Metrics, Stage};
 use crate::network::Network;
@@ -63,6 +63,8 @@ pub(super) struct Latest {
     state: Option<Released<StateBatch>>,
     congestion: Option<Released<CongestionBatch>>,
     forecast: Option<Released<ForecastBatch>>,
+    /// The newest outlook; kept over minutes.
+    outlook: Option<Released<OutlookBatch>>,
     performance: Option<Released<PerformanceBatch>>,
     /// How forecasts have done; kept over minutes.
     scores: Option<Arc<ForecastScoresMessage>>,
@@ -185,6 +187,8 @@ impl ServiceSink {
         );
         if analysis.has_scored() {
             measure_scores(metrics, analysis.errors());
+            measure_outlooks(metrics, analysis.outlooks());
+            measure_flows(metrics, analysis.flows());
         }
         if let Some(state) = &self.latest.own {
             measure_state(metrics, &self.network, state);
@@ -332,6 +336,7 @@ impl OutputSink for ServiceSink {
             state: Some(released.clone()),
             congestion: None,
             forecast: None,
+            outlook: self.latest.outlook.take(),
             performance: None,
             scores: self.latest.scores.take(),
             published_s: 0.0,
@@ -364,6 +369,13 @@ impl OutputSink for ServiceSink {
         let released = self.release.performance(&self.network, batch);
         self.latest.performance = Some(released.clone());
         self.publish(|mqtt, _| mqtt.performance(&released));
+        Ok(())
+    }
+
+    fn outlook(&mut self, batch: &Arc<OutlookBatch>) -> anyhow::Result<()> {
+        let released = self.release.outlook(batch, self.latest.state.as_ref());
+        self.latest.outlook = Some(released.clone());
+        self.publish(|mqtt, latest| mqtt.outlook(&released, latest.state.as_deref()));
         Ok(())
     }
 
@@ -433,7 +445,9 @@ impl OutputSink for ServiceSink {
                 .for_each(|message| downlink.sending(sent_at, message));
         }
         if analysis.has_scored() || self.latest.scores.is_none() {
-            self.latest.scores = scores_message(analysis.errors()).map(Arc::new);
+            self.latest.scores =
+                scores_message(analysis.errors(), analysis.outlooks(), analysis.flows())
+                    .map(Arc::new);
             self.publish(|mqtt, latest| {
                 latest.scores.iter().for_each(|scores| mqtt.scores(scores));
             });
@@ -449,6 +463,7 @@ impl OutputSink for ServiceSink {
         self.live.publish(LiveView {
             network: Some(self.network.clone()),
             forecast: self.latest.forecast.clone(),
+            outlook: self.latest.outlook.clone(),
             state: Some(state),
             guidance: self.active.values().cloned().collect(),
             incidents: self.open_incidents(analysis),

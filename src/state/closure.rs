@@ -115,6 +115,19 @@ impl Closures {
         intervals.find(has_part).copied()
     }
 
+    /// Whether a segment is closed for half of `during` or longer.
+    pub fn covers_half(&self, segment: SegmentId, during: Interval) -> bool {
+        let closed_ms = |closed: &Interval| {
+            let end = closed.end.min(during.end);
+            end.millis_since(closed.start.max(during.start)).max(0)
+        };
+        let all: i64 = self
+            .of
+            .get(&segment)
+            .map_or(0, |of| of.iter().map(closed_ms).sum());
+        2 * all >= during.end.millis_since(during.start)
+    }
+
     /// Whether a segment is closed at a time.
     pub fn is_closed(&self, segment: SegmentId, at: Timestamp) -> bool {
         let moment = Interval {
@@ -193,6 +206,12 @@ mod tests {
         };
         let next = closures.first(forward, hour).unwrap();
         assert_eq!((next.start.as_secs(), next.end.as_secs()), (300, 400));
+        let covers = |start_s: i64, end_s: i64| {
+            let (start, end) = (Timestamp::from_secs(start_s), Timestamp::from_secs(end_s));
+            closures.covers_half(forward, Interval { start, end })
+        };
+        assert!(covers(100, 400) && covers(350, 450) && covers(200, 350));
+        assert!(!covers(351, 451) && !covers(0, 199));
     }
 
     #[test]

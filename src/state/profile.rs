@@ -248,7 +248,7 @@ impl Profiles {
     }
 
     /// [`Profiles::speed_mps`] of any segment at some times: the slots are looked up once.
-    pub fn speeds_at(&self, times: &[Timestamp]) -> impl Fn(SegmentId, usize) -> f32 + '_ {
+    pub fn speeds_at(&self, times: &[Timestamp]) -> impl Fn(SegmentId, usize) -> f32 + Sync + '_ {
         let slots: Vec<(Slot, Vec<Tap<'_>>)> = times
             .iter()
             .map(|&time| self.slot_at(time))

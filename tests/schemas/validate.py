@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Listens to a demo as any MQTT client would and validates all it hears against docs/schemas.
 
-State, forecast, scores, guidance and status must each have come within 40 s of the demo being ready.
+State, forecast, outlook, scores, guidance and status must each have come within 40 s of the demo being ready.
 """
 
 import json
@@ -14,7 +14,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 import demo
 import jsonschema
 
-KINDS = ("state", "state_delta", "forecast", "scores", "guidance", "status")
+KINDS = ("state", "state_delta", "forecast", "outlook", "scores", "guidance", "status")
 FIRST_MESSAGES_S = 40
 # Listening goes on this long after each kind has come, so that renewals and endings come too.
 LISTEN_S = 15

@@ -6,3 +6,5 @@ mod backtest;
 mod baselines;
 #[path = "forecast/model.rs"]
 mod model;
+#[path = "forecast/outlook.rs"]
+mod outlook;

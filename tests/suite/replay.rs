@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use roadcast::config;
 use roadcast::engine::{Analysis, AnalysisSettings, Engine, FrontSettings, Input, Output};
-use roadcast::forecast::{ForecastBatch, Forecaster, LastValue, ProfileResidual};
+use roadcast::forecast::{ForecastBatch, Forecaster, LastValue, OutlookBatch, ProfileResidual};
 use roadcast::guide::Guidance;
 use roadcast::matching::{MatchSettings, Matcher, Present};
 use roadcast::observation::{RawMessage, RejectReason};
@@ -53,6 +53,11 @@ impl OutputSink for DigestSink {
 
     fn performance(&mut self, batch: &Arc<PerformanceBatch>) -> anyhow::Result<()> {
         self.digest.performance(batch);
+        Ok(())
+    }
+
+    fn outlook(&mut self, batch: &Arc<OutlookBatch>) -> anyhow::Result<()> {
+        self.digest.outlook(batch);
         Ok(())
     }
 
@@ -240,6 +245,7 @@ fn the_engine_without_threads_gives_the_same_outputs() {
                         changes.iter().for_each(|change| digest.incident(change));
                     }
                     Output::Derived(batch) => digest.performance(&batch),
+                    Output::Outlook(batch) => digest.outlook(&batch),
                     Output::Forecast(batch) => digest.forecast(&batch),
                     Output::Publish(guidance) => digest.guidance(&guidance),
                     Output::RunForecast(request) => {

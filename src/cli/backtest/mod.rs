@@ -19,6 +19,7 @@ use crate::forecast::{
 };
 use crate::replay::columns::{Column, Kind, Writer};
 use crate::replay::report::cpu_seconds;
+use report::OutlookReport;
 pub(super) use report::{ModelReport, Report};
 
 /// Seed of the cells hidden by `--missing` and of the partition of `--holdout-segments`.
@@ -45,6 +46,9 @@ pub(crate) struct Args {
     /// Steps a forecast reaches ahead.
     #[arg(long, default_value_t = STEP_COUNT)]
     horizon: usize,
+    /// Which part the outlook, 60 to 180 minutes ahead, is scored on.
+    #[arg(long, default_value = "test", value_name = "validation|test")]
+    outlook_part: String,
     /// Hide this share of the input cells, %.
     #[arg(long, default_value_t = 0.0)]
     missing: f32,
@@ -95,6 +99,13 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     if !(0.0..100.0).contains(&args.missing) {
         return Err(UsageError(format!("--missing {} is no share in %", args.missing)).into());
     }
+    if !["validation", "test"].contains(&&*args.outlook_part) {
+        let text = format!(
+            "--outlook-part {:?} is neither validation nor test",
+            args.outlook_part
+        );
+        return Err(UsageError(text).into());
+    }
     let settings = BacktestSettings {
         split: parse_split(&args.split)?,
         missing: args.missing / 100.0,
@@ -125,6 +136,12 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     if let Some(predictions) = predictions {
         predictions.close()?;
     }
+    let (name, part) = match &*args.outlook_part {
+        "validation" => ("validation", backtest.validation()),
+        _ => ("test", backtest.test()),
+    };
+    let outlook = backtest.outlook(&part);
+    report.outlook = outlook.map(|(scores, rows)| OutlookReport::new(name, &scores, rows));
     report.write(&args.report)?;
     let path = args.report.with_extension("html");
     std::fs::write(&path, page.html(&report))

@@ -7,7 +7,8 @@ use serde::Serialize;
 
 use super::Scored;
 use crate::forecast::{
-    Backtest, Dataset, Holdout, LAG_COUNT, LEVELS, STEP_COUNT, STEP_MS, Scores, StepScores,
+    Backtest, Dataset, HALF_HOUR_MS, Holdout, LAG_COUNT, LEVELS, OutlookScores, OutlookSpeaker,
+    STEP_COUNT, STEP_MS, Scores, StepScores,
 };
 
 /// Steps of the first quarter of an hour.
@@ -33,6 +34,96 @@ pub(in crate::cli) struct Report {
     pub(super) holdout: Option<Holdout>,
     pub(super) levels: [f32; LEVELS.len()],
     pub(super) models: Vec<ModelReport>,
+    /// The two hours after the horizon; absent where the part is too short.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) outlook: Option<OutlookReport>,
+}
+
+/// Scores of the outlook and of the baselines beside it.
+#[derive(Debug, Serialize)]
+pub(super) struct OutlookReport {
+    /// Which part was scored.
+    pub(super) part: &'static str,
+    /// Rows on which its first and last outlook were issued.
+    pub(super) issued_rows: [usize; 2],
+    pub(super) forecasters: Vec<OutlookForecasterReport>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct OutlookForecasterReport {
+    pub(super) name: &'static str,
+    /// By half hour; `minutes` to its end.
+    pub(super) half_hours: Vec<StepReport>,
+}
+
+impl OutlookReport {
+    #[expect(clippy::print_stdout, reason = "the table is what the command prints")]
+    fn print(&self) {
+        println!(
+            "{:<20} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>7} {:>9}",
+            format!("outlook ({})", self.part),
+            "MAE avg",
+            "RMSE",
+            "90 min",
+            "120 min",
+            "150 min",
+            "180 min",
+            "pinball",
+            "in 90 %",
+            "congested"
+        );
+        for one in &self.forecasters {
+            let halves = &one.half_hours;
+            let mean = |value: fn(&Figures) -> f64| {
+                let sum: f64 = halves.iter().map(|half| value(&half.figures)).sum();
+                sum / halves.len() as f64
+            };
+            let congested = halves
+                .iter()
+                .filter_map(|half| half.figures.coverage_90_congested);
+            let congested: Vec<f64> = congested.collect();
+            let count = congested.len() as f64;
+            let congested = match congested.is_empty() {
+                true => "-".to_owned(),
+                false => format!("{:.3}", congested.iter().sum::<f64>() / count),
+            };
+            print!("{:<20} {:>8.4}", one.name, mean(|figures| figures.mae));
+            print!(" {:>8.4}", mean(|figures| figures.rmse));
+            for half in halves {
+                print!(" {:>8.4}", half.figures.mae);
+            }
+            println!(
+                " {:>8.4} {:>7.3} {:>9}",
+                mean(|figures| figures.pinball_mean),
+                mean(|figures| figures.coverage_90),
+                congested
+            );
+        }
+    }
+
+    pub(super) fn new(part: &'static str, scores: &OutlookScores, issued_rows: [usize; 2]) -> Self {
+        let half_hours = |scores: &[StepScores]| {
+            let steps = scores.iter().enumerate();
+            let of = |(half, scores): (usize, &StepScores)| StepReport {
+                minutes: 60 + (half + 1) * (HALF_HOUR_MS / 60_000) as usize,
+                cells: scores.plain.count(),
+                congested_cells: scores.congested.count(),
+                figures: Figures::of_step(scores),
+            };
+            steps.map(of).collect()
+        };
+        Self {
+            part,
+            issued_rows,
+            forecasters: OutlookSpeaker::ALL
+                .into_iter()
+                .map(|speaker| OutlookForecasterReport {
+                    name: speaker.label(),
+                    half_hours: half_hours(&scores[speaker as usize]),
+                })
+                .collect(),
+        }
+    }
 }
 
 /// One forecaster's scores.
@@ -202,6 +293,7 @@ impl Report {
             holdout: None,
             levels: LEVELS,
             models: Vec::new(),
+            outlook: None,
         }
     }
 
@@ -278,6 +370,9 @@ impl Report {
                     onset.lead_min
                 );
             }
+        }
+        if let Some(outlook) = &self.outlook {
+            outlook.print();
         }
     }
 }

@@ -5,9 +5,13 @@
 //! network brings what it learnt with it, and intervals go on learning from each truth that the
 //! series has reached. Missing truth is left out; inputs hidden on purpose are never truth.
 
+mod outlook;
+
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::OnceLock;
+
+pub use outlook::OutlookScores;
 
 use super::baseline::forecast_of;
 use super::intervals::{AdaptiveIntervals, Misses};

@@ -195,7 +195,7 @@ impl Issued {
         }
         issued.calibration = Arc::new(Calibration::restore(reader)?);
         for stretch in &mut issued.stretches {
-            *stretch = Arc::new(Stretch::restore(reader)?);
+            *stretch = Arc::new(Stretch::restore(reader, STEP_COUNT)?);
         }
         issued.voices = take_voices(reader)?;
         Ok(issued)

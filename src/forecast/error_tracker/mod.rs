@@ -35,7 +35,7 @@ use super::{
 use crate::network::NetworkVersion;
 use crate::units::{SegmentId, Timestamp};
 
-const SNAPSHOT_VERSION: u32 = 4;
+const SNAPSHOT_VERSION: u32 = 5;
 
 /// Segments scored at most; beyond it every n-th is taken. Bounds the memory to about 35 MB, to
 /// about 60 MB with a shadow.
@@ -48,7 +48,7 @@ const KEEP: f64 = 1.0 - 1.0 / 72.0;
 /// How wide intervals begin, as [`AdaptiveIntervals::starting_at`] takes it, before any truth is
 /// known: a model's, which learnt on other traffic, and a baseline's, whose scatter is chosen with
 /// care already. Chosen on simulated hours of Bologna (docs/forecast.md).
-const MODEL_START: (f32, f32) = (1.0, 0.04);
+const MODEL_START: (f32, f32) = (0.9, 0.03);
 const BASELINE_START: (f32, f32) = (1.1, 0.03);
 
 /// The factors of every forecaster at one moment.
@@ -512,7 +512,7 @@ impl ErrorTracker {
         let speakers = Speaker::ALL.len();
         tracker.onsets = OnsetBook::restore(&mut reader, speakers, MAX_TRACKED_SEGMENTS)?;
         for intervals in &mut tracker.intervals {
-            *intervals = AdaptiveIntervals::restore(&mut reader)?;
+            *intervals = AdaptiveIntervals::restore(&mut reader, STEP_COUNT)?;
         }
         tracker.renew_stretches();
         tracker.fading = Fading::restore(&mut reader)?;

@@ -8,13 +8,14 @@
 
 use std::sync::Arc;
 
-use crate::forecast::{ForecastBatch, STEP_COUNT, SpeedQuantiles};
+use crate::forecast::{ForecastBatch, HALF_HOUR_COUNT, OutlookBatch, STEP_COUNT, SpeedQuantiles};
 use crate::guide::{Diversion, Evidence, Guidance, GuidanceKind, JamWarning};
 use crate::matching::Zones;
 use crate::network::{Network, NetworkBuilder, RoadClass, SegmentDraft, SegmentFlags};
 use crate::publish::format::{
-    ForecastFiguresEntry, ForecastScoresMessage, ForecasterLabel, ForecasterScoresEntry,
-    OnsetEntry, Privacy, VoiceEntry,
+    FlowFiguresEntry, FlowScoresEntry, ForecastFiguresEntry, ForecastScoresMessage,
+    ForecasterLabel, ForecasterScoresEntry, OnsetEntry, OutlookForecasterLabel, OutlookScoresEntry,
+    Privacy, VoiceEntry,
 };
 use crate::publish::{Release, Released};
 use crate::state::{
@@ -147,6 +148,21 @@ pub(crate) fn forecast(network: &Network) -> ForecastBatch {
     }
 }
 
+pub(crate) fn outlook(network: &Network) -> OutlookBatch {
+    let quantiles = (0..network.segment_count() * HALF_HOUR_COUNT)
+        .map(|index| {
+            let p50_mps = 2.345 + (index % HALF_HOUR_COUNT) as f32;
+            SpeedQuantiles::ordered(p50_mps * 0.7, p50_mps, p50_mps * 1.2, p50_mps)
+        })
+        .collect();
+    OutlookBatch {
+        issued_at: Timestamp::from_secs(28_800),
+        start: Timestamp::from_secs(32_400),
+        network: network.version(),
+        quantiles,
+    }
+}
+
 /// Scores of one forecaster after an hour, made up.
 pub(crate) fn scores(network: &Network) -> ForecastScoresMessage {
     let figures = |minutes| ForecastFiguresEntry {
@@ -181,6 +197,20 @@ pub(crate) fn scores(network: &Network) -> ForecastScoresMessage {
         voices: vec![VoiceEntry {
             ratio_below: None,
             forecaster: ForecasterLabel::Running,
+        }],
+        outlook: vec![OutlookScoresEntry {
+            forecaster: OutlookForecasterLabel::Outlook,
+            half_hours: vec![figures(Some(90)), figures(Some(120))],
+        }],
+        flow: vec![FlowScoresEntry {
+            forecaster: ForecasterLabel::Published,
+            horizons: vec![FlowFiguresEntry {
+                minutes: 15,
+                cells: 120.5,
+                mae_vph: 84.2,
+                rmse_vph: 121.0,
+                coverage_80: 0.79,
+            }],
         }],
         drift_card: Some(1.05),
         drift_long_run: None,

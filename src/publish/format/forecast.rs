@@ -141,15 +141,11 @@ fn encode_tile(
         write_closed(&mut json, batch, segment);
         write_flow(&mut json, batch, segment);
         if let Some(state) = state {
-            let free_flow_mps = state.segments[segment.index()].free_flow_mps;
-            json.raw(",\"level\":[");
-            for (step, level) in step_levels(steps, free_flow_mps).enumerate() {
-                if step > 0 {
-                    json.raw(",");
-                }
-                json.int(i64::from(level as u8));
-            }
-            json.raw("]");
+            write_levels(
+                &mut json,
+                steps,
+                state.segments[segment.index()].free_flow_mps,
+            );
         }
         json.raw("}");
     }
@@ -235,6 +231,18 @@ pub(crate) fn write_flow(json: &mut JsonBuffer, batch: &ForecastBatch, segment: 
         }
     }
     json.raw("]}");
+}
+
+/// Appends the levels of the medians, with a comma before them.
+pub(crate) fn write_levels(json: &mut JsonBuffer, steps: &[SpeedQuantiles], free_flow_mps: f32) {
+    json.raw(",\"level\":[");
+    for (step, level) in step_levels(steps, free_flow_mps).enumerate() {
+        if step > 0 {
+            json.raw(",");
+        }
+        json.int(i64::from(level as u8));
+    }
+    json.raw("]");
 }
 
 /// The congestion level of each step's median.

@@ -15,6 +15,7 @@ mod guidance;
 mod incident;
 mod json;
 mod junctions;
+mod outlook;
 mod performance;
 mod privacy;
 mod recall;
@@ -43,6 +44,7 @@ pub use guidance::{
 };
 pub use incident::{IncidentEvidenceEntry, IncidentMessage, IncidentTopics, incident_entry};
 pub use junctions::JunctionTopics;
+pub use outlook::{OutlookTileMessage, SegmentOutlookEntry, outlook_messages};
 pub use performance::{
     BottlenecksMessage, CorridorMessage, CorridorsMessage, EmissionsMessage, bottlenecks_message,
     corridor_message, corridor_messages, corridors_message, emissions_message,
@@ -55,19 +57,21 @@ pub use roadside::{
 };
 pub use schema::schemas;
 pub use scores::{
-    ForecastFiguresEntry, ForecastScoresMessage, ForecasterLabel, ForecasterScoresEntry,
-    OnsetEntry, SCORED_STEPS, VoiceEntry, scores_message, scores_out,
+    FLOW_SPEAKERS, FlowFiguresEntry, FlowScoresEntry, ForecastFiguresEntry, ForecastScoresMessage,
+    ForecasterLabel, ForecasterScoresEntry, OnsetEntry, OutlookForecasterLabel, OutlookScoresEntry,
+    SCORED_STEPS, VoiceEntry, scores_message, scores_out,
 };
 pub use state::{ProvenanceLabel, SegmentStateEntry, StateTileMessage};
 pub use status::{RunInfo, StatusLabel, StatusMessage, status_message, status_topic};
 pub use tiles::{DEFAULT_TILE_ZOOM, TILE_SEGMENTS_MAX, Tile, TileTable};
 
 pub(crate) use forecast::{
-    step_levels, write_closed, write_congestion, write_flow, write_issue, write_quantiles,
-    write_voice,
+    step_levels, write_closed, write_congestion, write_flow, write_issue, write_levels,
+    write_quantiles, write_voice,
 };
 pub(crate) use guidance::guidance_entry;
 pub(crate) use json::JsonBuffer;
+pub(crate) use outlook::write_outlook_issue;
 pub(crate) use performance::derived_entry;
 pub(crate) use state::write_segment_state;
 

@@ -5,12 +5,12 @@ use schemars::Schema;
 use super::{
     BottlenecksMessage, CorridorMessage, CorridorsMessage, DayReportMessage, DeviceMessage,
     EmissionsMessage, EventsMessage, ForecastScoresMessage, ForecastTileMessage, FreewaysMessage,
-    GuidanceMessage, IncidentMessage, IndexMessage, JunctionsMessage, ParkingMessage,
-    SignalsMessage, StateDeltaMessage, StateTileMessage, StatusMessage,
+    GuidanceMessage, IncidentMessage, IndexMessage, JunctionsMessage, OutlookTileMessage,
+    ParkingMessage, SignalsMessage, StateDeltaMessage, StateTileMessage, StatusMessage,
 };
 
 /// File name and schema of every message, as kept in `docs/schemas/`.
-pub fn schemas() -> [(&'static str, Schema); 19] {
+pub fn schemas() -> [(&'static str, Schema); 20] {
     [
         (
             "bottlenecks.schema.json",
@@ -54,6 +54,10 @@ pub fn schemas() -> [(&'static str, Schema); 19] {
         (
             "junctions.schema.json",
             schemars::schema_for!(JunctionsMessage),
+        ),
+        (
+            "outlook.schema.json",
+            schemars::schema_for!(OutlookTileMessage),
         ),
         ("parking.schema.json", schemars::schema_for!(ParkingMessage)),
         ("signals.schema.json", schemars::schema_for!(SignalsMessage)),

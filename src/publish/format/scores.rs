@@ -5,12 +5,21 @@ use serde::{Deserialize, Serialize};
 
 use super::TOPIC_ROOT;
 use crate::forecast::{
-    ErrorTracker, OnsetScores, RATIO_EDGES, STEP_COUNT, STEP_MS, Speaker, StepScores,
+    ErrorTracker, FlowForecaster, HALF_HOUR_MS, OnsetScores, OutlookSpeaker, OutlookTracker,
+    RATIO_EDGES, STEP_COUNT, STEP_MS, Speaker, StepScores,
 };
 use crate::publish::OutMessage;
 
 /// Steps whose scores are told one by one, from 0.
 pub const SCORED_STEPS: [usize; 4] = [0, 2, 5, 11];
+
+/// Whose flow forecasts are told of.
+pub const FLOW_SPEAKERS: [Speaker; 4] = [
+    Speaker::Published,
+    Speaker::LastValue,
+    Speaker::Profile,
+    Speaker::ProfileResidual,
+];
 
 /// How forecasts have done over about the last six hours, against five-minute means measured later.
 ///
@@ -35,6 +44,76 @@ pub struct ForecastScoresMessage {
     /// absent before three days are known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drift_long_run: Option<f64>,
+    /// The same of the outlook, 60 to 180 minutes ahead, and of the baselines beside it; empty before
+    /// its first half hour is over.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outlook: Vec<OutlookScoresEntry>,
+    /// The same of the flow where it is counted; empty where nothing is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub flow: Vec<FlowScoresEntry>,
+}
+
+/// The scores of one who forecasts flow: `published` or a baseline.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FlowScoresEntry {
+    /// Whose they are.
+    pub forecaster: ForecasterLabel,
+    /// At the steps that end 5, 15, 30 and 60 minutes ahead; those without truth are left out.
+    pub horizons: Vec<FlowFiguresEntry>,
+}
+
+/// Figures of the flow at one horizon, against means of five minutes counted later.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FlowFiguresEntry {
+    /// How far ahead, to the end of the step, minutes.
+    pub minutes: u32,
+    /// Truths it rests on.
+    pub cells: f64,
+    /// Mean absolute error of the median, veh/h.
+    pub mae_vph: f64,
+    /// Root of the mean squared error of the median, veh/h.
+    pub rmse_vph: f64,
+    /// Share of the truths between the quantiles .1 and .9: 0.8 is wanted.
+    pub coverage_80: f64,
+}
+
+/// Who looks 60 to 180 minutes ahead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OutlookForecasterLabel {
+    /// What is published.
+    Outlook,
+    /// The present speed stays.
+    LastValue,
+    /// What is usual at that time.
+    Profile,
+    /// What is usual and the last quarter of an hour's deviation, which fades as before anything is
+    /// learnt.
+    ProfileResidual,
+}
+
+impl From<OutlookSpeaker> for OutlookForecasterLabel {
+    fn from(speaker: OutlookSpeaker) -> Self {
+        match speaker {
+            OutlookSpeaker::Outlook => Self::Outlook,
+            OutlookSpeaker::LastValue => Self::LastValue,
+            OutlookSpeaker::Profile => Self::Profile,
+            OutlookSpeaker::ProfileResidual => Self::ProfileResidual,
+        }
+    }
+}
+
+/// The scores of one of those who look 60 to 180 minutes ahead, against means of half an hour.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OutlookScoresEntry {
+    /// Whose they are.
+    pub forecaster: OutlookForecasterLabel,
+    /// Of the half hours that end 90, 120, 150 and 180 minutes ahead; those without truth are left
+    /// out.
+    pub half_hours: Vec<ForecastFiguresEntry>,
 }
 
 /// Who forecasts.
@@ -219,8 +298,49 @@ fn onset_entry(onsets: &OnsetScores) -> OnsetEntry {
     }
 }
 
+/// The scores of one who looks beyond the hour; `None` without any.
+fn outlook_entry(outlooks: &OutlookTracker, speaker: OutlookSpeaker) -> Option<OutlookScoresEntry> {
+    let half_hours: Vec<ForecastFiguresEntry> = (1..)
+        .zip(outlooks.scores(speaker))
+        .filter(|(_, scores)| scores.plain.count() > 0.0)
+        .map(|(halves, scores)| ForecastFiguresEntry {
+            minutes: Some(60 + halves * (HALF_HOUR_MS / 60_000) as u32),
+            ..figures(scores)
+        })
+        .collect();
+    (!half_hours.is_empty()).then(|| OutlookScoresEntry {
+        forecaster: speaker.into(),
+        half_hours,
+    })
+}
+
+/// The scores of one who forecasts flow; `None` without any.
+fn flow_entry(flows: &FlowForecaster, speaker: Speaker) -> Option<FlowScoresEntry> {
+    let steps = flows.errors().scores(speaker);
+    let known = SCORED_STEPS
+        .into_iter()
+        .filter(|&step| steps[step].plain.count() > 0.0);
+    let horizons: Vec<FlowFiguresEntry> = known
+        .map(|step| FlowFiguresEntry {
+            minutes: (step as u32 + 1) * (STEP_MS / 60_000) as u32,
+            cells: steps[step].plain.count(),
+            mae_vph: steps[step].plain.mae(),
+            rmse_vph: steps[step].plain.rmse(),
+            coverage_80: steps[step].coverage_80(),
+        })
+        .collect();
+    (!horizons.is_empty()).then(|| FlowScoresEntry {
+        forecaster: speaker.into(),
+        horizons,
+    })
+}
+
 /// The scores as they stand; `None` before the first five minutes are over.
-pub fn scores_message(errors: &ErrorTracker) -> Option<ForecastScoresMessage> {
+pub fn scores_message(
+    errors: &ErrorTracker,
+    outlooks: &OutlookTracker,
+    flows: &FlowForecaster,
+) -> Option<ForecastScoresMessage> {
     let until = errors.scored_until()?;
     let is_shown = |speaker: &Speaker| {
         let steps = errors.scores(*speaker);
@@ -244,6 +364,14 @@ pub fn scores_message(errors: &ErrorTracker) -> Option<ForecastScoresMessage> {
             .collect(),
         drift_card: drift.card,
         drift_long_run: drift.long_run,
+        outlook: OutlookSpeaker::ALL
+            .into_iter()
+            .filter_map(|speaker| outlook_entry(outlooks, speaker))
+            .collect(),
+        flow: FLOW_SPEAKERS
+            .into_iter()
+            .filter_map(|speaker| flow_entry(flows, speaker))
+            .collect(),
     })
 }
 
@@ -260,10 +388,18 @@ pub fn scores_out(scores: &ForecastScoresMessage) -> Option<OutMessage> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::state::Calendar;
 
     #[test]
     fn nothing_is_told_before_anything_was_scored() {
-        assert_eq!(scores_message(&ErrorTracker::new()), None);
+        assert_eq!(
+            scores_message(
+                &ErrorTracker::new(),
+                &OutlookTracker::new(),
+                &FlowForecaster::new(Calendar::default())
+            ),
+            None
+        );
     }
 
     #[test]

@@ -114,7 +114,11 @@ impl<S: OutputSink> AnalysisWorker<S> {
             profiles,
             days,
             vetting: *self.stage2.vetting().counts(),
-            scores: scores_message(self.stage2.errors()),
+            scores: scores_message(
+                self.stage2.errors(),
+                self.stage2.outlooks(),
+                self.stage2.flows(),
+            ),
             sink: self.sink,
             state_us: self.state_us,
             forecast_us: self.forecast_us,
@@ -170,6 +174,9 @@ impl<S: OutputSink> AnalysisWorker<S> {
         }
         if let Some(derived) = self.stage2.derived() {
             self.sink.performance(derived)?;
+        }
+        if let Some(outlook) = self.stage2.outlook() {
+            self.sink.outlook(outlook)?;
         }
         let started = Instant::now();
         let forecast = self.forecasts.answer(&request)?;

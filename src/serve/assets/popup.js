@@ -50,8 +50,8 @@ export function popupContent(properties, detail, onClose) {
       ? h(
           "figure",
           {},
-          h("figcaption", { class: "quiet" }, say("next")),
-          sparkline(detail.forecast, detail.speed_mps, detail.free_flow_mps),
+          h("figcaption", { class: "quiet" }, say(detail.outlook ? "nextThree" : "next")),
+          sparkline(detail.forecast, detail.outlook, detail.speed_mps, detail.free_flow_mps),
         )
       : undefined,
     h("p", { class: "quiet id" }, `${properties.source_id} · #${properties.id}`),

@@ -3,7 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use roadcast::forecast::{
-    Backtest, BacktestSettings, Baseline, Contender, Dataset, Holdout, STEP_COUNT, SpeedQuantiles,
+    Backtest, BacktestSettings, Baseline, Contender, Dataset, Holdout, OutlookSpeaker, STEP_COUNT,
+    SpeedQuantiles,
 };
 
 const ROWS: usize = 600;
@@ -134,4 +135,53 @@ fn only_the_fold_held_out_is_scored() {
     let windows = backtest.test().len() as f64;
     assert!(scores.steps[0].plain.count() <= windows);
     assert!(scores.steps[0].plain.count() > 0.8 * windows);
+}
+
+#[test]
+fn an_outlook_is_scored_against_means_of_half_an_hour() {
+    let dataset = loops();
+    let backtest = Backtest::new(&dataset, &settings()).unwrap();
+    let (scores, rows) = backtest.outlook(&backtest.test()).unwrap();
+    // The last truth lies 36 rows ahead.
+    assert_eq!(rows, [479, ROWS - 37]);
+    let known = |row: usize, column: usize| dataset.value(row, column).map(f64::from);
+    let last_known = |row: usize, column| (0..=row).rev().find_map(|row| known(row, column));
+    let last_value = &scores[OutlookSpeaker::LastValue as usize];
+    for (half, found) in last_value.iter().enumerate() {
+        let (mut sum, mut count) = (0.0, 0.0);
+        for newest in rows[0]..=rows[1] {
+            for column in 0..2 {
+                let first = newest + 13 + 6 * half;
+                let truth: Vec<f64> = (first..first + 6)
+                    .filter_map(|row| known(row, column))
+                    .collect();
+                let truth_mps = truth.iter().sum::<f64>() / truth.len() as f64;
+                let error_mps = last_known(newest, column).unwrap() - truth_mps;
+                sum += error_mps.abs() * dataset.units_per_value;
+                count += 1.0;
+            }
+        }
+        assert!((found.plain.count() - count).abs() < 1e-9);
+        assert!((found.plain.mae() - sum / count).abs() < 1e-3);
+    }
+    let mae = |speaker: OutlookSpeaker| scores[speaker as usize][0].plain.mae();
+    // The wave repeats each hour, so what is usual says it all.
+    assert!(mae(OutlookSpeaker::Profile) < 0.5 * mae(OutlookSpeaker::LastValue));
+    assert!(mae(OutlookSpeaker::Outlook) < 1.2 * mae(OutlookSpeaker::Profile));
+}
+
+#[test]
+fn an_outlook_learns_nothing_of_what_the_series_has_not_reached() {
+    let mut dataset = loops();
+    let scores = |dataset: &Dataset| {
+        let backtest = Backtest::new(dataset, &settings()).unwrap();
+        backtest.outlook(&backtest.validation()).unwrap()
+    };
+    let before = scores(&dataset);
+    let columns = dataset.column_count();
+    // All of the test part, which begins with row 480.
+    dataset.values[480 * columns..].fill(1.0);
+    assert_eq!(scores(&dataset), before);
+    dataset.values[470 * columns..].fill(1.0);
+    assert_ne!(scores(&dataset), before);
 }
