@@ -7,6 +7,9 @@ use super::Problems;
 use crate::state::ClosureDraft;
 use crate::units::{Timestamp, day_number};
 
+/// Most sources of one closure.
+const SOURCES_MAX: usize = 10_000;
+
 /// One entry of `[[state.closures]]`.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -38,11 +41,23 @@ pub(super) fn resolve(
         }
         time.unwrap_or_default()
     };
+    let (from, until) = (time("from", &raw.from), time("until", &raw.until));
+    let mut wrong = |what: &str| {
+        problems
+            .0
+            .push(format!("state.closures: {:?} {what}", raw.id))
+    };
+    if until <= from {
+        wrong("does not end after it begins");
+    }
+    if raw.sources.is_empty() || raw.sources.len() > SOURCES_MAX {
+        wrong("needs 1 to 10 000 sources");
+    }
     ClosureDraft {
         id: raw.id.clone(),
         sources: raw.sources.clone(),
-        from: time("from", &raw.from),
-        until: time("until", &raw.until),
+        from,
+        until,
     }
 }
 

@@ -34,7 +34,7 @@ use crate::observation::UplinkKind;
 use crate::screening::{FleetSettings, GateSettings};
 use crate::state::congestion::{RegionDraft, Standard, check_regions};
 use crate::state::{Calendar, ClosureDraft, CorridorDraft, VettingSettings};
-use crate::units::{Datum, Metres, Position, read_date};
+use crate::units::{Datum, Metres, Position, date_of, read_date};
 use crate::wire::its0117::{Delimiter, Kind, UplinkLimits};
 use crate::wire::{DecodeLimits, DecoderTable, Dialect, Format, Route};
 
@@ -330,6 +330,12 @@ pub fn resolve(raw: RawConfig) -> Result<Config, ConfigError> {
     };
     let holidays = days("state.holidays", &raw.state.holidays);
     let workdays = days("state.workdays", &raw.state.workdays);
+    for &day in workdays.iter().filter(|&&day| !is_weekend(day)) {
+        let date = date_of(day);
+        problems
+            .0
+            .push(format!("state.workdays: {date} is no Saturday or Sunday"));
+    }
     let standard = problems.take(
         "state.level_standard",
         levels::standard(&raw.state.level_standard),
@@ -619,6 +625,11 @@ fn calendar(state: &raw::RawState) -> Result<Calendar, String> {
         .ok_or_else(|| format!("{name:?} is neither \"cn\" nor \"none\""))
 }
 
+fn is_weekend(day: i64) -> bool {
+    // 1970-01-01 was a Thursday.
+    matches!(day.rem_euclid(7), 2 | 3)
+}
+
 /// Reads a local date as days since 1970-01-01.
 fn local_day(date: &str) -> Result<i64, String> {
     read_date(date).ok_or_else(|| format!("{date:?} is no date of the form YYYY-MM-DD"))
@@ -707,6 +718,8 @@ mod tests {
     fn dates_become_day_numbers() {
         assert_eq!(local_day("2026-10-01"), Ok(20_727));
         assert!(local_day("2026-13-01").is_err());
+        let free = (20_000..20_007).filter(|&day| is_weekend(day)).map(date_of);
+        assert_eq!(free.collect::<Vec<_>>(), ["2024-10-05", "2024-10-06"]);
     }
 
     #[test]

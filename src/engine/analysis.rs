@@ -211,10 +211,11 @@ impl Analysis {
         (batch, request)
     }
 
-    /// What is known to disturb traffic: confirmed incidents and the weather that units tell.
+    /// What is known to disturb traffic: confirmed incidents until they are closed, and the weather that units tell.
     fn disturbances(&self, at: Timestamp) -> Disturbances {
         let open = self.incidents.active();
-        let open = open.filter(|incident| incident.state == IncidentState::Confirmed);
+        let is_known = |state| matches!(state, IncidentState::Confirmed | IncidentState::Clearing);
+        let open = open.filter(|incident| is_known(incident.state));
         let incidents = open.map(|incident| OpenIncident {
             segment: incident.segment,
             age_min: at.millis_since(incident.since) as f32 / 60_000.0,
@@ -240,7 +241,13 @@ impl Analysis {
         }
         let forecast = self.errors.settle(request, forecast);
         let mut forecast = forecast.with_closures(&self.closures);
-        forecast.flows = Arc::clone(&self.flow);
+        if self.closures.is_empty() {
+            forecast.flows = Arc::clone(&self.flow);
+        } else {
+            let flows = FlowBatch::clone(&self.flow);
+            let flows = flows.with_closures(&self.closures, |step| forecast.interval(step));
+            forecast.flows = Arc::new(flows);
+        }
         let forecast = Arc::new(forecast);
         self.guide
             .update(state, Some(&forecast), &self.presence, guidance);

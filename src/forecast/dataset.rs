@@ -380,7 +380,9 @@ fn read_segments(
         attributes[column as usize] = Some(SegmentAttributes {
             class,
             lanes: number(lanes_at).unwrap_or(1.0),
-            length_m: number(length_at).unwrap_or(200.0),
+            length_m: number(length_at)
+                .filter(|length_m| length_m.is_finite() && *length_m > 0.0)
+                .unwrap_or(200.0),
             limit_mps: number(limit_at).unwrap_or(class.default_speed_mps()),
             is_signalised: matches!(text(signal_at), Some("1" | "true")),
         });
@@ -388,7 +390,7 @@ fn read_segments(
     Ok(attributes)
 }
 
-/// Events on columns that are not there are left out.
+/// Events on columns that are not there are left out: a network may be told of more than is measured.
 fn read_events(
     bytes: &[u8],
     index: &BTreeMap<&str, u32>,
@@ -410,6 +412,9 @@ fn read_events(
             parse_time(text(at), offset_s).ok_or_else(unreadable)
         };
         let (from, until) = (time(2)?, time(3)?);
+        if until <= from {
+            return Err(malformed(file, line, "it does not end after it begins"));
+        }
         let column = index.get(text(1)).copied();
         if text(1).is_empty() || column.is_some() {
             events.push(KnownEvent {

@@ -17,6 +17,8 @@ pub(super) const ALONG_THE_ROAD: usize = 3;
 /// No incident matters from further away, m: ahead, and behind.
 const AHEAD_MAX_M: f32 = 3_000.0;
 const BEHIND_MAX_M: f32 = 1_500.0;
+/// Nor over more segments than this, and as many as lead to one place.
+const REACHED_MAX: usize = 500;
 /// Distance over which it matters less by 1/e, m (chosen).
 const NEAR_M: f32 = 800.0;
 /// Age beyond which an incident counts as no older, minutes.
@@ -59,6 +61,9 @@ fn reached<'a>(
     // Metres as an order of whole decimetres, so that ties fall by number.
     let mut open = BTreeSet::from([(0_u32, start)]);
     while let Some((so_far, segment)) = open.pop_first() {
+        if between_m.len() >= REACHED_MAX {
+            break;
+        }
         let own_m = match segment == start {
             true => 0.0,
             false => lengths_m[segment as usize],

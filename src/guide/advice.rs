@@ -407,8 +407,10 @@ impl Guide {
             jam_there != 0 && jam_there != jam
         });
         let shown_s = now.millis_since(shown.since) / 1000;
-        // The minimum display protects drivers from flicker, not from a way that has jammed itself.
-        if is_jammed_too || (!is_worth_it && shown_s >= self.settings.display_s_min) {
+        // The minimum display protects drivers from flicker, not from a way that has jammed
+        // itself or is closed when they come there.
+        let is_closed = planner.is_closed_on_the_way(&shown.diversion.alternative, now);
+        if is_jammed_too || is_closed || (!is_worth_it && shown_s >= self.settings.display_s_min) {
             self.shown.remove(&jam);
             out.push(self.withdrawal_of_diversion(shown, now));
             return;

@@ -179,6 +179,18 @@ impl Planner<'_> {
         }
     }
 
+    /// Whether a segment of a route is closed when a driver who starts now comes there.
+    pub(super) fn is_closed_on_the_way(&self, route: &[SegmentId], now: Timestamp) -> bool {
+        let closures = &self.forecast.closures;
+        let mut at = now;
+        !closures.is_empty()
+            && route.iter().skip(1).any(|&id| {
+                let is_closed = closures.is_closed(id, at);
+                at = at.plus_millis((f64::from(self.travel_s(id, at)) * 1e3) as i64);
+                is_closed
+            })
+    }
+
     /// From the end of the first segment of a route to the start of its last: both ways share the
     /// two end segments.
     fn drive(&self, route: &[SegmentId], now: Timestamp) -> Drive {

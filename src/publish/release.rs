@@ -154,7 +154,7 @@ impl Release {
                 halves.fill(usual_quantiles(state));
             }
         }
-        Released(Arc::new(released))
+        Released(Arc::new(released.with_closures(&batch.closures)))
     }
 
     /// The index of regions as it may leave: speeds, times and levels as they are; what rests on

@@ -101,6 +101,24 @@ impl Digest {
         let speakers = batch.speakers.iter();
         self.buffer.extend(speakers.map(|&speaker| speaker as u8));
         self.quantiles(&batch.quantiles);
+        for segment in batch.flows.segments() {
+            self.buffer.extend_from_slice(&segment.0.to_le_bytes());
+            for step in batch.flows.steps(segment).into_iter().flatten() {
+                for flow_vph in [step.p10_vph, step.p50_vph, step.p90_vph] {
+                    self.buffer
+                        .extend_from_slice(&flow_vph.to_bits().to_le_bytes());
+                }
+            }
+        }
+        for segment in batch.closures.segments() {
+            if let Some(closed) = batch.closed(segment) {
+                self.buffer.extend_from_slice(&segment.0.to_le_bytes());
+                for end in [closed.start, closed.end] {
+                    self.buffer
+                        .extend_from_slice(&end.as_millis().to_le_bytes());
+                }
+            }
+        }
         self.absorb();
     }
 

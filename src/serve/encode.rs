@@ -273,7 +273,8 @@ pub(super) fn segment(snapshot: &Snapshot, network: &Network, id: SegmentId) -> 
         write_closed(&mut json, forecast, id);
         write_flow(&mut json, forecast, id);
         let free_flow_mps = free_flow_mps(view.state.as_ref(), network, id);
-        write_congestion(&mut json, forecast, steps, free_flow_mps);
+        let is_closed = forecast.closed(id).is_some();
+        write_congestion(&mut json, forecast, steps, free_flow_mps, is_closed);
         json.raw("}");
     }
     if let Some(outlook) = &view.outlook

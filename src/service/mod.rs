@@ -118,7 +118,7 @@ impl Service {
             ClockMode::Wall => ServiceClock::wall(),
             ClockMode::Event => ServiceClock::event(begin_at),
         };
-        if let Some(year) = config.calendar.outlived_by(clock.wall_now()) {
+        if let Some(year) = config.calendar.knows_nothing_of(clock.wall_now()) {
             tracing::warn!(
                 year,
                 "No public holidays are known of this year: see state.calendar and state.holidays."

@@ -128,12 +128,13 @@ impl Calendar {
         self
     }
 
-    /// The year of `at`, if holidays are known and none of them lies in it or later: whoever looks
-    /// after the service should tell it more.
-    pub fn outlived_by(&self, at: Timestamp) -> Option<i64> {
-        let [year, ..] = civil_date(self.local_day(at));
-        let [last, ..] = civil_date(*self.holidays.last()?);
-        (year > last).then_some(year)
+    /// The year of `at`, if holidays are known, but only of later or of earlier years: whoever looks after
+    /// the service should tell it more.
+    pub fn knows_nothing_of(&self, at: Timestamp) -> Option<i64> {
+        let year_of = |day: i64| civil_date(day)[0];
+        let known = year_of(*self.holidays.first()?)..=year_of(*self.holidays.last()?);
+        let year = year_of(self.local_day(at));
+        (!known.contains(&year)).then_some(year)
     }
 
     /// The number of the local day, days since 1970-01-01.
@@ -208,11 +209,15 @@ mod tests {
         let midnight = |&day: &i64| Timestamp::from_secs(day * 86_400);
         let is_free = |day: &i64| !plain.day_type(midnight(day)).is_workday();
         assert!(calendar.workdays.iter().all(is_free));
-        assert_eq!(Calendar::plain(0).outlived_by(noon("2030-01-01")), None);
-        assert_eq!(calendar.outlived_by(noon("2026-12-31")), None);
-        assert_eq!(calendar.outlived_by(noon("2027-01-01")), Some(2027));
+        assert_eq!(
+            Calendar::plain(0).knows_nothing_of(noon("2030-01-01")),
+            None
+        );
+        assert_eq!(calendar.knows_nothing_of(noon("2026-12-31")), None);
+        assert_eq!(calendar.knows_nothing_of(noon("2027-01-01")), Some(2027));
+        assert_eq!(calendar.knows_nothing_of(noon("2024-12-31")), Some(2024));
         let told = calendar.with(vec![read_date("2027-01-01").unwrap()], Vec::new());
-        assert_eq!(told.outlived_by(noon("2027-01-01")), None);
+        assert_eq!(told.knows_nothing_of(noon("2027-01-01")), None);
         assert_eq!(told.day_type(noon("2027-01-01")), DayType::Holiday);
     }
 }

@@ -43,7 +43,7 @@ impl Closures {
     /// The closures of `drafts` on `network`.
     ///
     /// # Errors
-    /// The first draft that ends before it begins or names a source that is not there, or one too many.
+    /// The first draft that does not end after it begins, or names a source that is not there, or one too many.
     pub fn resolve(network: &Network, drafts: &[ClosureDraft]) -> Result<Self, ClosureError> {
         let mut by_source: BTreeMap<&str, Vec<SegmentId>> = BTreeMap::new();
         for id in network.segment_ids().filter(|_| !drafts.is_empty()) {
@@ -72,7 +72,7 @@ impl Closures {
                 return Err(wrong(format!("is one more than {CLOSURES_MAX}")));
             }
             if draft.until <= draft.from {
-                return Err(wrong("ends before it begins".into()));
+                return Err(wrong("does not end after it begins".into()));
             }
             for source in &draft.sources {
                 let segments = segments_of(source);
@@ -223,7 +223,7 @@ mod tests {
                 .to_string()
         };
         assert!(told(draft(&["c"], 1, 2)).contains("\"c\""));
-        assert!(told(draft(&["a"], 2, 2)).contains("before it begins"));
+        assert!(told(draft(&["a"], 2, 2)).contains("after it begins"));
         let many = vec![draft(&["a"], 1, 2); CLOSURES_MAX + 1];
         assert!(Closures::resolve(&network, &many).is_err());
         assert!(Closures::resolve(&network, &[]).unwrap().is_empty());

@@ -347,6 +347,28 @@ fn no_diversion_over_a_road_that_is_closed_when_drivers_come_there() {
     };
     assert_eq!(told(0), 0);
     assert!(told(3_600) > 0, "it is open for an hour");
+    // One that is shown is withdrawn when the road closes.
+    let mut guide = guide(&network);
+    let draft = ClosureDraft {
+        id: "works".into(),
+        sources: vec![name.clone()],
+        from: Timestamp::from_secs(240),
+        until: Timestamp::from_secs(7_200),
+    };
+    let closures = Arc::new(Closures::resolve(&network, &[draft]).unwrap());
+    let mut update = |at: i64, closures: &Arc<Closures>| {
+        let state = minute(&network, at, &[(CD, 1.0)]);
+        let forecast = unchanged(&state).with_closures(closures);
+        let mut out = Vec::new();
+        guide.update(&state, Some(&forecast), &Presence::empty(), &mut out);
+        diversions(&out)
+            .iter()
+            .map(|one| one.withdrawn)
+            .collect::<Vec<_>>()
+    };
+    update(0, &Arc::default());
+    assert_eq!(update(1, &Arc::default()), [false]);
+    assert_eq!(update(4, &closures), [true]);
 }
 
 #[test]

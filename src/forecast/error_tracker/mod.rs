@@ -162,6 +162,9 @@ impl ErrorTracker {
         let Some(finished) = history.finished_step() else {
             return;
         };
+        if history.network() != self.network {
+            self.issued.clear();
+        }
         self.take_onset_rows(&finished);
         let mut misses: [Misses; Speaker::FORECASTERS] = Default::default();
         let mut has_scored = false;

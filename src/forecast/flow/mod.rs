@@ -16,11 +16,13 @@ use super::{
     ErrorTracker, Forecaster, History, LAG_COUNT, ProfileResidual, STEP_COUNT, SpeedQuantiles,
 };
 use crate::network::NetworkVersion;
-use crate::state::{Calendar, Provenance, SegmentState, StateBatch};
-use crate::units::{SegmentId, Timestamp};
+use crate::state::{Calendar, Closures, Provenance, SegmentState, StateBatch};
+use crate::units::{Interval, SegmentId, Timestamp};
 use profile::FlowProfile;
 
 const SNAPSHOT_VERSION: u32 = 1;
+/// New columns are taken on multiples of this.
+const HOUR_MS: i64 = 3_600_000;
 /// Counted segments whose flow is forecast, at most: about 5 kB each. Those counted later are left out.
 pub const COUNTED_MAX: usize = 20_000;
 
@@ -60,6 +62,26 @@ impl FlowBatch {
     #[must_use]
     pub fn without(mut self, is_left_out: impl Fn(SegmentId) -> bool) -> Self {
         self.of.retain(|&id, _| !is_left_out(id));
+        self
+    }
+
+    /// The same where these roads are closed: nobody passes in steps that are closed for half of them or
+    /// longer. `interval` is what each step covers.
+    #[must_use]
+    pub fn with_closures(
+        mut self,
+        closures: &Closures,
+        interval: impl Fn(usize) -> Interval,
+    ) -> Self {
+        for segment in closures.segments() {
+            if let Some(steps) = self.of.get_mut(&segment) {
+                for (step, said) in steps.iter_mut().enumerate() {
+                    if closures.covers_half(segment, interval(step)) {
+                        *said = FlowQuantiles::default();
+                    }
+                }
+            }
+        }
         self
     }
 
@@ -106,7 +128,7 @@ impl FlowForecaster {
         if self.columns.is_empty() {
             return None;
         }
-        self.history.push(&self.flows(batch));
+        self.history.push(&self.flows_as_speeds(batch));
         if let Some(finished) = self.history.finished_step() {
             let of = |column| finished.measured_mps(SegmentId(column)).unwrap_or(f32::NAN);
             let row = (0..self.columns.len() as u32).map(of).collect();
@@ -126,20 +148,26 @@ impl FlowForecaster {
             if newest.1 + rest > 0.0 {
                 request.now_mps[column] =
                     (newest.1 * newest.0 + rest * before.0) / (newest.1 + rest);
+            } else {
+                // A silent detector says nothing of now, least of all that nobody drives.
+                request.now_mps[column] = request.past_profile_mps[lag];
             }
         }
         let said = ProfileResidual.forecast(&request);
         let said = self.errors.settle(&request, said);
+        let is_counted = |column: usize| {
+            let hour = &request.history_share[column * LAG_COUNT..][..LAG_COUNT];
+            hour.iter().any(|&share| share > 0.0)
+        };
         let steps = said.quantiles.as_chunks::<STEP_COUNT>().0.iter();
+        let of_columns = self.columns.iter().copied().zip(steps).enumerate();
+        let counted = of_columns.filter(|(column, _)| is_counted(*column));
         Some(FlowBatch {
             issued_at: said.issued_at,
             first_step: said.first_step,
             network: self.network,
-            of: self
-                .columns
-                .iter()
-                .copied()
-                .zip(steps.map(|steps| steps.map(flow)))
+            of: counted
+                .map(|(_, (id, steps))| (id, steps.map(flow_of)))
                 .collect(),
         })
     }
@@ -154,10 +182,15 @@ impl FlowForecaster {
         self.columns.len()
     }
 
-    /// Adds the segments that are counted for the first time. Their profile begins empty; the last hour of
-    /// all is forgotten, because it is kept for a fixed number of columns.
+    /// Adds the segments that are counted for the first time, on the hour, or at once while there are none.
+    /// Their profile begins empty; the last hour and the levels of all are forgotten, because they are kept
+    /// for a fixed number of columns.
     fn take_columns(&mut self, batch: &StateBatch) {
         let before = self.columns.len();
+        let start = batch.interval.start;
+        if before > 0 && start != start.floor_to(HOUR_MS) {
+            return;
+        }
         for (id, state) in (0..).map(SegmentId).zip(&batch.segments) {
             let is_new = state.is_counted && !self.column_of.contains_key(&id);
             if is_new && self.columns.len() < COUNTED_MAX {
@@ -170,8 +203,8 @@ impl FlowForecaster {
         }
     }
 
-    /// The minute with flows in the place of speeds, a segment a column.
-    fn flows(&self, batch: &StateBatch) -> StateBatch {
+    /// The minute with flows, veh/h, in the place of speeds, a segment a column.
+    fn flows_as_speeds(&self, batch: &StateBatch) -> StateBatch {
         let of = |&id: &SegmentId| {
             let state = &batch.segments[id.index()];
             let flow_vph = state.flow_vph.filter(|_| state.is_counted);
@@ -231,7 +264,8 @@ impl FlowForecaster {
     }
 }
 
-fn flow(step: SpeedQuantiles) -> FlowQuantiles {
+/// The machinery of speeds says veh/h here, see above.
+fn flow_of(step: SpeedQuantiles) -> FlowQuantiles {
     FlowQuantiles {
         p10_vph: step.p10_mps,
         p50_vph: step.p50_mps,
@@ -319,6 +353,21 @@ mod tests {
         assert_eq!(restored, flows);
         bytes.pop();
         assert!(FlowForecaster::restore(&bytes, Calendar::plain(0)).is_err());
+        // A detector that falls silent is as usual for an hour, and then forgotten.
+        let mut silent = flows.clone();
+        let mut told = Vec::new();
+        for at in 3 * 1_440 + 17..3 * 1_440 + 97 {
+            let mut minute = minute(at);
+            minute.segments[0].is_counted = false;
+            told.push(silent.close_minute(&minute).unwrap());
+        }
+        let usual_vph = silent.profile.speed_mps(SegmentId(0), told[19].first_step);
+        let said = told[19].steps(SegmentId(0)).unwrap()[0].p50_vph;
+        assert!(
+            (said - usual_vph).abs() < 0.15 * usual_vph,
+            "{said} {usual_vph}"
+        );
+        assert!(told[79].steps(SegmentId(0)).is_none() && told[79].steps(SegmentId(2)).is_some());
         let next = 3 * 1_440 + 17;
         let usual = flows
             .profile
@@ -327,8 +376,9 @@ mod tests {
             let mut minute = minute(at);
             minute.segments[1].is_counted = at > next + 20;
             restored.close_minute(&minute);
+            // It is taken on the hour.
+            assert_eq!(restored.counted(), if at < 3 * 1_440 + 60 { 2 } else { 3 });
         }
-        assert_eq!(restored.counted(), 3);
         let now = restored
             .profile
             .speed_mps(SegmentId(0), Timestamp::from_secs(8 * 3_600));

@@ -14,6 +14,8 @@ mod known;
 mod learning;
 mod tracker;
 
+use std::sync::Arc;
+
 use super::{RATIO_BIN_COUNT, STEP_COUNT, STEP_MS, SpeedQuantiles};
 use crate::network::NetworkVersion;
 use crate::state::Closures;
@@ -89,6 +91,8 @@ pub struct OutlookBatch {
     pub network: NetworkVersion,
     /// `HALF_HOUR_COUNT` entries a segment, in id order: of the mean speed over the half hour.
     pub quantiles: Vec<SpeedQuantiles>,
+    /// What is closed and when.
+    pub closures: Arc<Closures>,
 }
 
 impl OutlookBatch {
@@ -102,7 +106,8 @@ impl OutlookBatch {
 
     /// The same where these roads are closed: 0 m/s in half hours that are closed for half of them or longer.
     #[must_use]
-    pub fn with_closures(mut self, closures: &Closures) -> Self {
+    pub fn with_closures(mut self, closures: &Arc<Closures>) -> Self {
+        self.closures = Arc::clone(closures);
         for segment in closures.segments() {
             for half in 0..HALF_HOUR_COUNT {
                 if closures.covers_half(segment, self.interval(half)) {

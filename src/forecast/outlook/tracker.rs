@@ -189,6 +189,7 @@ impl OutlookTracker {
             }
         }
         Some(OutlookBatch {
+            closures: Arc::default(),
             issued_at: request.issued_at,
             start: start_of(request.issued_at),
             network: request.network,

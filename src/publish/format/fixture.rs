@@ -156,6 +156,7 @@ pub(crate) fn outlook(network: &Network) -> OutlookBatch {
         })
         .collect();
     OutlookBatch {
+        closures: Arc::default(),
         issued_at: Timestamp::from_secs(28_800),
         start: Timestamp::from_secs(32_400),
         network: network.version(),

@@ -275,12 +275,14 @@ fn level_probabilities(step: &SpeedQuantiles, free_flow_mps: f32) -> [f32; Level
 /// Appends what the quantiles say of one segment's congestion: `level_probability`, by step the
 /// probabilities of levels 1 to 5, and the start of the first step whose median is congested
 /// (level 3 or worse), `onset_ms`, or, where the first step's is, that of the first whose median is
-/// not any more, `clearance_ms`; neither where nothing changes within the hour.
+/// not any more, `clearance_ms`; neither where nothing changes within the hour, nor where the road is
+/// closed meanwhile, which is no congestion.
 pub(crate) fn write_congestion(
     json: &mut JsonBuffer,
     batch: &ForecastBatch,
     steps: &[SpeedQuantiles],
     free_flow_mps: f32,
+    is_closed: bool,
 ) {
     json.raw(",\"level_probability\":[");
     for (index, step) in steps.iter().enumerate() {
@@ -300,7 +302,7 @@ pub(crate) fn write_congestion(
     let mut is_congested = step_levels(steps, free_flow_mps).map(|level| level >= Level::Light);
     let at_first = is_congested.next() == Some(true);
     let changes = 1 + is_congested.take_while(|&now| now == at_first).count();
-    if changes < steps.len() {
+    if changes < steps.len() && !is_closed {
         json.raw(if at_first {
             ",\"clearance_ms\":"
         } else {
@@ -331,7 +333,7 @@ mod tests {
             });
             let mut json = JsonBuffer::with_capacity(1_024);
             json.raw("{\"a\":0");
-            write_congestion(&mut json, &batch, &steps, 20.0);
+            write_congestion(&mut json, &batch, &steps, 20.0, false);
             json.raw("}");
             serde_json::from_slice(&json.into_bytes()).expect("it is JSON")
         };

@@ -5,12 +5,13 @@
 //! Events are told apart by the cause codes of ETSI TS 102 894-2; those of other tables, whose
 //! meanings are not public, are candidates under their number.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{IncidentChange, IncidentEvidence};
 use crate::network::Network;
 use crate::observation::{EventCode, RoadEvent};
-use crate::units::{Position, SegmentId, Timestamp};
+use crate::units::{Point, Position, SegmentId, Timestamp};
 
 /// Most events that one incident names, the nearest first.
 pub const TOLD_EVENTS_MAX: usize = 4;
@@ -18,6 +19,10 @@ pub const TOLD_EVENTS_MAX: usize = 4;
 const EVENT_NEAR_M: f64 = 150.0;
 /// Weather belongs to it from farther away, m (chosen: units stand a few kilometres apart).
 const WEATHER_NEAR_M: f64 = 3_000.0;
+/// Side of the cells in which points of told weather count as one, m, and most cells that are looked
+/// around: what is told beyond that is left out.
+const WEATHER_CELL_M: f32 = 1_000.0;
+const WEATHER_CELLS_MAX: usize = 256;
 /// Traffic is usually slow where the usual speed is below this share of free flow (the share below
 /// which a road is no longer smooth, GB/T 33171-2016), or so many of the earlier bins of the time of
 /// day were as slow.
@@ -218,23 +223,38 @@ pub(super) fn told_near(
     found
 }
 
-/// Whether the middle of each segment lies in bad weather that is told at `at`; empty where none is told.
+/// Whether each segment lies in bad weather that is told at `at`; empty where none is told. Points of
+/// events that lie in one cell of [`WEATHER_CELL_M`] count as one, and no more than [`WEATHER_CELLS_MAX`]
+/// cells are looked around.
 pub fn bad_weather(network: &Network, events: &[RoadEvent], at: Timestamp) -> Vec<bool> {
-    let told: Vec<&RoadEvent> = (events.iter())
+    let mut cells: BTreeMap<[i32; 2], (Point, f32)> = BTreeMap::new();
+    let told = (events.iter())
         .filter(|event| IncidentCause::of(event.code) == Some(IncidentCause::Weather))
-        .filter(|event| event.valid_from.is_none_or(|from| from <= at))
-        .collect();
-    let is_in = |segment: SegmentId| {
-        let middle = network.position_at(segment, network.segment(segment).length_m / 2.0);
-        told.iter().any(|event| {
-            let reach_m = event.radius_m.map_or(0.0, f64::from).max(WEATHER_NEAR_M);
-            distance_m(middle, event).is_some_and(|distance_m| distance_m <= reach_m)
-        })
-    };
-    match told.is_empty() {
-        true => Vec::new(),
-        false => network.segment_ids().map(is_in).collect(),
+        .filter(|event| event.valid_from.is_none_or(|from| from <= at));
+    for event in told {
+        let reach_m = event
+            .radius_m
+            .unwrap_or_default()
+            .max(WEATHER_NEAR_M as f32);
+        for position in event.paths.iter().flatten().chain(&event.position) {
+            let point = network.frame().to_point(*position);
+            let cell = [point.x, point.y].map(|metres| (metres / WEATHER_CELL_M).round() as i32);
+            if cells.len() < WEATHER_CELLS_MAX || cells.contains_key(&cell) {
+                let known = cells.entry(cell).or_insert((point, reach_m));
+                known.1 = known.1.max(reach_m);
+            }
+        }
     }
+    if cells.is_empty() {
+        return Vec::new();
+    }
+    let mut is_in = vec![false; network.segment_count()];
+    for (point, reach_m) in cells.into_values() {
+        network.candidates_within(point, reach_m, &mut |found| {
+            is_in[found.segment.index()] = true;
+        });
+    }
+    is_in
 }
 
 /// How far a place is from an event: from its position or the nearest point of its paths.

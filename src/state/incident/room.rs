@@ -31,6 +31,9 @@ const HELD_SHARE: f32 = 0.5;
 const HELD_MIN_S: f32 = 75.0;
 /// Minutes for which the queue of an incident that is over may still stand upstream.
 const AFTER_MINUTES: i64 = 10;
+/// So long after a closure has begun its neighbours are used to it, ms: as long as rates of detectors are
+/// remembered.
+const CLOSURE_SETTLES_MS: i64 = 1_800_000;
 /// What an operator's verdict adds to the prior log-odds of its segment, and takes away: what was
 /// dismissed needs two minutes more of a vehicle that stands before it is told again.
 const CONFIRMED_BIAS: f32 = 3.0;
@@ -166,12 +169,22 @@ impl Incidents {
         }
     }
 
-    /// Whether a planned closure is there or next to it: that nobody comes, or turns back, is no incident.
+    /// Whether a planned closure is there, or next to it and began a short while ago: that nobody comes,
+    /// or that people turn, is no incident.
     fn is_planned(&self, head: SegmentId, minute: &IncidentMinute<'_>) -> bool {
-        let is_closed = |id| minute.closures.is_closed(id, minute.batch.interval.start);
+        if minute.closures.is_empty() {
+            return false;
+        }
+        let now = minute.batch.interval.start;
+        let is_new = |id| {
+            let before = now.plus_millis(-CLOSURE_SETTLES_MS);
+            minute.closures.is_closed(id, now) && !minute.closures.is_closed(id, before)
+        };
+        let twin = self.network.segment(head).twin();
         let ahead = self.network.movements_from(head).iter().map(Movement::to);
         let behind = self.network.movements_into(head).map(Movement::from);
-        !minute.closures.is_empty() && ahead.chain(behind).chain([head]).any(is_closed)
+        let mut beside = ahead.chain(behind).filter(|&id| Some(id) != twin);
+        minute.closures.is_closed(head, now) || beside.any(is_new)
     }
 
     fn forget(&mut self, at: Timestamp) {

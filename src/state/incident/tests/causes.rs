@@ -3,7 +3,7 @@
 use std::sync::Arc as Shared;
 
 use super::*;
-use crate::state::incident::{IncidentCause, TOLD_EVENTS_MAX};
+use crate::state::incident::{IncidentCause, TOLD_EVENTS_MAX, bad_weather};
 use crate::units::Position;
 
 fn event(number: u64, code: EventCode, position: Position) -> RoadEvent {
@@ -27,6 +27,29 @@ fn event(number: u64, code: EventCode, position: Position) -> RoadEvent {
 fn causes(change: &IncidentChange) -> Vec<(IncidentCause, Vec<&'static str>)> {
     let causes = change.causes().into_iter();
     causes.map(|one| (one.cause, one.evidence)).collect()
+}
+
+#[test]
+fn bad_weather_reaches_three_kilometres_or_as_far_as_is_told() {
+    let network = street(14.0);
+    let end = network.position_at(SegmentId(LAST), BLOCK_M);
+    let away = |km: f64| Position::new(end.lon_deg + 0.010_43 * km, end.lat_deg);
+    let now = Timestamp::from_secs(600);
+    let told = |events: &[RoadEvent]| bad_weather(&network, events, now);
+    assert!(told(&[]).is_empty());
+    assert!(told(&[event(1, EventCode::Etsi(2, 0), end)]).is_empty(), "an accident");
+    // It ends 2.8 km behind the last block: within 3 km of that alone.
+    assert_eq!(told(&[event(1, EventCode::Etsi(18, 0), away(2.8))]), [false, false, true]);
+    let mut wide = event(1, EventCode::Etsi(18, 0), away(2.8));
+    wide.radius_m = Some(3_300.0);
+    assert_eq!(told(&[wide.clone()]), [false, true, true]);
+    wide.valid_from = Some(Timestamp::from_secs(601));
+    assert!(told(&[wide.clone()]).is_empty(), "later");
+    // However many are told, the first are looked around.
+    let many: Vec<RoadEvent> = (0..5_000)
+        .map(|number| event(number, EventCode::Etsi(18, 0), away(0.002 * number as f64)))
+        .collect();
+    assert_eq!(told(&many), [true, true, true]);
 }
 
 #[test]
