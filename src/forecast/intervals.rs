@@ -106,18 +106,18 @@ impl AdaptiveIntervals {
     /// Starts with every quantile `first` times as far from the median as it is, and `a_step` times
     /// more with each step.
     pub fn starting_at(first: f32, a_step: f32) -> Self {
-        Self::of_steps(STEP_COUNT, first, a_step)
+        Self::of_steps(STEP_COUNT, (first, a_step), FIRST_WEIGHT)
     }
 
-    /// The same for any number of steps.
-    pub(super) fn of_steps(steps: usize, first: f32, a_step: f32) -> Self {
+    /// The same for any number of steps, a congested truth below p05 counting as `weight` at first.
+    pub(super) fn of_steps(steps: usize, (first, a_step): (f32, f32), weight: f32) -> Self {
         let factor =
             |step: usize| (first + a_step * step as f32).clamp(*FACTOR.start(), *FACTOR.end());
         Self {
             first: (0..steps).map(|step| factor(step).ln()).collect(),
             learnt: vec![[0.0; SIDES.len()]; steps * RATIO_BIN_COUNT],
             rows: vec![0.0; steps * RATIO_BIN_COUNT],
-            log_weight: vec![FIRST_WEIGHT.ln(); steps],
+            log_weight: vec![weight.ln(); steps],
             has_congested: vec![false; steps],
         }
     }
@@ -217,7 +217,7 @@ impl AdaptiveIntervals {
 
     /// Reads what [`AdaptiveIntervals::snapshot`] appended about so many steps.
     pub(super) fn restore(reader: &mut Reader<'_>, steps: usize) -> Result<Self, SnapshotError> {
-        let mut intervals = Self::of_steps(steps, 1.0, 0.0);
+        let mut intervals = Self::of_steps(steps, (1.0, 0.0), 1.0);
         intervals.first = reader.f32s(steps)?;
         let learnt = intervals.learnt.as_flattened_mut();
         learnt.copy_from_slice(&reader.f32s(learnt.len())?);
@@ -283,7 +283,7 @@ impl Stretch {
 
     /// Reads what [`Stretch::snapshot`] appended about so many steps.
     pub(super) fn restore(reader: &mut Reader<'_>, steps: usize) -> Result<Self, SnapshotError> {
-        let mut stretch = AdaptiveIntervals::of_steps(steps, 1.0, 0.0).stretch();
+        let mut stretch = AdaptiveIntervals::of_steps(steps, (1.0, 0.0), 1.0).stretch();
         let factors = stretch.factor.as_flattened_mut();
         factors.copy_from_slice(&reader.f32s(factors.len())?);
         Ok(stretch)

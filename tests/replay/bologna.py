@@ -181,7 +181,7 @@ def main():
             f" of {count} five-minute speeds of all traffic {of_all:.1%}, congested {of_jams:.1%}"
         )
         # An hour is too short to learn the far steps well.
-        if 0.88 <= wide <= 0.92 and slow >= 0.83 and min(near) >= 0.88:
+        if 0.88 <= wide <= 0.925 and slow >= 0.83 and min(near) >= 0.88:
             print(f"ok {text}")
         else:
             problems.append(text)

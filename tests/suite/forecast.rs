@@ -4,6 +4,8 @@
 mod backtest;
 #[path = "forecast/baselines.rs"]
 mod baselines;
+#[path = "forecast/known.rs"]
+mod known;
 #[path = "forecast/model.rs"]
 mod model;
 #[path = "forecast/outlook.rs"]

@@ -17,6 +17,8 @@ use super::{CELL_COUNT, Formula, HALF_HOUR_COUNT, MARKS_PER_ROW, OutlookSpeaker}
 const ROWS_REMEMBERED: f64 = (14 * 86_400_000) as f64 / (MARKS_PER_ROW as i64 * STEP_MS) as f64;
 /// Squared deviation, in shares of free flow, that the default weighs as much as, as in `fading`.
 const PRIOR_SQUARE: f64 = 1.0;
+/// As how many a congested truth below p05 counts at first (chosen on the validation part of losloop).
+const FIRST_WEIGHT: f32 = 3.0;
 const SPEAKER_COUNT: usize = OutlookSpeaker::ALL.len();
 
 /// Sums over the truths so far, older ones counting less, and what is learnt from them.
@@ -35,7 +37,10 @@ pub(in super::super) struct Learning {
 
 impl Default for Learning {
     fn default() -> Self {
-        let intervals = vec![AdaptiveIntervals::of_steps(HALF_HOUR_COUNT, 1.0, 0.0); SPEAKER_COUNT];
+        let intervals = vec![
+            AdaptiveIntervals::of_steps(HALF_HOUR_COUNT, (1.0, 0.0), FIRST_WEIGHT);
+            SPEAKER_COUNT
+        ];
         let products = [[Products::default(); CELL_COUNT]; HALF_HOUR_COUNT];
         let spread = first_spread();
         Self {

@@ -37,9 +37,15 @@ fn bad_weather_reaches_three_kilometres_or_as_far_as_is_told() {
     let now = Timestamp::from_secs(600);
     let told = |events: &[RoadEvent]| bad_weather(&network, events, now);
     assert!(told(&[]).is_empty());
-    assert!(told(&[event(1, EventCode::Etsi(2, 0), end)]).is_empty(), "an accident");
+    assert!(
+        told(&[event(1, EventCode::Etsi(2, 0), end)]).is_empty(),
+        "an accident"
+    );
     // It ends 2.8 km behind the last block: within 3 km of that alone.
-    assert_eq!(told(&[event(1, EventCode::Etsi(18, 0), away(2.8))]), [false, false, true]);
+    assert_eq!(
+        told(&[event(1, EventCode::Etsi(18, 0), away(2.8))]),
+        [false, false, true]
+    );
     let mut wide = event(1, EventCode::Etsi(18, 0), away(2.8));
     wide.radius_m = Some(3_300.0);
     assert_eq!(told(&[wide.clone()]), [false, true, true]);
