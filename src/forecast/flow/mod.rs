@@ -192,7 +192,8 @@ impl FlowForecaster {
             return;
         }
         for (id, state) in (0..).map(SegmentId).zip(&batch.segments) {
-            let is_new = state.is_counted && !self.column_of.contains_key(&id);
+            let has_flow = state.is_counted && state.flow_vph.is_some();
+            let is_new = has_flow && !self.column_of.contains_key(&id);
             if is_new && self.columns.len() < COUNTED_MAX {
                 self.column_of.insert(id, self.columns.len() as u32);
                 self.columns.push(id);

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::json::JsonBuffer;
-use super::{ForecasterLabel, TOPIC_ROOT, Tile, TileTable};
+use super::{ForecasterLabel, TileTable};
 use crate::forecast::{FlowQuantiles, ForecastBatch, STEP_COUNT, STEP_MS, Speaker, SpeedQuantiles};
 use crate::publish::{OutMessage, Released};
 use crate::state::{Level, StateBatch};
@@ -100,57 +100,24 @@ pub fn forecast_messages(
     state: Option<&StateBatch>,
     tiles: &TileTable,
 ) -> Vec<OutMessage> {
-    if batch.network != tiles.network() {
-        return Vec::new();
-    }
     let state = state.filter(|state| state.network == batch.network);
-    tiles
-        .tiles()
-        .iter()
-        .map(|tile| OutMessage {
-            topic: format!("{TOPIC_ROOT}/forecast/{}/segments", tile.path),
-            payload: encode_tile(batch, state, tiles, tile),
-            qos: 0,
-            retain: true,
-        })
-        .collect()
-}
-
-fn encode_tile(
-    batch: &ForecastBatch,
-    state: Option<&StateBatch>,
-    tiles: &TileTable,
-    tile: &Tile,
-) -> bytes::Bytes {
-    let mut json = JsonBuffer::with_capacity(240 + tile.segments.len() * ENTRY_BYTES);
-    json.raw("{\"network\":\"");
-    json.raw(&batch.network.to_string());
-    json.raw("\",\"tile\":\"");
-    json.raw(&tile.quadkey);
-    json.raw("\",");
-    write_issue(&mut json, batch);
-    json.raw(",\"segments\":[");
-    for (index, &segment) in tile.segments.iter().enumerate() {
-        if index > 0 {
-            json.raw(",");
-        }
-        json.raw_bytes(tiles.head(segment));
-        let steps = batch.steps(segment);
-        write_quantiles(&mut json, steps);
-        write_voice(&mut json, batch.speaker(segment));
-        write_closed(&mut json, batch, segment);
-        write_flow(&mut json, batch, segment);
-        if let Some(state) = state {
-            write_levels(
-                &mut json,
-                steps,
-                state.segments[segment.index()].free_flow_mps,
-            );
-        }
-        json.raw("}");
-    }
-    json.raw("]}");
-    json.into_bytes()
+    let head = |json: &mut JsonBuffer| write_issue(json, batch);
+    tiles.messages(
+        "forecast",
+        batch.network,
+        ENTRY_BYTES,
+        head,
+        |json, segment| {
+            let steps = batch.steps(segment);
+            write_quantiles(json, steps);
+            write_voice(json, batch.speaker(segment));
+            write_closed(json, batch, segment);
+            write_flow(json, batch, segment);
+            if let Some(state) = state {
+                write_levels(json, steps, state.segments[segment.index()].free_flow_mps);
+            }
+        },
+    )
 }
 
 /// Appends what a whole forecast has in common, from `issued_at_ms` to `fallback`.

@@ -4,9 +4,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::TileTable;
 use super::forecast::{write_levels, write_quantiles};
 use super::json::JsonBuffer;
-use super::{TOPIC_ROOT, Tile, TileTable};
 use crate::forecast::{HALF_HOUR_COUNT, HALF_HOUR_MS, OutlookBatch};
 use crate::publish::{OutMessage, Released};
 use crate::state::StateBatch;
@@ -65,54 +65,21 @@ pub fn outlook_messages(
     state: Option<&StateBatch>,
     tiles: &TileTable,
 ) -> Vec<OutMessage> {
-    if batch.network != tiles.network() {
-        return Vec::new();
-    }
     let state = state.filter(|state| state.network == batch.network);
-    tiles
-        .tiles()
-        .iter()
-        .map(|tile| OutMessage {
-            topic: format!("{TOPIC_ROOT}/outlook/{}/segments", tile.path),
-            payload: encode_tile(batch, state, tiles, tile),
-            qos: 0,
-            retain: true,
-        })
-        .collect()
-}
-
-fn encode_tile(
-    batch: &OutlookBatch,
-    state: Option<&StateBatch>,
-    tiles: &TileTable,
-    tile: &Tile,
-) -> bytes::Bytes {
-    let mut json = JsonBuffer::with_capacity(200 + tile.segments.len() * ENTRY_BYTES);
-    json.raw("{\"network\":\"");
-    json.raw(&batch.network.to_string());
-    json.raw("\",\"tile\":\"");
-    json.raw(&tile.quadkey);
-    json.raw("\",");
-    write_outlook_issue(&mut json, batch);
-    json.raw(",\"segments\":[");
-    for (index, &segment) in tile.segments.iter().enumerate() {
-        if index > 0 {
-            json.raw(",");
-        }
-        json.raw_bytes(tiles.head(segment));
-        let halves = batch.half_hours(segment);
-        write_quantiles(&mut json, halves);
-        if let Some(state) = state {
-            write_levels(
-                &mut json,
-                halves,
-                state.segments[segment.index()].free_flow_mps,
-            );
-        }
-        json.raw("}");
-    }
-    json.raw("]}");
-    json.into_bytes()
+    let head = |json: &mut JsonBuffer| write_outlook_issue(json, batch);
+    tiles.messages(
+        "outlook",
+        batch.network,
+        ENTRY_BYTES,
+        head,
+        |json, segment| {
+            let halves = batch.half_hours(segment);
+            write_quantiles(json, halves);
+            if let Some(state) = state {
+                write_levels(json, halves, state.segments[segment.index()].free_flow_mps);
+            }
+        },
+    )
 }
 
 /// Appends what a whole outlook has in common, from `issued_at_ms` to `step_s`.

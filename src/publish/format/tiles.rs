@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use super::TOPIC_ROOT;
 use super::json::JsonBuffer;
 use crate::network::{Network, NetworkVersion};
+use crate::publish::OutMessage;
 use crate::units::{SegmentId, quadkey};
 
 /// Zoom of the tiles in topics: about 2.1 km a side at 30 degrees north (chosen: a city of
@@ -11,9 +13,9 @@ use crate::units::{SegmentId, quadkey};
 pub const DEFAULT_TILE_ZOOM: u8 = 14;
 
 /// A tile with more segments is split into its four quarters, so that a forecast of a tile stays
-/// below 1 MiB (about 340 bytes a segment) in the densest city; wildcards over a tile's levels
-/// still catch all of it.
-pub const TILE_SEGMENTS_MAX: usize = 2_000;
+/// below 1 MiB (about 340 bytes a segment, 560 where its flow is counted) in the densest city; wildcards
+/// over a tile's levels still catch all of it.
+pub const TILE_SEGMENTS_MAX: usize = 1_800;
 
 /// Zoom beyond which tiles are not split (the longest quadkey of the tile system).
 const TILE_ZOOM_MAX: u8 = 23;
@@ -102,6 +104,48 @@ impl TileTable {
     pub(crate) fn head(&self, segment: SegmentId) -> &[u8] {
         let index = segment.index();
         &self.heads[self.head_start[index] as usize..self.head_start[index + 1] as usize]
+    }
+
+    /// One retained message a tile, QoS 0, on `kind/{tile}/segments`, in quadkey order; none where
+    /// `network` is of another version. `issue` writes what all segments share, `values` those of one.
+    pub(super) fn messages(
+        &self,
+        kind: &str,
+        network: NetworkVersion,
+        entry_bytes: usize,
+        issue: impl Fn(&mut JsonBuffer),
+        values: impl Fn(&mut JsonBuffer, SegmentId),
+    ) -> Vec<OutMessage> {
+        if network != self.network {
+            return Vec::new();
+        }
+        let encode = |tile: &Tile| {
+            let mut json = JsonBuffer::with_capacity(240 + tile.segments.len() * entry_bytes);
+            json.raw("{\"network\":\"");
+            json.raw(&network.to_string());
+            json.raw("\",\"tile\":\"");
+            json.raw(&tile.quadkey);
+            json.raw("\",");
+            issue(&mut json);
+            json.raw(",\"segments\":[");
+            for (index, &segment) in tile.segments.iter().enumerate() {
+                if index > 0 {
+                    json.raw(",");
+                }
+                json.raw_bytes(self.head(segment));
+                values(&mut json, segment);
+                json.raw("}");
+            }
+            json.raw("]}");
+            json.into_bytes()
+        };
+        let message = |tile: &Tile| OutMessage {
+            topic: format!("{TOPIC_ROOT}/{kind}/{}/segments", tile.path),
+            payload: encode(tile),
+            qos: 0,
+            retain: true,
+        };
+        self.tiles.iter().map(message).collect()
     }
 }
 

@@ -224,8 +224,7 @@ pub(super) fn told_near(
 }
 
 /// Whether each segment lies in bad weather that is told at `at`; empty where none is told. Points of
-/// events that lie in one cell of [`WEATHER_CELL_M`] count as one, and no more than [`WEATHER_CELLS_MAX`]
-/// cells are looked around.
+/// events that lie in one square kilometre count as one, and no more than 256 of these are looked around.
 pub fn bad_weather(network: &Network, events: &[RoadEvent], at: Timestamp) -> Vec<bool> {
     let mut cells: BTreeMap<[i32; 2], (Point, f32)> = BTreeMap::new();
     let told = (events.iter())

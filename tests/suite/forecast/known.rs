@@ -15,28 +15,32 @@ const CLOSED_S: i64 = 100 * 60;
 
 /// Two roads one after the other, and on each a detector.
 fn network() -> Arc<Network> {
-    let rows = "from,to,highway,lon1,lat1,lon2,lat2,len_m,id,oneway\n\
-                j0,j1,primary,114.300,30.55,114.304,30.55,383,a,yes\n\
-                j1,j2,primary,114.304,30.55,114.308,30.55,383,b,yes\n";
-    Arc::new(load("roads.csv", rows.as_bytes().to_vec()).unwrap().0)
+    let rows = "from,to,highway,lon1,lat1,lon2,lat2,len_m,id,oneway,lanes\n\
+                j0,j1,primary,114.300,30.55,114.304,30.55,383,a,yes,1\n\
+                j1,j2,primary,114.304,30.55,114.308,30.55,383,b,yes,1\n";
+    Arc::new(
+        load("roads.csv", rows.as_bytes().to_vec())
+            .expect("it is well formed")
+            .0,
+    )
 }
 
 fn analysis(network: &Arc<Network>) -> Analysis {
     let mut settings = AnalysisSettings::default();
-    let places = "id,lon,lat,heading,lane,length\n\
-                  on-a,114.302,30.55,90,0,1\non-b,114.306,30.55,90,0,1\n";
+    let places = "id,lon,lat,heading,lane\n\
+                  on-a,114.302,30.55,90,0\non-b,114.306,30.55,90,0\n";
     let detectors = &mut settings.state.detectors;
     detectors
         .read(network, "places.csv", places.as_bytes())
-        .unwrap();
+        .expect("it is well formed");
     let works = ClosureDraft {
         id: "works".into(),
         sources: vec!["a".into()],
         from: Timestamp::from_secs(CLOSED_S),
         until: Timestamp::from_secs(CLOSED_S + 1_800),
     };
-    settings.closures = Closures::resolve(network, &[works]).unwrap();
-    Analysis::new(network, settings).unwrap()
+    settings.closures = Closures::resolve(network, &[works]).expect("it is well formed");
+    Analysis::new(network, settings).expect("it is well formed")
 }
 
 /// Closes one minute in which 12 and 20 vehicles passed, and answers the forecast.
@@ -57,7 +61,9 @@ fn close(analysis: &mut Analysis, network: &Network, at: i64) -> Arc<ForecastBat
     let mut closed = Closed::new(network.segment_count());
     let (_, request) = analysis.close_minute(Interval { start, end }, &mut closed, &readings);
     let answer = ProfileResidual.forecast(&request);
-    analysis.forecast_done(answer, &mut Vec::new()).unwrap()
+    analysis
+        .forecast_done(answer, &mut Vec::new())
+        .expect("it is well formed")
 }
 
 #[test]
