@@ -10,7 +10,7 @@ use geo::Distance;
 mod date;
 mod datum;
 
-pub use date::{civil_date, date_of, day_number, read_date};
+pub use date::{civil_date, civil_ms, date_of, day_number, read_date};
 pub use datum::{Datum, UnknownDatum};
 
 /// A point in event time: milliseconds since the Unix epoch, or since the start of a simulation

@@ -5,7 +5,7 @@ use toml::value::{Datetime, Offset};
 
 use super::Problems;
 use crate::state::ClosureDraft;
-use crate::units::{Timestamp, day_number};
+use crate::units::{Timestamp, civil_ms};
 
 /// Most sources of one closure.
 const SOURCES_MAX: usize = 10_000;
@@ -63,17 +63,15 @@ pub(super) fn resolve(
 
 fn time_of(at: &Datetime, utc_offset_s: i64) -> Option<Timestamp> {
     let (date, time) = (at.date?, at.time?);
-    let day = day_number([date.year.into(), date.month.into(), date.day.into()])?;
-    let minute = 60 * i64::from(time.hour) + i64::from(time.minute);
+    let date = [date.year.into(), date.month.into(), date.day.into()];
+    let clock = [time.hour, time.minute, time.second.unwrap_or_default()].map(i64::from);
     let offset_s = match at.offset {
         Some(Offset::Z) => 0,
         Some(Offset::Custom { minutes }) => 60 * i64::from(minutes),
         None => utc_offset_s,
     };
-    let second = i64::from(time.second.unwrap_or_default());
-    Some(Timestamp::from_secs(
-        86_400 * day + 60 * minute + second - offset_s,
-    ))
+    let local = Timestamp::from_millis(civil_ms(date, clock)?);
+    Some(local.plus_secs(-offset_s))
 }
 
 #[cfg(test)]

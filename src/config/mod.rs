@@ -5,6 +5,7 @@
 //! reported together. After start nobody sees raw configuration.
 
 mod area;
+mod calendar;
 mod closure;
 mod corridor;
 mod device;
@@ -34,7 +35,7 @@ use crate::observation::UplinkKind;
 use crate::screening::{FleetSettings, GateSettings};
 use crate::state::congestion::{RegionDraft, Standard, check_regions};
 use crate::state::{Calendar, ClosureDraft, CorridorDraft, VettingSettings};
-use crate::units::{Datum, Metres, Position, date_of, read_date};
+use crate::units::{Datum, Metres, Position};
 use crate::wire::its0117::{Delimiter, Kind, UplinkLimits};
 use crate::wire::{DecodeLimits, DecoderTable, Dialect, Format, Route};
 
@@ -323,19 +324,7 @@ pub fn resolve(raw: RawConfig) -> Result<Config, ConfigError> {
         }
         problems.range("mqtt.routes.qos", route.qos, 0, 1);
     }
-    let calendar = problems.take("state.calendar", calendar(&raw.state));
-    let mut days = |name, dates: &[String]| -> Vec<i64> {
-        let days = dates.iter().map(|date| local_day(date));
-        days.filter_map(|day| problems.take(name, day)).collect()
-    };
-    let holidays = days("state.holidays", &raw.state.holidays);
-    let workdays = days("state.workdays", &raw.state.workdays);
-    for &day in workdays.iter().filter(|&&day| !is_weekend(day)) {
-        let date = date_of(day);
-        problems
-            .0
-            .push(format!("state.workdays: {date} is no Saturday or Sunday"));
-    }
+    let calendar = calendar::resolve(&raw.state, &mut problems);
     let standard = problems.take(
         "state.level_standard",
         levels::standard(&raw.state.level_standard),
@@ -411,7 +400,7 @@ pub fn resolve(raw: RawConfig) -> Result<Config, ConfigError> {
             trust_min: raw.vetting.trust_min,
             views_min: raw.vetting.views_min,
         },
-        calendar: calendar.unwrap_or_default().with(holidays, workdays),
+        calendar,
         level_standard,
         regions,
         corridors,
@@ -618,23 +607,6 @@ pub fn parse_broker_url(url: &str) -> Result<(String, u16), String> {
     Ok((host.trim_matches(['[', ']']).to_owned(), port))
 }
 
-/// The named calendar.
-fn calendar(state: &raw::RawState) -> Result<Calendar, String> {
-    let name = &state.calendar;
-    Calendar::named(name, state.utc_offset_s)
-        .ok_or_else(|| format!("{name:?} is neither \"cn\" nor \"none\""))
-}
-
-fn is_weekend(day: i64) -> bool {
-    // 1970-01-01 was a Thursday.
-    matches!(day.rem_euclid(7), 2 | 3)
-}
-
-/// Reads a local date as days since 1970-01-01.
-fn local_day(date: &str) -> Result<i64, String> {
-    read_date(date).ok_or_else(|| format!("{date:?} is no date of the form YYYY-MM-DD"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -712,14 +684,6 @@ mod tests {
         let error = parse_broker_url("mqtt://user:secret@host").unwrap_err();
         assert!(!error.contains("secret"), "{error}");
         assert!(parse_broker_url("http://host").is_err());
-    }
-
-    #[test]
-    fn dates_become_day_numbers() {
-        assert_eq!(local_day("2026-10-01"), Ok(20_727));
-        assert!(local_day("2026-13-01").is_err());
-        let free = (20_000..20_007).filter(|&day| is_weekend(day)).map(date_of);
-        assert_eq!(free.collect::<Vec<_>>(), ["2024-10-05", "2024-10-06"]);
     }
 
     #[test]

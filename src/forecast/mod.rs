@@ -39,6 +39,7 @@ mod snapshot;
 mod spoil;
 mod spread;
 mod training;
+mod usual;
 mod windows;
 
 pub use backtest::{Backtest, BacktestSettings, Contender, Holdout, OutlookScores, Run};
@@ -272,12 +273,9 @@ impl ForecastBatch {
     #[must_use]
     pub fn with_closures(mut self, closures: &Arc<Closures>) -> Self {
         self.closures = Arc::clone(closures);
-        for segment in closures.segments() {
-            for step in 0..STEP_COUNT {
-                if closures.covers_half(segment, self.interval(step)) {
-                    self.quantiles[segment.index() * STEP_COUNT + step] = SpeedQuantiles::default();
-                }
-            }
+        let of_closed = closures.covered(STEP_COUNT, |step| self.interval(step));
+        for (segment, step) in of_closed {
+            self.quantiles[segment.index() * STEP_COUNT + step] = SpeedQuantiles::default();
         }
         self
     }

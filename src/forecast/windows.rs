@@ -13,6 +13,7 @@ use super::low_rank::learn_traits;
 use super::noticed::NoticedEvents;
 use super::slow_levels::SLOW_LEVEL_PRIOR;
 use super::spoil::{FLATTENINGS, Spoil, fill_now, spoil_history};
+use super::usual::{KINDS, SLOTS, SMOOTHING, Sum, kind_and_slot, usual};
 use super::{
     Calibration, Dataset, DatasetError, Disturbances, FeatureContext, ForecastRequest, LAG_COUNT,
     LEVEL_COUNT, LEVEL_STEPS, Past, STEP_COUNT, STEP_MS, SegmentTraits,
@@ -21,15 +22,6 @@ use crate::network::NetworkVersion;
 use crate::units::SegmentId;
 
 const DAY_MS: i64 = 86_400_000;
-const SLOTS: usize = (DAY_MS / STEP_MS) as usize;
-/// Workdays and days off have profiles of their own.
-const KINDS: usize = 2;
-/// Slots to each side that a profile is smoothed over: 25 minutes in all.
-const SMOOTHING: i64 = 2;
-/// Weight of the all-days profile beside the days of one kind, in samples (chosen).
-const KIND_PRIOR: f32 = 4.0;
-/// Weight of the segment's mean beside the all-days profile, in samples (chosen).
-const MEAN_PRIOR: f32 = 2.0;
 /// Quantile of the training values taken as free flow, as the state room's profiles take it.
 const FREE_FLOW_QUANTILE: f32 = 0.94;
 
@@ -42,9 +34,9 @@ pub(super) struct Windows<'a> {
     free_flow_mps: Vec<f32>,
     mean_mps: Vec<f32>,
     /// Smoothed sums and counts by row, of training rows of that row's day only.
-    own: Vec<(f32, f32)>,
+    own: Vec<Sum>,
     /// The same added up over days, `[kind][slot][column]`.
-    total: Vec<(f32, f32)>,
+    total: Vec<Sum>,
     calibration: Arc<Calibration>,
     /// The same for profiles flattened by each of [`FLATTENINGS`], to the level of all time and of
     /// today; empty until [`Windows::learn_young`].
@@ -52,7 +44,7 @@ pub(super) struct Windows<'a> {
     traits: Vec<SegmentTraits>,
     regressions: OnceLock<Fits>,
     /// Sums and counts of the deviations seen before each row, `[row][column]`.
-    before: Vec<(f32, f32)>,
+    before: Vec<Sum>,
     noticed: NoticedEvents,
     /// Share of input cells that are hidden in every window alike, and the seed that picks them.
     hidden: Option<(f32, u64)>,
@@ -193,10 +185,7 @@ impl<'a> Windows<'a> {
     }
 
     fn slot_of(&self, row: usize) -> (usize, usize) {
-        let time = self.dataset.times[row];
-        let slot = time.as_millis().rem_euclid(DAY_MS) / STEP_MS;
-        let is_day_off = !self.dataset.calendar.day_type(time).is_workday();
-        (usize::from(is_day_off), slot as usize)
+        kind_and_slot(&self.dataset.calendar, self.dataset.times[row])
     }
 
     fn learn_profile(&mut self) {
@@ -206,10 +195,7 @@ impl<'a> Windows<'a> {
         let day_of = |row: usize| self.dataset.times[row].as_millis().div_euclid(DAY_MS);
         for row in 0..rows {
             let (kind, slot) = self.slot_of(row);
-            for shift in -SMOOTHING..=SMOOTHING {
-                let Some(near) = row.checked_add_signed(shift as isize) else {
-                    continue;
-                };
+            for near in row.saturating_sub(SMOOTHING)..=row + SMOOTHING {
                 if near >= self.bounds[0] || day_of(near) != day_of(row) {
                     continue;
                 }
@@ -235,10 +221,8 @@ impl<'a> Windows<'a> {
         let own = self.own[row * columns + column];
         let at = |kind: usize| self.total[(kind * SLOTS + slot) * columns + column];
         let (same, other) = (at(kind), at(1 - kind));
-        let (sum, count) = (same.0 - own.0, (same.1 - own.1).max(0.0));
-        let all =
-            (sum + other.0 + MEAN_PRIOR * self.mean_mps[column]) / (count + other.1 + MEAN_PRIOR);
-        ((sum + KIND_PRIOR * all) / (count + KIND_PRIOR)).max(0.0)
+        let without_own = (same.0 - own.0, (same.1 - own.1).max(0.0));
+        usual(without_own, other, self.mean_mps[column]).max(0.0)
     }
 
     fn last_hour_mps(&self, newest: usize, column: usize) -> f32 {

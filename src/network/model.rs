@@ -1,5 +1,6 @@
 //! The network as it is used: flat arrays indexed by id.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use bytemuck::{Pod, Zeroable};
@@ -379,6 +380,15 @@ impl Network {
     /// The id the source gives the road: OSM way id, SUMO edge id, CSV id or row.
     pub fn source_id(&self, id: SegmentId) -> &str {
         self.text(self.segment(id).source_text).unwrap_or_default()
+    }
+
+    /// The segments of each source id, in id order.
+    pub fn segments_by_source(&self) -> BTreeMap<&str, Vec<SegmentId>> {
+        let mut found: BTreeMap<&str, Vec<SegmentId>> = BTreeMap::new();
+        for id in self.segment_ids() {
+            found.entry(self.source_id(id)).or_default().push(id);
+        }
+        found
     }
 
     /// The road's name in its own language, if known.

@@ -2,57 +2,71 @@
 
 use crate::forecast::{
     ErrorTracker, FlowForecaster, ForecastBatch, HALF_HOUR_MS, OutlookSpeaker, OutlookTracker,
-    STEP_MS, Speaker,
+    Speaker, StepScores,
 };
 use crate::metrics::Metrics;
-use crate::publish::format::{FLOW_SPEAKERS, SCORED_STEPS};
+use crate::publish::format::{FLOW_SPEAKERS, scored_steps};
 
-/// Who is scored at what coverage.
+/// Whose intervals are told of.
 const COVERED: [Speaker; 3] = [Speaker::Running, Speaker::Shadow, Speaker::Published];
+
+/// Names of gauges: errors (mean absolute, root mean square, where congested), pinball loss.
+type ErrorNames = [&'static str; 4];
+
+const FORECAST_ERRORS: ErrorNames = [
+    "roadcast_forecast_error_metres_per_second",
+    "roadcast_forecast_error_rms_metres_per_second",
+    "roadcast_forecast_congested_error_metres_per_second",
+    "roadcast_forecast_pinball_metres_per_second",
+];
+const OUTLOOK_ERRORS: ErrorNames = [
+    "roadcast_outlook_error_metres_per_second",
+    "roadcast_outlook_error_rms_metres_per_second",
+    "roadcast_outlook_congested_error_metres_per_second",
+    "roadcast_outlook_pinball_metres_per_second",
+];
+
+/// Sets the gauges of the errors of one forecaster at one horizon.
+fn measure_errors(metrics: &Metrics, names: &ErrorNames, labels: [&str; 2], scores: &StepScores) {
+    let values = [
+        Some(scores.plain.mae()),
+        Some(scores.plain.rmse()),
+        scores.congested_mae(),
+        Some(scores.mean_pinball()),
+    ];
+    for (name, value) in names.iter().zip(values) {
+        if let Some(value) = value {
+            metrics.gauge(name, &labels, value);
+        }
+    }
+}
+
+/// Hands on the shares of truths that intervals hold, each with interval and traffic as labels.
+fn coverages(scores: &StepScores, mut set: impl FnMut([&str; 2], f64)) {
+    for (labels, share) in [
+        (["90", "all"], Some(scores.coverage_90())),
+        (["80", "all"], Some(scores.coverage_80())),
+        (["90", "congested"], scores.congested_coverage_90()),
+        (["80", "congested"], scores.congested_coverage_80()),
+    ] {
+        if let Some(share) = share {
+            set(labels, share);
+        }
+    }
+}
 
 /// Sets the gauges of rolling scores, voices and drift.
 pub(super) fn measure_scores(metrics: &Metrics, errors: &ErrorTracker) {
     for speaker in Speaker::ALL {
         let label = speaker.label();
-        for step in SCORED_STEPS {
-            let scores = &errors.scores(speaker)[step];
-            if scores.plain.count() <= 0.0 {
-                continue;
-            }
-            let horizon = format!("{}min", (step as i64 + 1) * STEP_MS / 60_000);
-            let labels = [label, &*horizon];
-            for (name, value) in [
-                (
-                    "roadcast_forecast_error_metres_per_second",
-                    scores.plain.mae(),
-                ),
-                (
-                    "roadcast_forecast_error_rms_metres_per_second",
-                    scores.plain.rmse(),
-                ),
-                (
-                    "roadcast_forecast_pinball_metres_per_second",
-                    scores.mean_pinball(),
-                ),
-            ] {
-                metrics.gauge(name, &labels, value);
-            }
-            if let Some(mae_mps) = scores.congested_mae() {
-                let name = "roadcast_forecast_congested_error_metres_per_second";
-                metrics.gauge(name, &labels, mae_mps);
-            }
+        for (minutes, scores) in scored_steps(errors.scores(speaker)) {
+            let horizon = format!("{minutes}min");
+            measure_errors(metrics, &FORECAST_ERRORS, [label, &horizon], scores);
             if COVERED.contains(&speaker) {
-                for (interval, traffic, share) in [
-                    ("90", "all", Some(scores.coverage_90())),
-                    ("80", "all", Some(scores.coverage_80())),
-                    ("90", "congested", scores.congested_coverage_90()),
-                    ("80", "congested", scores.congested_coverage_80()),
-                ] {
-                    if let Some(share) = share {
-                        let labels = [label, interval, traffic, &*horizon];
-                        metrics.gauge("roadcast_forecast_coverage_ratio", &labels, share);
-                    }
-                }
+                coverages(scores, |[interval, traffic], share| {
+                    let labels = [label, interval, traffic, &horizon];
+                    metrics.gauge("roadcast_forecast_coverage_ratio", &labels, share);
+                });
             }
         }
         let onsets = errors.onsets(speaker);
@@ -86,42 +100,17 @@ pub(super) fn measure_outlooks(metrics: &Metrics, outlooks: &OutlookTracker) {
                 continue;
             }
             let horizon = format!("{}min", 60 + halves * HALF_HOUR_MS / 60_000);
-            let labels = [speaker.label(), &*horizon];
-            for (name, value) in [
-                (
-                    "roadcast_outlook_error_metres_per_second",
-                    Some(scores.plain.mae()),
-                ),
-                (
-                    "roadcast_outlook_error_rms_metres_per_second",
-                    Some(scores.plain.rmse()),
-                ),
-                (
-                    "roadcast_outlook_congested_error_metres_per_second",
-                    scores.congested_mae(),
-                ),
-                (
-                    "roadcast_outlook_pinball_metres_per_second",
-                    Some(scores.mean_pinball()),
-                ),
-            ] {
-                if let Some(value) = value {
-                    metrics.gauge(name, &labels, value);
-                }
-            }
-            if speaker != OutlookSpeaker::Outlook {
-                continue;
-            }
-            for (interval, traffic, share) in [
-                ("90", "all", Some(scores.coverage_90())),
-                ("80", "all", Some(scores.coverage_80())),
-                ("90", "congested", scores.congested_coverage_90()),
-                ("80", "congested", scores.congested_coverage_80()),
-            ] {
-                if let Some(share) = share {
-                    let labels = [interval, traffic, &*horizon];
+            measure_errors(
+                metrics,
+                &OUTLOOK_ERRORS,
+                [speaker.label(), &horizon],
+                scores,
+            );
+            if speaker == OutlookSpeaker::Outlook {
+                coverages(scores, |[interval, traffic], share| {
+                    let labels = [interval, traffic, &horizon];
                     metrics.gauge("roadcast_outlook_coverage_ratio", &labels, share);
-                }
+                });
             }
         }
     }
@@ -135,12 +124,8 @@ pub(super) fn measure_flows(metrics: &Metrics, flows: &FlowForecaster) {
         flows.counted() as f64,
     );
     for speaker in FLOW_SPEAKERS {
-        for step in SCORED_STEPS {
-            let scores = &flows.errors().scores(speaker)[step];
-            if scores.plain.count() <= 0.0 {
-                continue;
-            }
-            let horizon = format!("{}min", (step as i64 + 1) * STEP_MS / 60_000);
+        for (minutes, scores) in scored_steps(flows.errors().scores(speaker)) {
+            let horizon = format!("{minutes}min");
             let labels = [speaker.label(), &*horizon];
             let name = "roadcast_flow_forecast_error_vehicles_per_hour";
             metrics.gauge(name, &labels, scores.plain.mae());

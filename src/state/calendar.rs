@@ -1,6 +1,6 @@
 //! Local days: of which kind each is, with public holidays and the weekends that are worked for them.
 
-use super::profile::{HOUR_MS, SLOT_MS, SLOTS_PER_HOUR};
+use super::profile::{SLOT_MS, SLOTS_PER_HOUR};
 use crate::units::{Timestamp, civil_date, day_number};
 
 const DAY_MS: i64 = 86_400_000;
@@ -62,6 +62,16 @@ const CHINA_WORKDAYS: [[i64; 3]; 11] = [
     [2026, 9, 20],
     [2026, 10, 10],
 ];
+
+/// Days since 1970-01-01, which was a Thursday, modulo 7.
+const FRIDAY: i64 = 1;
+const SATURDAY: i64 = 2;
+const SUNDAY: i64 = 3;
+
+/// Whether a day since 1970-01-01 is a Saturday or Sunday.
+pub const fn is_weekend(day: i64) -> bool {
+    matches!(day.rem_euclid(7), SATURDAY | SUNDAY)
+}
 
 /// How event time maps to local days.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -149,32 +159,34 @@ impl Calendar {
         if self.holidays.binary_search(&day).is_ok() {
             return DayType::Holiday;
         }
-        // 1970-01-01 was a Thursday.
+        if is_weekend(day) && self.workdays.binary_search(&day).is_ok() {
+            return DayType::Weekday;
+        }
         match day.rem_euclid(7) {
-            1 => DayType::Friday,
-            2 | 3 if self.workdays.binary_search(&day).is_ok() => DayType::Weekday,
-            2 => DayType::Saturday,
-            3 => DayType::Sunday,
+            FRIDAY => DayType::Friday,
+            SATURDAY => DayType::Saturday,
+            SUNDAY => DayType::Sunday,
             _ => DayType::Weekday,
         }
     }
 
     /// Whether a time is in a workday, and in which half hour of the day.
     pub(super) fn half_hour(&self, at: Timestamp) -> (bool, usize) {
-        let (day_type, hour, slot) = self.slot(at);
-        (
-            day_type.is_workday(),
-            2 * hour + slot / (SLOTS_PER_HOUR / 2),
-        )
+        let (day_type, slot) = self.slot_of_day(at);
+        (day_type.is_workday(), slot / (SLOTS_PER_HOUR / 2))
+    }
+
+    /// Day type, and which five minutes of the local day, from 0.
+    pub fn slot_of_day(&self, at: Timestamp) -> (DayType, usize) {
+        let local_ms = at.plus_secs(self.utc_offset_s).as_millis();
+        let slot = local_ms.rem_euclid(DAY_MS) / SLOT_MS;
+        (self.day_type(at), slot as usize)
     }
 
     /// Day type and hour-and-slot of a time.
     pub(super) fn slot(&self, at: Timestamp) -> (DayType, usize, usize) {
-        let local_ms = at.plus_secs(self.utc_offset_s).as_millis();
-        let in_day_ms = local_ms.rem_euclid(DAY_MS);
-        let hour = (in_day_ms / HOUR_MS) as usize;
-        let slot = (in_day_ms % HOUR_MS / SLOT_MS) as usize;
-        (self.day_type(at), hour, slot)
+        let (day_type, slot) = self.slot_of_day(at);
+        (day_type, slot / SLOTS_PER_HOUR, slot % SLOTS_PER_HOUR)
     }
 }
 

@@ -45,10 +45,10 @@ impl Closures {
     /// # Errors
     /// The first draft that does not end after it begins, or names a source that is not there, or one too many.
     pub fn resolve(network: &Network, drafts: &[ClosureDraft]) -> Result<Self, ClosureError> {
-        let mut by_source: BTreeMap<&str, Vec<SegmentId>> = BTreeMap::new();
-        for id in network.segment_ids().filter(|_| !drafts.is_empty()) {
-            by_source.entry(network.source_id(id)).or_default().push(id);
+        if drafts.is_empty() {
+            return Ok(Self::default());
         }
+        let by_source = network.segments_by_source();
         let segments_of = |source: &str| -> Vec<SegmentId> {
             if let Some(all) = by_source.get(source) {
                 return all.clone();
@@ -115,8 +115,21 @@ impl Closures {
         intervals.find(has_part).copied()
     }
 
-    /// Whether a segment is closed for half of `during` or longer.
-    pub fn covers_half(&self, segment: SegmentId, during: Interval) -> bool {
+    /// Which segments are closed for half or longer of which of `count` intervals, in order.
+    pub fn covered(
+        &self,
+        count: usize,
+        interval: impl Fn(usize) -> Interval,
+    ) -> Vec<(SegmentId, usize)> {
+        let pairs = self
+            .segments()
+            .flat_map(|id| (0..count).map(move |at| (id, at)));
+        pairs
+            .filter(|&(id, at)| self.covers_half(id, interval(at)))
+            .collect()
+    }
+
+    fn covers_half(&self, segment: SegmentId, during: Interval) -> bool {
         let closed_ms = |closed: &Interval| {
             let end = closed.end.min(during.end);
             end.millis_since(closed.start.max(during.start)).max(0)

@@ -91,10 +91,7 @@ impl DetectorTable {
     /// # Errors
     /// When the bytes are not well-formed XML or hold too many detectors.
     pub fn read_sumo(&mut self, network: &Network, bytes: &[u8]) -> Result<(), DetectorError> {
-        let mut edges: BTreeMap<&str, Vec<SegmentId>> = BTreeMap::new();
-        for id in network.segment_ids() {
-            edges.entry(network.source_id(id)).or_default().push(id);
-        }
+        let mut edges = network.segments_by_source();
         for segments in edges.values_mut() {
             segments.sort_by_key(|&id| (network.segment(id).source_pair, id));
         }

@@ -39,7 +39,7 @@ mod vetting;
 pub use accumulate::Accumulator;
 pub use bottleneck::{BOTTLENECKS_MAX, Bottleneck, BottleneckDay, Bottlenecks};
 pub use bytes::SnapshotError;
-pub use calendar::{Calendar, DayType};
+pub use calendar::{Calendar, DayType, is_weekend};
 pub use closure::{CLOSURES_MAX, ClosureDraft, ClosureError, Closures};
 pub use corridor::{
     CORRIDOR_SEGMENTS_MAX, CORRIDORS_MAX, Corridor, CorridorDraft, CorridorError, CorridorState,

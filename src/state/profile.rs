@@ -18,7 +18,7 @@ const WHAT: &str = "profile file";
 pub const SLOT_MS: i64 = 300_000;
 
 const DAY_MS: i64 = 86_400_000;
-pub(super) const HOUR_MS: i64 = 3_600_000;
+const HOUR_MS: i64 = 3_600_000;
 pub(super) const SLOTS_PER_HOUR: usize = (HOUR_MS / SLOT_MS) as usize;
 const HOURS_PER_DAY: usize = (DAY_MS / HOUR_MS) as usize;
 const SLOTS_PER_DAY: usize = SLOTS_PER_HOUR * HOURS_PER_DAY;

@@ -21,6 +21,16 @@ pub const fn day_number([year, month, day]: [i64; 3]) -> Option<i64> {
     Some(era * 146_097 + day_of_era - 719_468)
 }
 
+/// Milliseconds from 1970-01-01 to a date and a time of the day, hour, minute and second (60 in a leap
+/// second); `None` where there is no such time.
+pub fn civil_ms(date: [i64; 3], time: [i64; 3]) -> Option<i64> {
+    let [hour, minute, second] = time;
+    let is_time =
+        (0..24).contains(&hour) && (0..60).contains(&minute) && (0..=60).contains(&second);
+    let days = day_number(date).filter(|_| is_time)?;
+    Some(days * 86_400_000 + ((hour * 60 + minute) * 60 + second) * 1000)
+}
+
 /// Year, month and day of a day since 1970-01-01 (Hinnant 2013, civil_from_days).
 pub const fn civil_date(day: i64) -> [i64; 3] {
     let from_march_0000 = day + 719_468;

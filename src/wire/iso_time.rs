@@ -1,21 +1,12 @@
 //! Times written as ISO 8601, and calendars of UTC.
 
 use crate::observation::RejectReason;
-use crate::units::{Timestamp, day_number};
+use crate::units::{Timestamp, civil_ms};
 
 use super::gather::Record;
 
 /// Milliseconds of a day.
 pub(super) const DAY_MS: i64 = 86_400_000;
-
-/// The time of a date and a time of the day; `None` where there is no such time.
-pub(super) fn civil_ms(date: [i64; 3], time: [i64; 3]) -> Option<i64> {
-    let [hour, minute, second] = time;
-    let is_time =
-        (0..24).contains(&hour) && (0..60).contains(&minute) && (0..=60).contains(&second);
-    let days = day_number(date).filter(|_| is_time)?;
-    Some(days * DAY_MS + ((hour * 60 + minute) * 60 + second) * 1000)
-}
 
 /// Reads `2021-01-08T02:03:41.907Z`, the fraction optional, always UTC.
 pub(super) fn parse(text: &str) -> Record<Timestamp> {

@@ -8,7 +8,7 @@
 //! the route's `datum`.
 
 use crate::observation::{Decoded, Observation, Origin, RejectReason};
-use crate::units::{Position, SubjectId, Timestamp, civil_date};
+use crate::units::{Position, SubjectId, Timestamp, civil_date, civil_ms};
 
 use super::context::Context;
 use super::gather::{Gather, Record};
@@ -243,7 +243,7 @@ fn beijing_time_ms(digits: [u8; 6]) -> Record<i64> {
         *field = bcd(byte)?;
     }
     let [year, month, day, hour, minute, second] = fields;
-    iso_time::civil_ms([2000 + year, month, day], [hour, minute, second])
+    civil_ms([2000 + year, month, day], [hour, minute, second])
         .map(|local_ms| local_ms - BEIJING_MS)
         .ok_or(RejectReason::OutOfRange)
 }

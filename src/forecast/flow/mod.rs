@@ -73,13 +73,9 @@ impl FlowBatch {
         closures: &Closures,
         interval: impl Fn(usize) -> Interval,
     ) -> Self {
-        for segment in closures.segments() {
+        for (segment, step) in closures.covered(STEP_COUNT, interval) {
             if let Some(steps) = self.of.get_mut(&segment) {
-                for (step, said) in steps.iter_mut().enumerate() {
-                    if closures.covers_half(segment, interval(step)) {
-                        *said = FlowQuantiles::default();
-                    }
-                }
+                steps[step] = FlowQuantiles::default();
             }
         }
         self

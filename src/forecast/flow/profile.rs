@@ -2,21 +2,12 @@
 
 use std::collections::VecDeque;
 
+use super::super::SpeedProfile;
 use super::super::snapshot::{Reader, SnapshotError, put_f32s, put_i64, put_u32};
-use super::super::{STEP_MS, SpeedProfile};
+use super::super::usual::{KINDS, SLOTS, SMOOTHING, Sum, kind_and_slot, usual};
 use crate::state::Calendar;
 use crate::units::{SegmentId, Timestamp};
 
-const DAY_MS: i64 = 86_400_000;
-const SLOTS: usize = (DAY_MS / STEP_MS) as usize;
-/// Workdays and days off have slots of their own.
-const KINDS: usize = 2;
-/// Slots to each side that are read with a slot: 25 minutes in all (methods of this project).
-const SMOOTHING: usize = 2;
-/// Samples as many as which the days of the other kind count, and the mean of all times (chosen, as for
-/// profiles in backtests).
-const KIND_PRIOR: f32 = 4.0;
-const MEAN_PRIOR: f32 = 2.0;
 /// Samples after which a slot forgets: about thirty days, as speed profiles do.
 const SAMPLES_MAX: f32 = 30.0;
 /// Steps that wait before they count, two hours: what is usual must not hold the last hour, which
@@ -68,13 +59,6 @@ impl FlowProfile {
         }
     }
 
-    fn kind_and_slot(&self, at: Timestamp) -> (usize, usize) {
-        let local_ms = at.plus_secs(self.calendar.utc_offset_s).as_millis();
-        let slot = local_ms.rem_euclid(DAY_MS) / STEP_MS;
-        let is_off = !self.calendar.day_type(at).is_workday();
-        (usize::from(is_off), slot as usize)
-    }
-
     /// Takes the flows of a finished step, veh/h, not a number where nothing was counted.
     pub(super) fn push(&mut self, start: Timestamp, flows_vph: Vec<f32>) {
         for (column, &flow_vph) in flows_vph.iter().enumerate() {
@@ -89,7 +73,7 @@ impl FlowProfile {
         let Some((start, row)) = self.waiting.pop_front() else {
             return;
         };
-        let (kind, slot) = self.kind_and_slot(start);
+        let (kind, slot) = kind_and_slot(&self.calendar, start);
         for (column, flow_vph) in row.into_iter().enumerate() {
             if !flow_vph.is_nan() {
                 let slot = &mut self.slots[(column * KINDS + kind) * SLOTS + slot];
@@ -100,7 +84,7 @@ impl FlowProfile {
     }
 
     /// Sum of flows and samples around a slot of one kind of day.
-    fn around(&self, column: usize, kind: usize, slot: usize) -> Slot {
+    fn around(&self, column: usize, kind: usize, slot: usize) -> Sum {
         let of_kind = &self.slots[(column * KINDS + kind) * SLOTS..][..SLOTS];
         let near =
             (SLOTS + slot - SMOOTHING..=SLOTS + slot + SMOOTHING).map(|at| of_kind[at % SLOTS]);
@@ -160,14 +144,12 @@ impl FlowProfile {
 impl SpeedProfile for FlowProfile {
     fn speed_mps(&self, column: SegmentId, at: Timestamp) -> f32 {
         let column = column.index();
-        let (kind, slot) = self.kind_and_slot(at);
+        let (kind, slot) = kind_and_slot(&self.calendar, at);
         let (same, other) = (
             self.around(column, kind, slot),
             self.around(column, 1 - kind, slot),
         );
-        let mean_vph = self.means[column].0;
-        let all = (same.0 + other.0 + MEAN_PRIOR * mean_vph) / (same.1 + other.1 + MEAN_PRIOR);
-        (same.0 + KIND_PRIOR * all) / (same.1 + KIND_PRIOR)
+        usual(same, other, self.means[column].0)
     }
 
     fn free_flow_mps(&self, column: SegmentId) -> f32 {

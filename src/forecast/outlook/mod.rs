@@ -108,13 +108,9 @@ impl OutlookBatch {
     #[must_use]
     pub fn with_closures(mut self, closures: &Arc<Closures>) -> Self {
         self.closures = Arc::clone(closures);
-        for segment in closures.segments() {
-            for half in 0..HALF_HOUR_COUNT {
-                if closures.covers_half(segment, self.interval(half)) {
-                    let at = segment.index() * HALF_HOUR_COUNT + half;
-                    self.quantiles[at] = SpeedQuantiles::default();
-                }
-            }
+        let of_closed = closures.covered(HALF_HOUR_COUNT, |half| self.interval(half));
+        for (segment, half) in of_closed {
+            self.quantiles[segment.index() * HALF_HOUR_COUNT + half] = SpeedQuantiles::default();
         }
         self
     }

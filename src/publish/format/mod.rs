@@ -59,7 +59,7 @@ pub use schema::schemas;
 pub use scores::{
     FLOW_SPEAKERS, FlowFiguresEntry, FlowScoresEntry, ForecastFiguresEntry, ForecastScoresMessage,
     ForecasterLabel, ForecasterScoresEntry, OnsetEntry, OutlookForecasterLabel, OutlookScoresEntry,
-    SCORED_STEPS, VoiceEntry, scores_message, scores_out,
+    VoiceEntry, scored_steps, scores_message, scores_out,
 };
 pub use state::{ProvenanceLabel, SegmentStateEntry, StateTileMessage};
 pub use status::{RunInfo, StatusLabel, StatusMessage, status_message, status_topic};

@@ -11,7 +11,16 @@ use crate::forecast::{
 use crate::publish::OutMessage;
 
 /// Steps whose scores are told one by one, from 0.
-pub const SCORED_STEPS: [usize; 4] = [0, 2, 5, 11];
+const SCORED_STEPS: [usize; 4] = [0, 2, 5, 11];
+
+/// The steps whose scores are told and that have truths, with the minutes to their end.
+pub fn scored_steps(steps: &[StepScores; STEP_COUNT]) -> impl Iterator<Item = (u32, &StepScores)> {
+    let told = SCORED_STEPS.into_iter().map(|step| {
+        let minutes = (step as u32 + 1) * (STEP_MS / 60_000) as u32;
+        (minutes, &steps[step])
+    });
+    told.filter(|(_, scores)| scores.plain.count() > 0.0)
+}
 
 /// Whose flow forecasts are told of.
 pub const FLOW_SPEAKERS: [Speaker; 4] = [
@@ -226,16 +235,13 @@ pub struct OnsetEntry {
 impl ForecasterScoresEntry {
     fn of(errors: &ErrorTracker, speaker: Speaker) -> Self {
         let steps = errors.scores(speaker);
-        let known = SCORED_STEPS
-            .into_iter()
-            .filter(|&step| steps[step].plain.count() > 0.0);
         Self {
             forecaster: speaker.into(),
             all: average(steps),
-            horizons: known
-                .map(|step| ForecastFiguresEntry {
-                    minutes: Some((step as u32 + 1) * (STEP_MS / 60_000) as u32),
-                    ..figures(&steps[step])
+            horizons: scored_steps(steps)
+                .map(|(minutes, scores)| ForecastFiguresEntry {
+                    minutes: Some(minutes),
+                    ..figures(scores)
                 })
                 .collect(),
             onsets: onset_entry(&errors.onsets(speaker)),
@@ -317,16 +323,13 @@ fn outlook_entry(outlooks: &OutlookTracker, speaker: OutlookSpeaker) -> Option<O
 /// The scores of one who forecasts flow; `None` without any.
 fn flow_entry(flows: &FlowForecaster, speaker: Speaker) -> Option<FlowScoresEntry> {
     let steps = flows.errors().scores(speaker);
-    let known = SCORED_STEPS
-        .into_iter()
-        .filter(|&step| steps[step].plain.count() > 0.0);
-    let horizons: Vec<FlowFiguresEntry> = known
-        .map(|step| FlowFiguresEntry {
-            minutes: (step as u32 + 1) * (STEP_MS / 60_000) as u32,
-            cells: steps[step].plain.count(),
-            mae_vph: steps[step].plain.mae(),
-            rmse_vph: steps[step].plain.rmse(),
-            coverage_80: steps[step].coverage_80(),
+    let horizons: Vec<FlowFiguresEntry> = scored_steps(steps)
+        .map(|(minutes, scores)| FlowFiguresEntry {
+            minutes,
+            cells: scores.plain.count(),
+            mae_vph: scores.plain.mae(),
+            rmse_vph: scores.plain.rmse(),
+            coverage_80: scores.coverage_80(),
         })
         .collect();
     (!horizons.is_empty()).then(|| FlowScoresEntry {
