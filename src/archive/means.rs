@@ -1,4 +1,4 @@
-//! Five-minute means of the measured minutes of an archive: what forecasters learn from.
+//! Five-minute space means of the measured minutes of an archive: what forecasters learn from.
 //!
 //! Only complete files are read. A minute that was estimated, or of which only the profile speaks,
 //! is no truth and counts as missing.
@@ -11,7 +11,7 @@ use super::scan::{Seen, Span, Wanted, scan, span};
 use super::store::{day_name, days, files};
 use super::tables::STATE;
 use crate::network::Network;
-use crate::state::{MINUTE_MS, Provenance};
+use crate::state::{MINUTE_MS, Provenance, mean_speed_mps, pace_spm};
 use crate::units::Timestamp;
 
 /// Length of a row, ms.
@@ -91,7 +91,7 @@ struct Sums {
     from_ms: i64,
     until_ms: i64,
     segments: usize,
-    sum_mps: Vec<f32>,
+    sum_spm: Vec<f32>,
     minutes: Vec<u8>,
     measured_minutes: u64,
 }
@@ -105,7 +105,7 @@ impl Sums {
             from_ms,
             until_ms,
             segments,
-            sum_mps: vec![0.0; cells],
+            sum_spm: vec![0.0; cells],
             minutes: vec![0; cells],
             measured_minutes: 0,
         }
@@ -139,25 +139,26 @@ impl Sums {
         let row = usize::try_from((seen.start_ms - self.from_ms).div_euclid(STEP_MS));
         let Ok(row) = row else { return };
         let cell = row * self.segments + seen.segment as usize;
-        if let (Some(sum), Some(minutes)) = (self.sum_mps.get_mut(cell), self.minutes.get_mut(cell))
+        if let (Some(sum), Some(minutes)) = (self.sum_spm.get_mut(cell), self.minutes.get_mut(cell))
         {
-            *sum += seen.speed_mps;
+            *sum += pace_spm(seen.speed_mps);
             *minutes = minutes.saturating_add(1);
             self.measured_minutes += 1;
         }
     }
 
     fn finish(mut self, files: usize, files_of_other_networks: usize) -> MeasuredMeans {
-        for (sum, &minutes) in self.sum_mps.iter_mut().zip(&self.minutes) {
+        // In place: paces become speeds.
+        for (sum, &minutes) in self.sum_spm.iter_mut().zip(&self.minutes) {
             *sum = if minutes > 0 {
-                *sum / f32::from(minutes)
+                mean_speed_mps(*sum, f32::from(minutes))
             } else {
                 f32::NAN
             };
         }
         MeasuredMeans {
             start: Timestamp::from_millis(self.from_ms),
-            speeds_mps: self.sum_mps,
+            speeds_mps: self.sum_spm,
             files,
             files_of_other_networks,
             measured_minutes: self.measured_minutes,

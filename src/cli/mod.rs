@@ -134,23 +134,29 @@ pub(crate) fn forecaster(
     calendar: &crate::state::Calendar,
     device: &candle_core::Device,
 ) -> anyhow::Result<std::sync::Arc<dyn crate::forecast::Forecaster>> {
-    use crate::forecast::{Mlp, MlpForecaster, ProfileResidual};
+    use crate::forecast::{MlpForecaster, ProfileResidual};
 
-    let (mlp, known) = match model {
-        "baseline" => return Ok(std::sync::Arc::new(ProfileResidual)),
-        "bundled" => (Mlp::bundled(device)?, None),
-        folder => {
-            let folder = std::path::Path::new(folder);
-            let mlp = load_model(folder, device)?;
-            let known = known_past(folder, mlp.card(), network)?;
-            (mlp, known)
-        }
+    if model == "baseline" {
+        return Ok(std::sync::Arc::new(ProfileResidual));
+    }
+    let mlp = load_named(model, device)?;
+    let known = match model {
+        "bundled" => None,
+        folder => known_past(std::path::Path::new(folder), mlp.card(), network)?,
     };
     let forecaster = MlpForecaster::new(mlp, network, Some(calendar.clone()));
     Ok(std::sync::Arc::new(match known {
         Some((past, column_of)) => forecaster.with_past(&past, &column_of),
         None => forecaster,
     }))
+}
+
+/// The model that a name asks for: `bundled` or a folder.
+fn load_named(model: &str, device: &candle_core::Device) -> anyhow::Result<crate::forecast::Mlp> {
+    match model {
+        "bundled" => Ok(crate::forecast::Mlp::bundled(device)?),
+        folder => load_model(std::path::Path::new(folder), device),
+    }
 }
 
 /// What training learnt of the past of the segments of `network`, and the column that tells of each,

@@ -8,22 +8,26 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use candle_core::Device;
 
-use super::PAST_FILE;
 use super::backtest::holdout;
 use super::dataset::{LocalDays, parse_split, read_archive, read_dataset};
 use super::device;
 use super::network::open as open_network;
 use super::plot::{COLOURS, Chart, Line, stacked};
+use super::{PAST_FILE, load_named};
 use crate::config::DeviceChoice;
 use crate::forecast::{
     Dataset, EpochReport, EventKind, KnownEvent, Mlp, MlpConfig, ModelCard, Past, Progress,
-    Spoiling, TrainedModel, TrainingError, TrainingSettings, curve_csv, sha256_hex, train_from,
+    Spoiling, Start, TrainedModel, TrainingError, TrainingSettings, curve_csv, sha256_hex,
+    train_from,
 };
 use crate::replay::city::{CitySize, build};
 use crate::replay::traffic::history;
 
 /// Seconds that local time is ahead of UTC, in the generated city and where nothing else is said.
 pub(super) const LOCAL_AHEAD_S: i64 = 8 * 3600;
+
+/// Highest learning rate of a network that goes on from another (chosen: a quarter of the usual one).
+const FURTHER_LEARNING_RATE: f64 = 5e-4;
 
 /// Options of `roadcast train`.
 #[derive(Debug, clap::Args)]
@@ -79,6 +83,10 @@ pub(crate) struct Args {
     /// Which fold of `--holdout-segments`, from 0.
     #[arg(long, default_value_t = 0, requires = "holdout_segments")]
     fold: usize,
+    /// Go on from the weights of this model, a folder or `bundled`, instead of from chance, more
+    /// slowly: for a network with few days of data.
+    #[arg(long, value_name = "FOLDER|bundled")]
+    start: Option<String>,
     /// What inputs are spoilt with; by default `masked` for one dataset, `field` for several or synthetic days.
     #[arg(long, value_enum)]
     spoil: Option<SpoilChoice>,
@@ -115,7 +123,16 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         None if args.dataset.len() == 1 && args.synthetic_days.is_none() => Spoiling::Masked,
         None => Spoiling::Field,
     };
+    let start = match &args.start {
+        Some(model) => Some(Start(load_named(model, &Device::Cpu)?)),
+        None => None,
+    };
     let settings = TrainingSettings {
+        learning_rate: match &start {
+            Some(_) => FURTHER_LEARNING_RATE,
+            None => TrainingSettings::default().learning_rate,
+        },
+        start,
         config: MlpConfig {
             hidden: args.hidden.max(1),
             ..MlpConfig::default()

@@ -16,7 +16,7 @@ use crate::state::congestion::{Congestion, CongestionBatch, CongestionSettings};
 use crate::state::{
     Closures, Corridor, IncidentChange, IncidentMinute, IncidentOrder, IncidentSettings,
     IncidentState, Incidents, Performance, PerformanceBatch, PerformanceMinute, RoadsideView,
-    StateBatch, StateSettings, TrafficState, Vetting, VettingSettings, bad_weather,
+    StateBatch, StateSettings, TrafficState, UsualSpeeds, Vetting, VettingSettings, bad_weather,
 };
 use crate::units::{Interval, Timestamp};
 
@@ -42,6 +42,9 @@ pub struct AnalysisSettings {
     /// Profiles learnt in an earlier run of the same network, as
     /// [`crate::state::Profiles::save`] wrote them.
     pub profiles: Option<Vec<u8>>,
+    /// What is usual as the running model knows it, on the same segments; taken where no profiles are
+    /// given.
+    pub usual: Option<Arc<UsualSpeeds>>,
     /// What the running model's card states of its errors: [`crate::forecast::Forecaster::promised_share`].
     pub promised_share: Option<[f32; STEP_COUNT]>,
 }
@@ -91,6 +94,8 @@ impl Analysis {
         if let Some(profiles) = &settings.profiles {
             let broken = SnapshotError::of("profiles");
             state.load_profiles(profiles).map_err(broken)?;
+        } else if let Some(usual) = &settings.usual {
+            state.start_from(usual);
         }
         Ok(Self {
             flows: FlowForecaster::new(state.calendar().clone()),

@@ -6,8 +6,8 @@ use super::outlook::{Known, usual_times};
 use super::windows::{Windows, unit_hash};
 use super::{
     Backtest, BacktestSettings, Dataset, FEATURE_COUNT, FeatureContext, ForecastRequest, History,
-    LAG_COUNT, LEVEL_COUNT, LEVEL_STEPS, OutlookSpeaker, OutlookTracker, Past, PastError,
-    RoadGraph, STEP_MS, SpeedProfile, column_names,
+    KnownEvent, LAG_COUNT, LEVEL_COUNT, LEVEL_STEPS, OutlookSpeaker, OutlookTracker, Past,
+    PastError, RoadGraph, STEP_MS, SpeedProfile, column_names,
 };
 use crate::network::{Network, NetworkBuilder, RoadClass, SegmentDraft, SegmentFlags};
 use crate::state::{Calendar, MINUTE_MS, Provenance, SegmentState, StateBatch};
@@ -284,7 +284,7 @@ fn an_engine_with_a_past_reads_what_a_backtest_reads() {
     let past = Past::read(&bytes).expect("it was just written");
     assert_eq!(past, windows.past());
     assert_eq!(past.foretold_count(), COLUMNS);
-    assert!(bytes.len() < 1_700 * COLUMNS, "{}", bytes.len());
+    assert!(bytes.len() < 2_300 * COLUMNS, "{}", bytes.len());
     let column_of = past.columns_of(&network).expect("it is of this network");
     let unknown = FeatureContext::from_network(&network, Some(Calendar::plain(0)));
     let engine = unknown.clone().with_past(&past, &column_of);
@@ -306,6 +306,71 @@ fn an_engine_with_a_past_reads_what_a_backtest_reads() {
         assert!(largest(&features(&engine, &live), &wanted) < 1e-5, "{row}");
         assert!(largest(&features(&unknown, &live), &wanted) > 0.1, "{row}");
     }
+}
+
+#[test]
+fn a_past_knows_what_is_usual_where_it_holds_speeds() {
+    let network = street(0.002);
+    let mut dataset = dataset(&network);
+    let windows = Windows::new(&dataset, [6, 1, 1]).expect("it is long enough");
+    let past = Past::read(&windows.past().to_bytes()).expect("it was just written");
+    let told = past
+        .usual_speeds(&[Some(4), None])
+        .expect("they are speeds");
+    assert_eq!((told.segment_count(), told.known_count()), (2, 1));
+    // The mean of column 4 over a quarter of an hour, of workdays and of days off.
+    let mut wanted = crate::state::UsualSpeeds::unknown(1);
+    for quarter in 0..crate::state::QUARTERS {
+        for kind in 0..crate::state::DAY_KINDS {
+            let is_off = |row: &usize| !dataset.calendar.day_type(dataset.times[*row]).is_workday();
+            let rows = (0..6 * 288).filter(|row| row % 288 / 3 == quarter);
+            let rows = rows.filter(|row| is_off(row) == (kind == 1));
+            let known: Vec<f32> = rows.filter_map(|row| dataset.value(row, 4)).collect();
+            if !known.is_empty() {
+                let mean = known.iter().sum::<f32>() / known.len() as f32;
+                wanted.set(0, kind, quarter, mean, known.len().div_ceil(3) as u32);
+            }
+        }
+    }
+    wanted.set_free_flow(0, windows.free_flow_mps()[4]);
+    assert_eq!(told.told_by(&[Some(0)]), wanted);
+    dataset.is_speed = false;
+    let counts = Windows::new(&dataset, [6, 1, 1]).expect("it is long enough");
+    let past = Past::read(&counts.past().to_bytes()).expect("it was just written");
+    assert_eq!(past.usual_speeds(&[Some(4)]), None);
+}
+
+#[test]
+fn training_looks_where_something_is_known_and_around_incidents() {
+    let network = street(0.002);
+    let mut dataset = dataset(&network);
+    let hidden = 2 * 288..3 * 288;
+    dataset.values[hidden.start * COLUMNS..hidden.end * COLUMNS].fill(f32::NAN);
+    let slow = 4 * 288 + 60..4 * 288 + 72;
+    for row in slow.clone() {
+        dataset.values[row * COLUMNS + 1] = 2.0;
+    }
+    let (from, until) = (dataset.times[slow.start], dataset.times[slow.end]);
+    let kind = super::EventKind::Incident;
+    let column = Some(1);
+    dataset = dataset.with_events(vec![KnownEvent {
+        kind,
+        column,
+        from,
+        until,
+    }]);
+    let windows = Windows::new(&dataset, [6, 1, 1]).expect("it is long enough");
+    let learnable = windows.learnable();
+    let is_in = |row: usize| learnable.binary_search(&row).is_ok();
+    assert!(!is_in(hidden.start) && !is_in(hidden.end - 13));
+    assert!(is_in(hidden.start - 2) && is_in(hidden.end - 12));
+    let unknown = (288 - 11) + (60 - 11); // The day, and the gap that was there.
+    assert_eq!(learnable.len(), windows.training().len() - unknown);
+    let [around] = &windows.around_incidents()[..] else {
+        panic!("one incident is open");
+    };
+    assert!(around.start >= slow.start && around.start < slow.start + 3);
+    assert_eq!(around.end, slow.end + 1, "it is cleared five minutes later");
 }
 
 #[test]

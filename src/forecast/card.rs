@@ -74,6 +74,9 @@ pub struct TrainingCard {
     pub batch: usize,
     /// Highest learning rate.
     pub learning_rate: f64,
+    /// Name and SHA-256 of the weights that it went on from, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<String>,
     /// The columns left out, if any were.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holdout: Option<Holdout>,

@@ -116,6 +116,11 @@ impl NearIncidents {
         Self { of }
     }
 
+    /// The segments that are told of an incident, in order.
+    pub(super) fn segments(&self) -> impl Iterator<Item = usize> + '_ {
+        self.of.keys().map(|&segment| segment as usize)
+    }
+
     /// What a network reads, without the weather.
     pub(super) fn features(&self, segment: usize) -> [f32; DISTURBANCE_COUNT - 1] {
         let known = self.of.get(&(segment as u32));

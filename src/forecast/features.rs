@@ -283,6 +283,11 @@ pub struct PreparedFeatures<'a> {
 }
 
 impl PreparedFeatures<'_> {
+    /// The segments that are told of an incident on them, ahead or just behind, in order.
+    pub(super) fn near_incidents(&self) -> impl Iterator<Item = usize> + '_ {
+        self.incidents.segments()
+    }
+
     /// Hands each of the [`FEATURE_COUNT`] numbers of `segment` to `put`, with its index, in order.
     pub fn write(&self, segment: usize, mut put: impl FnMut(usize, f32)) {
         self.write_first(segment, &mut put);

@@ -1,8 +1,9 @@
 //! The last hour of every segment as five-minute means, built from closed minutes, and how far the
 //! last day was from what is usual.
 //!
-//! Means are plain averages over the minutes that were measured or estimated, a measured minute
-//! counting twice; minutes that only the profile speaks for count nothing.
+//! Means are taken over the minutes that were measured or estimated, a measured minute counting twice;
+//! minutes that only the profile speaks for count nothing. Means of speeds are space means
+//! ([`crate::state::pace_spm`]), those of flows plain averages.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -13,22 +14,48 @@ use super::{
     Calibration, Disturbances, ForecastRequest, LAG_COUNT, STEP_COUNT, STEP_MS, SpeedProfile,
 };
 use crate::network::NetworkVersion;
-use crate::state::{MINUTE_MS, Provenance, StateBatch};
+use crate::state::{MINUTE_MS, Provenance, StateBatch, mean_speed_mps, pace_spm};
 use crate::units::{Interval, SegmentId, Timestamp};
 
-const SNAPSHOT_VERSION: u32 = 2;
+const SNAPSHOT_VERSION: u32 = 3;
 /// Minutes in a step, as a divisor of weights.
 const MINUTES_PER_STEP: f32 = (STEP_MS / MINUTE_MS) as f32;
+
+/// What is averaged over minutes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Quantity {
+    #[default]
+    Speed,
+    Flow,
+}
+
+impl Quantity {
+    /// What of a minute's value adds up: the pace of a speed, s/m, or the flow itself.
+    fn part(self, value: f32) -> f32 {
+        match self {
+            Self::Speed => pace_spm(value),
+            Self::Flow => value,
+        }
+    }
+
+    /// The mean of parts that weigh `weight` together.
+    fn mean(self, sum: f32, weight: f32) -> f32 {
+        match self {
+            Self::Speed => mean_speed_mps(sum, weight),
+            Self::Flow => sum / weight,
+        }
+    }
+}
 
 /// The closed minutes of one five-minute step.
 #[derive(Clone, Debug, PartialEq)]
 struct Step {
     start: Timestamp,
-    /// Sum of weight times speed, m/s, and sum of weights; 1 a measured, 0.5 an estimated minute.
-    weighted_mps: Vec<f32>,
+    /// Sum of weight times [`Quantity::part`], and sum of weights; 1 a measured, 0.5 an estimated minute.
+    weighted: Vec<f32>,
     weight: Vec<f32>,
     /// The same over measured minutes alone.
-    measured_mps: Vec<f32>,
+    measured: Vec<f32>,
     measured_minutes: Vec<u8>,
 }
 
@@ -37,7 +64,8 @@ struct Step {
 pub struct FinishedStep<'a> {
     /// Where the step begins; a multiple of 300 s.
     pub start: Timestamp,
-    measured_mps: &'a [f32],
+    quantity: Quantity,
+    measured: &'a [f32],
     measured_minutes: &'a [u8],
 }
 
@@ -45,14 +73,15 @@ impl FinishedStep<'_> {
     /// The mean over the measured minutes of `segment`, m/s; `None` where there was none.
     pub fn measured_mps(&self, segment: SegmentId) -> Option<f32> {
         let minutes = *self.measured_minutes.get(segment.index())?;
-        let sum_mps = *self.measured_mps.get(segment.index())?;
-        (minutes > 0).then(|| sum_mps / f32::from(minutes))
+        let sum = *self.measured.get(segment.index())?;
+        (minutes > 0).then(|| self.quantity.mean(sum, f32::from(minutes)))
     }
 }
 
 /// Keeps the last hour of one network, and the deviations of the last day.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct History {
+    quantity: Quantity,
     network: NetworkVersion,
     /// End of the last closed minute.
     closed_until: Option<Timestamp>,
@@ -70,12 +99,22 @@ impl History {
         Self::default()
     }
 
+    /// The same for flows, which come in the place of speeds, veh/h for m/s.
+    #[must_use]
+    pub(super) fn of_flows(self) -> Self {
+        Self {
+            quantity: Quantity::Flow,
+            ..self
+        }
+    }
+
     /// Takes in one closed minute. A batch of another network starts afresh; a minute that does not
     /// lie after the last one is ignored.
     pub fn push(&mut self, batch: &StateBatch) {
         let count = batch.segments.len();
         if batch.network != self.network || count != self.now_mps.len() {
             *self = Self {
+                quantity: self.quantity,
                 network: batch.network,
                 now_mps: vec![0.0; count],
                 sigma_mps: vec![0.0; count],
@@ -94,6 +133,7 @@ impl History {
         if self.steps.back().is_none_or(|step| step.start != start) {
             self.begin_step(start, count);
         }
+        let quantity = self.quantity;
         let Some(step) = self.steps.back_mut() else {
             return;
         };
@@ -108,10 +148,11 @@ impl History {
                 Provenance::Estimated => 0.5,
                 Provenance::Profile => continue,
             };
-            step.weighted_mps[index] += weight * state.speed_mps;
+            let part = quantity.part(state.speed_mps);
+            step.weighted[index] += weight * part;
             step.weight[index] += weight;
             if state.provenance == Provenance::Observed {
-                step.measured_mps[index] += state.speed_mps;
+                step.measured[index] += part;
                 step.measured_minutes[index] = step.measured_minutes[index].saturating_add(1);
             }
         }
@@ -125,17 +166,13 @@ impl History {
         }
         .unwrap_or_else(|| Step {
             start,
-            weighted_mps: Vec::new(),
+            weighted: Vec::new(),
             weight: Vec::new(),
-            measured_mps: Vec::new(),
+            measured: Vec::new(),
             measured_minutes: Vec::new(),
         });
         step.start = start;
-        for values in [
-            &mut step.weighted_mps,
-            &mut step.weight,
-            &mut step.measured_mps,
-        ] {
+        for values in [&mut step.weighted, &mut step.weight, &mut step.measured] {
             values.clear();
             values.resize(count, 0.0);
         }
@@ -159,7 +196,8 @@ impl History {
         let step = self.steps.back()?;
         (step.start.plus_millis(STEP_MS) == self.closed_until?).then_some(FinishedStep {
             start: step.start,
-            measured_mps: &step.measured_mps,
+            quantity: self.quantity,
+            measured: &step.measured,
             measured_minutes: &step.measured_minutes,
         })
     }
@@ -175,7 +213,7 @@ impl History {
             }
             let minutes = step.measured_minutes.get(index).copied().unwrap_or(0);
             if minutes > 0 {
-                sum_mps += step.measured_mps[index] / f32::from(minutes);
+                sum_mps += self.quantity.mean(step.measured[index], f32::from(minutes));
                 count += 1.0;
             }
         }
@@ -219,7 +257,8 @@ impl History {
             for index in 0..count {
                 let weight = step.weight[index];
                 if weight > 0.0 {
-                    history_mps[index * LAG_COUNT + lag] = step.weighted_mps[index] / weight;
+                    let mean = self.quantity.mean(step.weighted[index], weight);
+                    history_mps[index * LAG_COUNT + lag] = mean;
                     history_share[index * LAG_COUNT + lag] = weight / MINUTES_PER_STEP;
                 }
             }
@@ -238,12 +277,29 @@ impl History {
             profile_mps.extend((0..STEP_COUNT).map(|step| usual_mps(segment, LAG_COUNT + step)));
             free_flow_mps.push(profile.free_flow_mps(segment));
         }
+        // The present is the step under way, and of the step before it what makes up five minutes: a
+        // minute is too short a time at a signal.
+        let mut now_mps = self.now_mps.clone();
+        for (index, now_mps) in now_mps.iter_mut().enumerate() {
+            let deviation_and_share = |at: usize| {
+                let by_mps = history_mps[at] - past_profile_mps[at];
+                (by_mps, history_share[at])
+            };
+            let lag = index * LAG_COUNT;
+            let [(newest_mps, share), (before_mps, before)] =
+                [lag, lag + 1].map(deviation_and_share);
+            if share > 0.0 {
+                let rest = before.min(1.0 - share).max(0.0);
+                let by_mps = (share * newest_mps + rest * before_mps) / (share + rest);
+                *now_mps = (past_profile_mps[lag] + by_mps).max(0.0);
+            }
+        }
         let (level_mps, level_share) = self.levels.levels(issued_at, count);
         Some(ForecastRequest {
             issued_at,
             first_step,
             network: self.network,
-            now_mps: self.now_mps.clone(),
+            now_mps,
             sigma_mps: self.sigma_mps.clone(),
             age_min: self.age_min.clone(),
             free_flow_mps,
@@ -273,9 +329,9 @@ impl History {
         put_u32(out, self.steps.len() as u32);
         for step in &self.steps {
             put_i64(out, step.start.as_millis());
-            put_f32s(out, &step.weighted_mps);
+            put_f32s(out, &step.weighted);
             put_f32s(out, &step.weight);
-            put_f32s(out, &step.measured_mps);
+            put_f32s(out, &step.measured);
             put_bytes(out, &step.measured_minutes);
         }
         self.levels.snapshot(out);
@@ -295,6 +351,7 @@ impl History {
         };
         let count = reader.u32()? as usize;
         let mut history = Self {
+            quantity: Quantity::Speed,
             network,
             closed_until,
             now_mps: reader.f32s(count)?,
@@ -310,9 +367,9 @@ impl History {
         for _ in 0..step_count {
             history.steps.push_back(Step {
                 start: Timestamp::from_millis(reader.i64()?),
-                weighted_mps: reader.f32s(count)?,
+                weighted: reader.f32s(count)?,
                 weight: reader.f32s(count)?,
-                measured_mps: reader.f32s(count)?,
+                measured: reader.f32s(count)?,
                 measured_minutes: reader.bytes(count)?,
             });
         }

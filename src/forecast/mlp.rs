@@ -128,6 +128,25 @@ impl MlpModule {
         })
     }
 
+    /// Copies of its weights, named as in weight files, as variables on `device`.
+    pub(super) fn to_vars(&self, device: &Device) -> Result<BTreeMap<String, Var>> {
+        let mut vars = BTreeMap::new();
+        let mut put = |name: String, linear: &Linear| -> Result<()> {
+            for (part, tensor) in [("weight", &linear.weight), ("bias", &linear.bias)] {
+                let copy = tensor.detach().to_device(device)?.copy()?;
+                vars.insert(format!("{name}.{part}"), Var::from_tensor(&copy)?);
+            }
+            Ok(())
+        };
+        put("input".to_owned(), &self.input)?;
+        for (block, (first, second)) in self.blocks.iter().enumerate() {
+            put(format!("block.{block}.first"), first)?;
+            put(format!("block.{block}.second"), second)?;
+        }
+        put("output".to_owned(), &self.output)?;
+        Ok(vars)
+    }
+
     /// Raw outputs, `[segment, output]`, of features, `[segment, feature]`.
     ///
     /// # Errors

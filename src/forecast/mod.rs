@@ -66,12 +66,12 @@ pub use ridge::Ridge;
 pub use scores::{Errors, Scores, StepScores};
 pub use snapshot::SnapshotError;
 pub use training::{
-    EpochReport, Progress, Spoiling, TrainedModel, TrainingError, TrainingSettings, curve_csv,
-    train, train_from,
+    EpochReport, Progress, Spoiling, Start, TrainedModel, TrainingError, TrainingSettings,
+    curve_csv, train, train_from,
 };
 
 use crate::network::NetworkVersion;
-use crate::state::Closures;
+use crate::state::{Closures, UsualSpeeds};
 use crate::units::{Interval, SegmentId, Timestamp};
 
 /// Length of one forecast step, milliseconds.
@@ -229,6 +229,11 @@ pub trait Forecaster: Send + Sync {
     /// Its mean absolute error as a share of [`ProfileResidual`]'s, by step, as it was measured on
     /// test data; `None` where nothing is known of that.
     fn promised_share(&self) -> Option<[f32; STEP_COUNT]> {
+        None
+    }
+
+    /// What is usual on each segment as it was learnt with it, for a run that has seen nothing yet.
+    fn usual_speeds(&self) -> Option<Arc<UsualSpeeds>> {
         None
     }
 }

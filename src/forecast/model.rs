@@ -15,7 +15,7 @@ use super::{
     ModelCard, ModelError, Past, ProfileResidual, STEP_COUNT, SpeedQuantiles,
 };
 use crate::network::{Network, NetworkVersion};
-use crate::state::Calendar;
+use crate::state::{Calendar, UsualSpeeds};
 
 /// Segments that go to a device at a time; their features take about 35 MB.
 const SEGMENTS_PER_TRANSFER: usize = 65_536;
@@ -335,6 +335,7 @@ pub struct MlpForecaster {
     mlp: Mlp,
     network: NetworkVersion,
     context: FeatureContext,
+    usual: Option<Arc<UsualSpeeds>>,
 }
 
 impl MlpForecaster {
@@ -345,6 +346,7 @@ impl MlpForecaster {
             mlp,
             network: network.version(),
             context: FeatureContext::from_network(network, calendar),
+            usual: None,
         }
     }
 
@@ -356,6 +358,7 @@ impl MlpForecaster {
     #[must_use]
     pub fn with_past(mut self, past: &Past, column_of: &[Option<u32>]) -> Self {
         self.context = self.context.with_past(past, column_of);
+        self.usual = past.usual_speeds(column_of).map(Arc::new);
         self
     }
 
@@ -372,6 +375,10 @@ impl Forecaster for MlpForecaster {
 
     fn promised_share(&self) -> Option<[f32; STEP_COUNT]> {
         self.mlp.card.promised_share()
+    }
+
+    fn usual_speeds(&self) -> Option<Arc<UsualSpeeds>> {
+        self.usual.clone()
     }
 
     /// A request about another network, or a device that fails, is answered by profile and fading

@@ -61,6 +61,11 @@ impl NoticedEvents {
         }
     }
 
+    /// The newest rows with which each incident is known and not over.
+    pub(super) fn incident_rows(&self) -> impl Iterator<Item = Range<usize>> + '_ {
+        self.incidents.iter().map(|known| known.newest.clone())
+    }
+
     /// What is known of `columns` columns at `now`, the end of row `newest`.
     pub(super) fn at(&self, newest: usize, now: Timestamp, columns: usize) -> Disturbances {
         let open = self

@@ -1,5 +1,5 @@
 //! What training learnt of the segments' own past, as a file beside the weights: scatter, loadings
-//! on the common factors, companion regressions. A running engine reads it for the segments of its
+//! on the common factors, companion regressions, usual speeds. A running engine reads it for the segments of its
 //! network; it learns nothing here.
 
 use std::collections::BTreeMap;
@@ -10,10 +10,11 @@ use super::low_rank::{FACTOR_COUNT, SegmentTraits};
 use super::snapshot::{Reader, SnapshotError, put_bytes, put_f32s, put_u32};
 use super::{ModelCard, sha256_hex};
 use crate::network::{Network, NetworkVersion};
+use crate::state::UsualSpeeds;
 use crate::units::SegmentId;
 
 const MAGIC: &[u8; 8] = b"RCPAST\0\0";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Lengths that differ by more than this share are not of the same segment (chosen).
 const LENGTH_SHARE: f32 = 0.1;
 
@@ -56,6 +57,8 @@ pub struct Past {
     length_m: Vec<f32>,
     traits: Vec<SegmentTraits>,
     regression: Arc<CompanionRegression>,
+    /// Where the quantity is speed.
+    usual: Option<UsualSpeeds>,
 }
 
 impl Past {
@@ -63,6 +66,7 @@ impl Past {
         dataset: &super::Dataset,
         traits: Vec<SegmentTraits>,
         regression: Arc<CompanionRegression>,
+        usual: Option<UsualSpeeds>,
     ) -> Self {
         let length_m = |facts: &Option<super::SegmentAttributes>| {
             facts.as_ref().map_or(0.0, |facts| facts.length_m)
@@ -73,6 +77,7 @@ impl Past {
             length_m: dataset.attributes.iter().map(length_m).collect(),
             traits,
             regression,
+            usual,
         }
     }
 
@@ -120,6 +125,16 @@ impl Past {
         Ok(column_of)
     }
 
+    /// What is usual on segments, `column_of` each the column that tells of it; `None` where the columns
+    /// hold no speeds.
+    ///
+    /// # Panics
+    /// When there is no such column.
+    pub fn usual_speeds(&self, column_of: &[Option<u32>]) -> Option<UsualSpeeds> {
+        let usual = self.usual.as_ref()?;
+        Some(usual.told_by(column_of))
+    }
+
     /// Traits and regressions of segments, `column_of` each the column that tells of it.
     pub(super) fn told_by(
         &self,
@@ -160,6 +175,8 @@ impl Past {
             put_f32s(&mut out, &traits.loadings);
         }
         self.regression.write(&mut out);
+        let usual = self.usual.as_ref().map(UsualSpeeds::to_bytes);
+        put_bytes(&mut out, &usual.unwrap_or_default());
         out
     }
 
@@ -217,6 +234,13 @@ impl Past {
             traits.push(one);
         }
         let regression = Arc::new(CompanionRegression::read(&mut reader, count)?);
+        let usual = match reader.any_bytes()? {
+            [] => None,
+            bytes => {
+                let read = UsualSpeeds::from_bytes(count, bytes);
+                Some(read.ok_or_else(|| reader.malformed())?)
+            }
+        };
         reader.finish()?;
         Ok(Self {
             network,
@@ -224,6 +248,7 @@ impl Past {
             length_m,
             traits,
             regression,
+            usual,
         })
     }
 }

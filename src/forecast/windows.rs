@@ -19,6 +19,7 @@ use super::{
     LEVEL_COUNT, LEVEL_STEPS, Past, STEP_COUNT, STEP_MS, SegmentTraits,
 };
 use crate::network::NetworkVersion;
+use crate::state::{DAY_KINDS, QUARTERS, UsualSpeeds, mean_speed_mps, pace_spm};
 use crate::units::SegmentId;
 
 const DAY_MS: i64 = 86_400_000;
@@ -138,7 +139,35 @@ impl<'a> Windows<'a> {
     /// What the training part says of each column, for a running engine.
     pub(super) fn past(&self) -> Past {
         let regression = Arc::clone(&self.regressions().whole);
-        Past::new(self.dataset, self.traits.clone(), regression)
+        let usual = self.dataset.is_speed.then(|| self.usual_speeds());
+        Past::new(self.dataset, self.traits.clone(), regression, usual)
+    }
+
+    /// What the training part says of usual speeds, for a running engine.
+    fn usual_speeds(&self) -> UsualSpeeds {
+        const ROWS_PER_QUARTER: u32 = 3;
+        let columns = self.dataset.column_count();
+        let mut usual = UsualSpeeds::unknown(columns);
+        for column in 0..columns {
+            let mut sums = [[(0.0_f32, 0_u32); QUARTERS]; DAY_KINDS];
+            for row in 0..self.bounds[0] {
+                let (kind, slot) = self.slot_of(row);
+                if let Some(value) = self.dataset.value(row, column) {
+                    let (sum, rows) = &mut sums[kind][slot * QUARTERS / SLOTS];
+                    (*sum, *rows) = (*sum + value, *rows + 1);
+                }
+            }
+            for (kind, quarters) in sums.iter().enumerate() {
+                for (quarter, &(sum, rows)) in quarters.iter().enumerate() {
+                    if rows > 0 {
+                        let days = rows.div_ceil(ROWS_PER_QUARTER);
+                        usual.set(column, kind, quarter, sum / rows as f32, days);
+                        usual.set_free_flow(column, self.free_flow_mps[column]);
+                    }
+                }
+            }
+        }
+        usual
     }
 
     /// What is known of columns of whose past nothing was learnt.
@@ -157,6 +186,24 @@ impl<'a> Windows<'a> {
     /// Newest input rows whose window lies in the training part.
     pub(super) fn training(&self) -> Range<usize> {
         LAG_COUNT - 1..self.bounds[0] - STEP_COUNT
+    }
+
+    /// Those of [`Windows::training`] to learn from: something of the next hour is known.
+    pub(super) fn learnable(&self) -> Vec<usize> {
+        let columns = self.dataset.column_count();
+        let is_known = |row: usize| (0..columns).any(|at| self.dataset.value(row, at).is_some());
+        let known: Vec<bool> = (0..self.bounds[0]).map(is_known).collect();
+        let is_learnable = |newest: &usize| known[newest + 1..=newest + STEP_COUNT].contains(&true);
+        self.training().filter(is_learnable).collect()
+    }
+
+    /// Those of [`Windows::training`] at which each noticed incident is open.
+    pub(super) fn around_incidents(&self) -> Vec<Range<usize>> {
+        let training = self.training();
+        let within =
+            |rows: Range<usize>| rows.start.max(training.start)..rows.end.min(training.end);
+        let open = self.noticed.incident_rows().map(within);
+        open.filter(|rows| !rows.is_empty()).collect()
     }
 
     /// Newest input rows whose first target lies in validation.
@@ -227,8 +274,15 @@ impl<'a> Windows<'a> {
 
     fn last_hour_mps(&self, newest: usize, column: usize) -> f32 {
         let known = (0..LAG_COUNT).filter_map(|lag| self.seen(newest - lag, column));
-        let (sum, count) = known.fold((0.0, 0.0), |(sum, count), value| (sum + value, count + 1.0));
-        if count > 0.0 {
+        let part = |value: f32| match self.dataset.is_speed {
+            true => pace_spm(value),
+            false => value,
+        };
+        let add = |(sum, count), value| (sum + part(value), count + 1.0);
+        let (sum, count) = known.fold((0.0, 0.0), add);
+        if count > 0.0 && self.dataset.is_speed {
+            mean_speed_mps(sum, count)
+        } else if count > 0.0 {
             sum / count
         } else {
             self.mean_mps[column]

@@ -361,6 +361,7 @@ fn parts(config: &Config, network: Arc<Network>) -> anyhow::Result<Parts> {
             profiles,
             // The pipeline asks the model.
             promised_share: None,
+            usual: None,
         },
     })
 }

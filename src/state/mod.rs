@@ -21,6 +21,7 @@ mod field;
 mod filter;
 mod flow;
 mod incident;
+mod pace;
 mod performance;
 mod picture;
 mod prior;
@@ -34,6 +35,7 @@ mod sums;
 mod testing;
 mod traffic;
 mod turning;
+mod usual;
 mod vetting;
 
 pub use accumulate::Accumulator;
@@ -61,6 +63,7 @@ pub use incident::{
     IncidentMinute, IncidentOrder, IncidentSettings, IncidentState, Incidents, TOLD_EVENTS_MAX,
     ToldEvent, bad_weather,
 };
+pub use pace::{mean_speed_mps, pace_spm};
 pub use performance::{Performance, PerformanceBatch, PerformanceMinute};
 pub use profile::{Profiles, SLOT_MS};
 pub use roadside::{
@@ -70,6 +73,7 @@ pub use stay::Stay;
 pub use sums::{BinSums, SegmentSums};
 pub use traffic::{StateSettings, TrafficState};
 pub use turning::{TurnBasis, TurnFlow, Turning};
+pub use usual::{DAY_KINDS, QUARTERS, UsualSpeeds};
 pub use vetting::{
     DatumVerdict, Doubt, SegmentVerdict, SourceTrust, Vetting, VettingCounts, VettingSettings,
 };

@@ -6,6 +6,7 @@
 //! segments start from.
 
 use super::filter::published_sigma;
+use super::pace::pace_spm;
 use super::readings::SegmentReading;
 use super::traffic::{NEVER, TrafficState, is_freeway, minute_index};
 use super::{BinSums, Doubt, Provenance, SegmentState, SegmentSums};
@@ -40,6 +41,7 @@ impl TrafficState {
         sums: &BinSums,
     ) -> Vec<SegmentState> {
         let slot = self.profiles.slot_at(minute.start);
+        self.profiles.forget_today(self.minutes_until(minute.start));
         let mut next_reading = 0;
         let mut states = Vec::with_capacity(network.segment_count());
         for (index, segment) in network.segments().iter().enumerate() {
@@ -49,7 +51,6 @@ impl TrafficState {
                 * (self.filters[index].prior_share() - 1.0)
                 / limit_mps;
             let slow = self.filters[index].slow;
-            self.profiles.set_offset(index, slow * limit_mps);
             let usual = self.profiles.stored_at(index, slot).speed_mps / limit_mps;
             let draft = self.drafts[index];
             let id = SegmentId(index as u32);
@@ -147,7 +148,10 @@ impl TrafficState {
         let is_measured = last == minute_index;
         if is_measured {
             self.profiles.learn_free_flow(index, speed_mps);
-            self.slot_sum_mps[index] += speed_mps;
+            let users = measured.vehicle_count.max(1) as f32;
+            let slot = self.profiles.slot_at(minute.start);
+            self.profiles.learn_today(index, slot, speed_mps, users);
+            self.slot_sum_spm[index] += pace_spm(speed_mps);
             self.slot_count[index] += 1;
         }
         let free_flow_mps = self.profiles.free_flow_at(index);

@@ -7,11 +7,13 @@ use std::collections::VecDeque;
 
 use super::bytes::{Reader, SnapshotError, put_f32_all, put_head, put_i64, put_u8, put_u16_all};
 use super::calendar::{Calendar, DayType};
+use super::pace::pace_spm;
+use super::usual::{QUARTERS, UsualSpeeds};
 use crate::network::Network;
 use crate::units::{SegmentId, Timestamp};
 
 const MAGIC: &[u8; 8] = b"RCPROFIL";
-const VERSION: u16 = 2;
+const VERSION: u16 = 3;
 const WHAT: &str = "profile file";
 
 /// Length of a profile slot, milliseconds.
@@ -52,6 +54,20 @@ const ROBUST_SHARE: f32 = 0.15;
 /// measured minutes holds three above its 90 % quantile).
 const FREE_FLOW_MINUTES: f32 = 30.0;
 
+/// Road users whose times the usual time counts as among those of the last hours: where the profile is
+/// but a level, and how many more where it is known (chosen on own hours of Bologna; with more the
+/// hours, which resemble each other more than days do, would be forecast a little better still).
+const TODAY_PRIOR: f32 = 1.0;
+const TODAY_PRIOR_KNOWN: f32 = 100.0;
+/// What is left of the last hours after a minute: they fade over two hours.
+const TODAY_KEPT: f32 = 1.0 - 1.0 / 120.0;
+/// No stored speed counts as slower, m/s.
+const STORED_MIN_MPS: f32 = 0.1;
+
+/// What a free-flow speed that somebody else has learnt counts as: from here on own minutes move it by
+/// the least step (chosen).
+const FREE_FLOW_TOLD_MINUTES: f32 = 100.0;
+
 /// The quantile taken as free flow: GB/T 33171-2016 takes the mean of the fastest ninth, which for
 /// a symmetric tail lies near the 94 % quantile.
 const FREE_FLOW_QUANTILE: f32 = 0.94;
@@ -63,6 +79,15 @@ struct Hour {
     speed_cmps: Vec<u16>,
     /// Samples behind it.
     samples: Vec<u16>,
+}
+
+impl Hour {
+    fn empty(cells: usize) -> Self {
+        Self {
+            speed_cmps: vec![0; cells],
+            samples: vec![0; cells],
+        }
+    }
 }
 
 /// A five-minute slot of a day type.
@@ -99,8 +124,9 @@ pub struct Profiles {
     /// Today's level of each segment, m/s: what the profile gives where no slot has samples, kept
     /// by the filter.
     level_mps: Vec<f32>,
-    /// Today's deviation from the stored slots, m/s.
-    offset_mps: Vec<f32>,
+    /// What road users of the last hours took for a metre, s, added up, and what they usually take.
+    took_spm: Vec<f32>,
+    usually_spm: Vec<f32>,
     /// Running high quantile of measured minutes, m/s.
     fast_mps: Vec<f32>,
     measured_minutes: Vec<f32>,
@@ -138,7 +164,8 @@ impl Profiles {
             segment_count,
             hours: vec![None; DayType::COUNT * HOURS_PER_DAY],
             level_mps,
-            offset_mps: vec![0.0; segment_count],
+            took_spm: vec![0.0; segment_count],
+            usually_spm: vec![0.0; segment_count],
             fast_mps: limit_mps.clone(),
             measured_minutes: vec![0.0; segment_count],
             limit_mps,
@@ -148,7 +175,7 @@ impl Profiles {
     }
 
     /// The usual speed of a segment at a time, m/s: the slot's mean shrunk towards the segment's
-    /// level, moved by today's deviation.
+    /// level, as much slower or faster as the last hours were.
     ///
     /// # Panics
     /// When `segment` is of another network.
@@ -262,9 +289,34 @@ impl Profiles {
         }
     }
 
-    /// A stored speed with today's deviation, m/s.
+    /// A stored speed, m/s, times what road users of the last hours usually take over what they took;
+    /// both with the prior that they take what is usual.
     fn moved_mps(&self, index: usize, stored: Stored) -> f32 {
-        (stored.speed_mps + self.offset_mps[index]).clamp(0.0, self.limit_mps[index] * 1.3)
+        let stored_mps = stored.speed_mps.max(STORED_MIN_MPS);
+        let prior = TODAY_PRIOR + (1.0 - stored.level_share) * TODAY_PRIOR_KNOWN;
+        let prior_spm = prior / stored_mps;
+        let faster = (self.usually_spm[index] + prior_spm) / (self.took_spm[index] + prior_spm);
+        (stored_mps * faster).clamp(0.0, self.limit_mps[index] * 1.3)
+    }
+
+    /// Takes in how fast so many road users were on a segment in the minute of `slot`.
+    pub(super) fn learn_today(&mut self, index: usize, slot: Slot, speed_mps: f32, users: f32) {
+        let usual_mps = self.stored_at(index, slot).speed_mps;
+        self.took_spm[index] += users * pace_spm(speed_mps);
+        self.usually_spm[index] += users * pace_spm(usual_mps.max(STORED_MIN_MPS));
+    }
+
+    /// Knows nothing of the last hours: they were another run's.
+    pub(super) fn begin_today(&mut self) {
+        self.took_spm.fill(0.0);
+        self.usually_spm.fill(0.0);
+    }
+
+    /// Lets so many minutes pass: what the last hours were like is forgotten.
+    pub(super) fn forget_today(&mut self, minutes: f32) {
+        let kept = TODAY_KEPT.powf(minutes);
+        let sums = self.took_spm.iter_mut().chain(&mut self.usually_spm);
+        sums.for_each(|sum| *sum *= kept);
     }
 
     /// Gathers what the stored slots say at `slot`, which is asked for every minute; once a slot.
@@ -286,13 +338,13 @@ impl Profiles {
     /// Sets a segment's level and returns by how much that moves the stored speed at `slot`, m/s.
     pub(super) fn move_level(&mut self, index: usize, slot: Slot, level_mps: f32) -> f32 {
         let moved_mps = level_mps - self.level_mps[index];
-        let share = self.stored_at(index, slot).level_share;
+        let before = self.stored_at(index, slot);
         self.level_mps[index] = level_mps;
-        moved_mps * share
-    }
-
-    pub(super) fn set_offset(&mut self, index: usize, offset_mps: f32) {
-        self.offset_mps[index] = offset_mps;
+        let moved_mps = moved_mps * before.level_share;
+        let [before_mps, after_mps] = [before.speed_mps, before.speed_mps + moved_mps];
+        // What was usual in the last hours has moved as well.
+        self.usually_spm[index] *= before_mps.max(STORED_MIN_MPS) / after_mps.max(STORED_MIN_MPS);
+        moved_mps
     }
 
     /// Memory of its arrays but the slots of the week, bytes.
@@ -300,7 +352,8 @@ impl Profiles {
         let rows = [
             &self.limit_mps,
             &self.level_mps,
-            &self.offset_mps,
+            &self.took_spm,
+            &self.usually_spm,
             &self.fast_mps,
             &self.measured_minutes,
         ];
@@ -353,10 +406,7 @@ impl Profiles {
         self.now = None;
         let Slot { hour, slot } = self.slot_at(learnt.start);
         let cells = self.segment_count * SLOTS_PER_HOUR;
-        let hour = self.hours[hour].get_or_insert_with(|| Hour {
-            speed_cmps: vec![0; cells],
-            samples: vec![0; cells],
-        });
+        let hour = self.hours[hour].get_or_insert_with(|| Hour::empty(cells));
         for (index, &speed_cmps) in learnt.speed_cmps.iter().enumerate() {
             if speed_cmps == 0 {
                 continue;
@@ -375,13 +425,54 @@ impl Profiles {
         }
     }
 
+    /// Starts from what is usual as somebody else has learnt it, where nothing is learnt yet.
+    ///
+    /// # Panics
+    /// When it tells of another number of segments.
+    pub(super) fn start_from(&mut self, usual: &UsualSpeeds) {
+        assert_eq!(usual.segment_count(), self.segment_count);
+        self.now = None;
+        for index in 0..self.segment_count {
+            if let (Some(mps), true) = (
+                usual.free_flow_mps(index),
+                self.measured_minutes[index] <= 0.0,
+            ) {
+                self.fast_mps[index] = mps;
+                self.measured_minutes[index] = FREE_FLOW_TOLD_MINUTES;
+            }
+        }
+        for (kind, day_type) in [DayType::Weekday, DayType::Sunday].into_iter().enumerate() {
+            for at in 0..SLOTS_PER_DAY {
+                self.start_slot(usual, kind, day_type, at);
+            }
+        }
+    }
+
+    fn start_slot(&mut self, usual: &UsualSpeeds, kind: usize, day_type: DayType, at: usize) {
+        let quarter = at * QUARTERS / SLOTS_PER_DAY;
+        let cells = self.segment_count * SLOTS_PER_HOUR;
+        let hour = &mut self.hours[day_type as usize * HOURS_PER_DAY + at / SLOTS_PER_HOUR];
+        for index in 0..self.segment_count {
+            let Some((speed_cmps, days)) = usual.get(index, kind, quarter) else {
+                continue;
+            };
+            let hour = hour.get_or_insert_with(|| Hour::empty(cells));
+            let cell = index * SLOTS_PER_HOUR + at % SLOTS_PER_HOUR;
+            if hour.samples[cell] == 0 {
+                hour.speed_cmps[cell] = speed_cmps;
+                hour.samples[cell] = days.min(SAMPLES_MAX);
+            }
+        }
+    }
+
     /// Appends everything learnt as a profile file.
     pub fn save(&self, network: &Network, out: &mut Vec<u8>) {
         put_head(out, MAGIC, VERSION, network.version());
         put_i64(out, self.calendar.utc_offset_s);
         for row in [
             &self.level_mps,
-            &self.offset_mps,
+            &self.took_spm,
+            &self.usually_spm,
             &self.fast_mps,
             &self.measured_minutes,
         ] {
@@ -411,7 +502,8 @@ impl Profiles {
         loaded.calendar.utc_offset_s = reader.take_i64()?;
         for row in [
             &mut loaded.level_mps,
-            &mut loaded.offset_mps,
+            &mut loaded.took_spm,
+            &mut loaded.usually_spm,
             &mut loaded.fast_mps,
             &mut loaded.measured_minutes,
         ] {
@@ -422,10 +514,7 @@ impl Profiles {
             *hour = match reader.take_u8()? {
                 0 => None,
                 1 => {
-                    let mut read = Hour {
-                        speed_cmps: vec![0; count],
-                        samples: vec![0; count],
-                    };
+                    let mut read = Hour::empty(count);
                     reader.take_u16_all(&mut read.speed_cmps)?;
                     reader.take_u16_all(&mut read.samples)?;
                     Some(read)

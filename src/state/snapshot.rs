@@ -10,7 +10,7 @@ use super::bytes::{
 use crate::units::Timestamp;
 
 const MAGIC: &[u8; 8] = b"RCSTATE\0";
-const VERSION: u16 = 2;
+const VERSION: u16 = 3;
 const WHAT: &str = "state snapshot";
 
 /// Stands for "no minute yet" in the bytes.
@@ -30,7 +30,7 @@ impl TrafficState {
         put_f32_all(out, bytemuck::cast_slice(&self.filters));
         put_u32_all(out, &self.measured_minute);
         put_f32_all(out, &self.point_mean);
-        put_f32_all(out, &self.slot_sum_mps);
+        put_f32_all(out, &self.slot_sum_spm);
         put_u32_all(out, &self.slot_count);
         let mut profiles = Vec::new();
         self.profiles.save(&self.network, &mut profiles);
@@ -60,7 +60,7 @@ impl TrafficState {
         reader.take_finite_all(filters)?;
         reader.take_u32_all(&mut restored.measured_minute)?;
         reader.take_finite_all(&mut restored.point_mean)?;
-        reader.take_finite_all(&mut restored.slot_sum_mps)?;
+        reader.take_finite_all(&mut restored.slot_sum_spm)?;
         reader.take_u32_all(&mut restored.slot_count)?;
         let profile_bytes = reader.take_bytes()?;
         reader.finish()?;

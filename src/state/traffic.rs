@@ -8,10 +8,12 @@ use super::detector::DetectorTable;
 use super::filter::{
     Estimate, FREEWAY, Filter, FilterParams, Kept, Measurement, ProbeSums, SIGNALISED, UNSIGNALISED,
 };
+use super::pace::mean_speed_mps;
 use super::prior::{LevelPrior, LevelSums};
 use super::profile::{Profiles, SLOT_MS};
 use super::readings::{SegmentReading, gather};
 use super::sums::BinSums;
+use super::usual::UsualSpeeds;
 use super::vetting::Detected;
 use super::{MINUTE_MS, SegmentSums, SnapshotError, StateBatch};
 use crate::network::{Network, RoadClass, Segment};
@@ -56,7 +58,7 @@ pub struct TrafficState {
     pub(super) measured_minute: Vec<u32>,
     /// Mean of each segment's point detectors over the limit; 0 without.
     pub(super) point_mean: Vec<f32>,
-    pub(super) slot_sum_mps: Vec<f32>,
+    pub(super) slot_sum_spm: Vec<f32>,
     pub(super) slot_count: Vec<u32>,
     pub(super) slot_start: Timestamp,
     pub(super) last_minute: Option<Timestamp>,
@@ -92,7 +94,7 @@ impl TrafficState {
             filters,
             measured_minute: vec![NEVER; count],
             point_mean: vec![0.0; count],
-            slot_sum_mps: vec![0.0; count],
+            slot_sum_spm: vec![0.0; count],
             slot_count: vec![0; count],
             slot_start: Timestamp::MIN,
             last_minute: None,
@@ -117,7 +119,17 @@ impl TrafficState {
     /// # Errors
     /// When the bytes are not an intact profile file of this network.
     pub fn load_profiles(&mut self, bytes: &[u8]) -> Result<(), SnapshotError> {
-        self.profiles.load(&self.network, bytes)
+        self.profiles.load(&self.network, bytes)?;
+        self.profiles.begin_today();
+        Ok(())
+    }
+
+    /// Starts from what is usual as somebody else has learnt it, where nothing is learnt yet.
+    ///
+    /// # Panics
+    /// When it tells of another number of segments.
+    pub fn start_from(&mut self, usual: &UsualSpeeds) {
+        self.profiles.start_from(usual);
     }
 
     /// Memory kept a segment between minutes, bytes: arrays of this room and what the profiles hold
@@ -126,7 +138,7 @@ impl TrafficState {
         let bytes = size_of_val(&*self.filters)
             + size_of_val(&*self.measured_minute)
             + size_of_val(&*self.point_mean)
-            + size_of_val(&*self.slot_sum_mps)
+            + size_of_val(&*self.slot_sum_spm)
             + size_of_val(&*self.slot_count)
             + size_of_val(&*self.drafts)
             + self.prior.bytes()
@@ -230,11 +242,15 @@ impl TrafficState {
         }
     }
 
+    /// Minutes from the one closed last to the one that begins at `start`, one at least.
+    pub(super) fn minutes_until(&self, start: Timestamp) -> f32 {
+        let minutes = |last| (start.millis_since(last) / MINUTE_MS).clamp(1, 1_000_000);
+        self.last_minute.map_or(1, minutes) as f32
+    }
+
     /// Runs every filter over the minute and learns what to expect of unseen segments.
     fn filter_minute(&mut self, network: &Network, minute: Interval, sums: &BinSums) {
-        let minutes = self.last_minute.map_or(1, |last| {
-            (minute.start.millis_since(last) / MINUTE_MS).clamp(1, 1_000_000)
-        }) as f32;
+        let minutes = self.minutes_until(minute.start);
         let [signalised, freeway, other] =
             [&SIGNALISED, &FREEWAY, &UNSIGNALISED].map(|params| Kept::after(params, minutes));
         let seen_kept = SEEN_KEPT.powf(minutes);
@@ -340,9 +356,10 @@ impl TrafficState {
         self.profiles.settle(slot_start);
         for index in 0..self.slot_count.len() {
             if self.slot_count[index] > 0 {
-                let mean_mps = self.slot_sum_mps[index] / self.slot_count[index] as f32;
+                let (sum_spm, minutes) = (self.slot_sum_spm[index], self.slot_count[index] as f32);
+                let mean_mps = mean_speed_mps(sum_spm, minutes);
                 self.profiles.learn_slot(index, self.slot_start, mean_mps);
-                self.slot_sum_mps[index] = 0.0;
+                self.slot_sum_spm[index] = 0.0;
                 self.slot_count[index] = 0;
             }
         }

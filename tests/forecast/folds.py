@@ -8,6 +8,8 @@ For each of three seeds a model of all segments is trained, and five that each l
 of the model that saw the segments, and their mean with its 95 % interval (Student's t over the pairs).
 
 ROADCAST_BIN   binary to run (default target/release/roadcast)
+ROADCAST_OUT   folder for models and reports (default target/long/folds)
+JOBS           trainings at a time (default 1)
 SEEDS          seeds (default "1 2 3")
 """
 
@@ -18,6 +20,7 @@ import pathlib
 import statistics
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("ROADCAST_BIN", ROOT / "target/release/roadcast")
@@ -36,19 +39,25 @@ def error(dataset, model, fold, report):
 
 
 def main(dataset, options):
-    out = ROOT / "target/long/folds" / dataset.name
+    out = pathlib.Path(os.environ.get("ROADCAST_OUT", ROOT / "target/long/folds")) / dataset.name
     out.mkdir(parents=True, exist_ok=True)
+    seeds = os.environ.get("SEEDS", "1 2 3").split()
+
+    def train(seed, fold):
+        model = out / (f"seen-{seed}" if fold is None else f"unseen-{seed}-{fold}")
+        left_out = [] if fold is None else ["--holdout-segments", PERCENT, "--fold", fold]
+        run("train", "--dataset", dataset, "--out", model, "--seed", seed, *left_out, *options)
+        return model
+
     losses = []
-    for seed in os.environ.get("SEEDS", "1 2 3").split():
-        seen = out / f"seen-{seed}"
-        run("train", "--dataset", dataset, "--out", seen, "--seed", seed, *options)
-        for fold in range(FOLDS):
-            unseen = out / f"unseen-{seed}-{fold}"
-            run("train", "--dataset", dataset, "--out", unseen, "--seed", seed,
-                "--holdout-segments", PERCENT, "--fold", fold, *options)  # fmt: skip
-            pair = [error(dataset, model, fold, out / "report.json") for model in (seen, unseen)]
-            losses.append(100 * (pair[1] / pair[0] - 1))
-            print(f"seed {seed} fold {fold}: seen {pair[0]:.4f}, left out {pair[1]:.4f}, {losses[-1]:+.2f} %", flush=True)
+    with ThreadPoolExecutor(int(os.environ.get("JOBS", 1))) as pool:
+        trained = {(seed, fold): pool.submit(train, seed, fold) for seed in seeds for fold in [None, *range(FOLDS)]}
+        for seed in seeds:
+            for fold in range(FOLDS):
+                models = [trained[seed, key].result() for key in (None, fold)]
+                pair = [error(dataset, model, fold, out / "report.json") for model in models]
+                losses.append(100 * (pair[1] / pair[0] - 1))
+                print(f"seed {seed} fold {fold}: seen {pair[0]:.4f}, left out {pair[1]:.4f}, {losses[-1]:+.2f} %", flush=True)
     mean = statistics.mean(losses)
     reach = T975.get(len(losses) - 1, 2.0) * statistics.stdev(losses) / math.sqrt(len(losses))
     print(f"{dataset.name}: left out loses {mean:+.2f} % ({mean - reach:+.2f} to {mean + reach:+.2f}) over {len(losses)} pairs")

@@ -241,7 +241,7 @@ E2 = ["sampledSeconds", "nVehSeen", "meanSpeed", "meanOccupancy", "maxJamLengthI
 E2 = [*E2[:2], "nVehEntered", "nVehLeft", *E2[2:]]
 
 
-def run(name, seed, blockages, out):
+def run(name, seed, blockages, out, demand=1.0):
     net_file, routes, more, begin, step, _ = scenario(name)
     net = sumolib.net.readNet(str(net_file))
     out.mkdir(parents=True, exist_ok=True)
@@ -257,7 +257,7 @@ def run(name, seed, blockages, out):
         "-a", ",".join(map(str, [*more, mean])), "--begin", str(begin),
         "--step-length", str(step), "--seed", str(seed), "--time-to-teleport", "600",
         "--ignore-route-errors", "--no-step-log", "--no-warnings",
-        "--max-depart-delay", "600", "--xml-validation", "never",
+        "--max-depart-delay", "600", "--xml-validation", "never", "--scale", str(demand),
     ])  # fmt: skip
     blockers = [Blocker(blockage) for blockage in blockages]
     is_probe = {}

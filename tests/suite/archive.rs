@@ -21,7 +21,7 @@ use roadcast::network::Network;
 use roadcast::publish::Release;
 use roadcast::publish::format::Privacy;
 use roadcast::replay::columns;
-use roadcast::state::{Level, Provenance, SegmentState, StateBatch};
+use roadcast::state::{Level, Provenance, SegmentState, StateBatch, pace_spm};
 use roadcast::units::{Interval, SegmentId, Timestamp};
 
 use super::drawn::draw;
@@ -131,7 +131,8 @@ fn means_are_of_measured_minutes_alone_and_of_the_newest_days() {
         if known.is_empty() {
             assert!(mean_mps.is_nan(), "{row} {segment}");
         } else {
-            let mean = known.iter().sum::<f32>() / known.len() as f32;
+            let paces: Vec<f32> = known.iter().map(|&speed_mps| pace_spm(speed_mps)).collect();
+            let mean = paces.len() as f32 / paces.iter().sum::<f32>();
             assert!(
                 (mean_mps - mean).abs() < 1e-4,
                 "{row} {segment}: {mean_mps} {mean}"

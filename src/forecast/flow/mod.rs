@@ -108,7 +108,7 @@ impl FlowForecaster {
             columns: Vec::new(),
             column_of: BTreeMap::new(),
             profile: FlowProfile::new(calendar.clone()),
-            history: History::new(),
+            history: History::new().of_flows(),
             errors: ErrorTracker::new().of_flows(),
             calendar,
         }
@@ -134,19 +134,14 @@ impl FlowForecaster {
         self.errors.observe(&self.history);
         let calibration = self.errors.calibration();
         let mut request = self.history.forecast_request(&self.profile, calibration)?;
-        // A minute holds few vehicles: the present is the step under way, and of the step before it what
-        // makes up five minutes.
+        // A silent detector says nothing of now, least of all that nobody drives.
         for column in 0..self.columns.len() {
             let lag = column * LAG_COUNT;
-            let [newest, before] =
-                [lag, lag + 1].map(|at| (request.history_mps[at], request.history_share[at]));
-            let rest = before.1.min(1.0 - newest.1);
-            if newest.1 + rest > 0.0 {
-                request.now_mps[column] =
-                    (newest.1 * newest.0 + rest * before.0) / (newest.1 + rest);
-            } else {
-                // A silent detector says nothing of now, least of all that nobody drives.
-                request.now_mps[column] = request.past_profile_mps[lag];
+            if request.history_share[lag] <= 0.0 {
+                request.now_mps[column] = match request.history_share[lag + 1] > 0.0 {
+                    true => request.history_mps[lag + 1],
+                    false => request.past_profile_mps[lag],
+                };
             }
         }
         let said = ProfileResidual.forecast(&request);
@@ -254,7 +249,7 @@ impl FlowForecaster {
             flows.column_of.insert(id, column);
         }
         flows.profile = FlowProfile::restore(&mut reader, calendar, count)?;
-        flows.history = History::restore(reader.any_bytes()?)?;
+        flows.history = History::restore(reader.any_bytes()?)?.of_flows();
         flows.errors = ErrorTracker::restore(reader.any_bytes()?)?.of_flows();
         reader.finish()?;
         Ok(flows)

@@ -1,6 +1,7 @@
 //! One training run in progress: weights, optimiser, and the draws that feed them.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 
 use candle_core::{Device, Tensor, Var};
 use rand::seq::index;
@@ -22,6 +23,9 @@ use super::{Spoiling, TrainingError, TrainingSettings};
 
 /// Moments that share one step of the optimiser, at least; more where a moment has few segments.
 const WINDOWS_PER_STEP_MIN: usize = 4;
+/// Share of the windows of a model for other cities that are drawn around incidents, half of their rows
+/// near one (chosen): drawn evenly they are so rare that what the network reads of them stays unsettled.
+const AROUND_INCIDENTS: f64 = 0.25;
 /// What an average of weights keeps of itself a step (chosen: a memory of about 300 steps), after a
 /// start in which it forgets faster.
 const AVERAGE_KEEPS: f64 = 1.0 - 1.0 / 300.0;
@@ -51,6 +55,9 @@ struct Town<'a> {
     strange: FeatureContext,
     /// Columns learnt from.
     columns: Vec<usize>,
+    /// Newest rows of the windows learnt from, and those around each incident.
+    moments: Vec<usize>,
+    around_incidents: Vec<Range<usize>>,
     /// How much an error in each column counts: its scale in the unit of the data over the mean one,
     /// so that the loss is the error that is reported.
     column_weight: Vec<f32>,
@@ -75,18 +82,28 @@ impl<'a> Town<'a> {
         if columns.is_empty() {
             return Err(DatasetError::Unfit("has no column to learn from".into()).into());
         }
+        let moments = windows.learnable();
+        if moments.is_empty() {
+            return Err(DatasetError::Unfit("has no hour to learn from".into()).into());
+        }
         let scale = windows.free_flow_mps();
         let mean = columns.iter().map(|&column| scale[column]).sum::<f32>() / columns.len() as f32;
         let column_weight = scale.iter().map(|scale| scale / mean).collect();
         Ok(Self {
             dataset,
+            around_incidents: windows.around_incidents(),
             windows,
             context,
             training_contexts,
             strange,
             columns,
+            moments,
             column_weight,
         })
+    }
+
+    fn is_learnt(&self, column: usize) -> bool {
+        self.columns.binary_search(&column).is_ok()
     }
 
     fn score(&self, mlp: &Mlp, part: Part, cells: usize) -> Result<Scores, ModelError> {
@@ -131,8 +148,12 @@ impl<'a> Learner<'a> {
             .map(|dataset| Town::new(dataset, settings))
             .collect::<Result<Vec<_>, _>>()?;
         let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
-        let vars = initial_weights(&settings.config, &mut rng, device)?;
-        let module = MlpModule::new(&settings.config, &|name| {
+        let config = settings.shape();
+        let vars = match &settings.start {
+            Some(start) => start.0.module().to_vars(device)?,
+            None => initial_weights(config, &mut rng, device)?,
+        };
+        let module = MlpModule::new(config, &|name| {
             vars.get(name)
                 .map(|var| var.as_tensor().clone())
                 .ok_or_else(|| candle_core::Error::Msg(format!("tensor {name} is missing")))
@@ -208,7 +229,16 @@ impl<'a> Learner<'a> {
                 1 => &self.towns[0],
                 count => &self.towns[self.rng.random_range(0..count)],
             };
-            let newest = self.rng.random_range(town.windows.training());
+            let incidents = &town.around_incidents;
+            let is_around = self.settings.spoiling == Spoiling::Field
+                && !incidents.is_empty()
+                && self.rng.random_bool(AROUND_INCIDENTS);
+            let newest = if is_around {
+                let one = incidents[self.rng.random_range(0..incidents.len())].clone();
+                self.rng.random_range(one)
+            } else {
+                town.moments[self.rng.random_range(0..town.moments.len())]
+            };
             let spoil = match self.settings.spoiling {
                 Spoiling::Nothing => Spoil::NOTHING,
                 Spoiling::Masked => Spoil::draw_masked(&mut self.rng),
@@ -222,8 +252,17 @@ impl<'a> Learner<'a> {
             };
             let prepared = context.prepare(&request);
             let rows_each = (batch / windows).clamp(1, town.columns.len());
-            for drawn in index::sample(&mut self.rng, town.columns.len(), rows_each) {
-                let segment = town.columns[drawn];
+            let drawn = index::sample(&mut self.rng, town.columns.len(), rows_each);
+            let mut segments: Vec<usize> = drawn.iter().map(|at| town.columns[at]).collect();
+            if is_around {
+                let near: Vec<usize> = prepared.near_incidents().collect();
+                let near: Vec<usize> = near.into_iter().filter(|at| town.is_learnt(*at)).collect();
+                let count = near.len().min(rows_each / 2);
+                let drawn = index::sample(&mut self.rng, near.len(), count);
+                segments.truncate(rows_each - count);
+                segments.extend(drawn.iter().map(|at| near[at]));
+            }
+            for segment in segments {
                 let first = rows.features.len();
                 rows.features.resize(first + FEATURE_COUNT, 0.0);
                 let row = &mut rows.features[first..];
@@ -406,7 +445,7 @@ impl<'a> Learner<'a> {
             weights_sha256: String::new(),
             past_sha256: None,
             golden_tolerance: 1e-3,
-            config: settings.config,
+            config: *settings.shape(),
             data: DataCard {
                 name: listed(self.towns.iter().map(|town| &town.dataset.name)),
                 licence: listed(self.towns.iter().map(|town| &town.dataset.licence)),
@@ -427,6 +466,7 @@ impl<'a> Learner<'a> {
                 steps_per_epoch: settings.steps_per_epoch,
                 batch: settings.batch,
                 learning_rate: settings.learning_rate,
+                start: settings.start.as_ref().map(|start| format!("{start:?}")),
                 holdout: settings.holdout,
             },
             metrics: Vec::new(),

@@ -16,19 +16,38 @@ use std::collections::HashMap;
 use candle_core::{Device, Tensor};
 
 use super::snapshot::SnapshotError;
-use super::{Dataset, DatasetError, Holdout, MlpConfig, ModelCard, ModelError, Past};
+use super::{Dataset, DatasetError, Holdout, Mlp, MlpConfig, ModelCard, ModelError, Past};
 use checkpoint::Course;
 use learner::{Learner, Part};
 
 pub use curve::curve_csv;
+
+/// A model whose weights a training run goes on from; equal where the weights are.
+#[derive(Clone)]
+pub struct Start(pub Mlp);
+
+impl std::fmt::Debug for Start {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let card = self.0.card();
+        write!(f, "{} {}", card.name, card.weights_sha256)
+    }
+}
+
+impl PartialEq for Start {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.card().weights_sha256 == other.0.card().weights_sha256
+    }
+}
 
 /// How to train.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainingSettings {
     /// Name and version of the model, as published.
     pub name: String,
-    /// Shape of the network.
+    /// Shape of the network; where it goes on from another, the shape of that one.
     pub config: MlpConfig,
+    /// The model whose weights it goes on from; `None` begins with weights drawn by chance.
+    pub start: Option<Start>,
     /// Proportions in time of training, validation and test.
     pub split: [usize; 3],
     /// Seed of every random choice.
@@ -70,6 +89,7 @@ impl Default for TrainingSettings {
         Self {
             name: "residual-mlp".to_owned(),
             config: MlpConfig::default(),
+            start: None,
             split: [70, 10, 20],
             seed: 1,
             epochs: 40,
@@ -81,6 +101,16 @@ impl Default for TrainingSettings {
             spoiling: Spoiling::Field,
             holdout: None,
             patience: 8,
+        }
+    }
+}
+
+impl TrainingSettings {
+    /// The shape that the network has in the end.
+    fn shape(&self) -> &MlpConfig {
+        match &self.start {
+            Some(start) => &start.0.card().config,
+            None => &self.config,
         }
     }
 }

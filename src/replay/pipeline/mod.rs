@@ -142,6 +142,7 @@ impl<S: OutputSink + 'static> Pipeline<S> {
         } = parts;
         let forecasters: Forecasters = forecasters.into();
         analysis.promised_share = forecasters.running.promised_share();
+        analysis.usual = forecasters.running.usual_speeds();
         let mut front = Front::new(decoder, front)
             .with_areas(matcher.areas().clone())
             .with_network(matcher.network().clone())

@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use roadcast::forecast::{
     Calibration, Dataset, Disturbances, FEATURE_COUNT, FeatureContext, ForecastRequest, Forecaster,
     LAG_COUNT, LEVEL_COUNT, Mlp, MlpConfig, MlpForecaster, ModelCard, ModelError, Progress,
-    RoadGraph, STEP_COUNT, SpeedQuantiles, Spoiling, TrainedModel, TrainingError, TrainingSettings,
-    curve_csv, sha256_hex, train, train_from,
+    RoadGraph, STEP_COUNT, SpeedQuantiles, Spoiling, Start, TrainedModel, TrainingError,
+    TrainingSettings, curve_csv, sha256_hex, train, train_from,
 };
 use roadcast::network::{
     Network, NetworkBuilder, NetworkVersion, RoadClass, SegmentDraft, SegmentFlags,
@@ -399,6 +399,45 @@ fn an_interrupted_run_ends_with_the_weights_of_one_that_was_not() {
         refused(cut, &settings),
         TrainingError::Checkpoint(_)
     ));
+}
+
+#[test]
+fn a_run_may_go_on_from_the_weights_of_another() {
+    let (card, weights) = toy_files();
+    let toy = Mlp::load(card.as_bytes(), weights, &Device::Cpu).unwrap();
+    let settings = TrainingSettings {
+        start: Some(Start(toy.clone())),
+        config: MlpConfig::default(),
+        epochs: 1,
+        steps_per_epoch: 2,
+        learning_rate: 0.0,
+        ..toy_settings()
+    };
+    let still = train(&[toy_dataset()], &settings, &Device::Cpu, &mut |_| {}).unwrap();
+    assert_eq!(still.card.config, toy.card().config);
+    let from = still.card.training.start.as_deref().unwrap_or_default();
+    assert!(from.contains(&toy.card().weights_sha256), "{from}");
+    let moved = TrainingSettings {
+        learning_rate: 1e-3,
+        ..settings.clone()
+    };
+    let moved = train(&[toy_dataset()], &moved, &Device::Cpu, &mut |_| {}).unwrap();
+    let known = candle_core::safetensors::load_buffer(weights, &Device::Cpu).unwrap();
+    let numbers = |tensor: &Tensor| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    let (mut changed, mut layers) = (0.0_f32, 0);
+    for (name, tensor) in known.iter().filter(|(name, _)| !name.starts_with("golden")) {
+        let of = |trained: &TrainedModel| {
+            let pairs = numbers(&trained.tensors[name])
+                .into_iter()
+                .zip(numbers(tensor));
+            pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+        };
+        assert!(of(&still) < 1e-6, "{name}");
+        changed = changed.max(of(&moved));
+        layers += 1;
+    }
+    assert_eq!(layers, 2 * (2 + 2 * toy.card().config.blocks));
+    assert!(changed > 1e-5, "{changed}");
 }
 
 #[test]

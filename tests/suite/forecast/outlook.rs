@@ -125,12 +125,13 @@ fn an_outlook_is_issued_on_five_minute_marks_and_begins_an_hour_later() {
 #[test]
 fn truth_is_the_mean_of_the_measured_steps() {
     let mut history = History::new();
-    // Steps of 4, 8, none and 12 m/s; the first step of the second segment is measured twice.
+    // Steps of 4, 8, none and 12 m/s; the first step of the second segment is measured twice, and 100 m
+    // at 3 and 100 m at 6 m/s take 50 s.
     for index in 0..20 {
         let step = [Some(4.0), Some(8.0), None, Some(12.0)][index / 5];
         let second = match index {
             0 => Some(3.0),
-            3 => Some(5.0),
+            3 => Some(6.0),
             _ => None,
         };
         history.push(&minute(60 * index as i64, 7, &[step, second, None]));
