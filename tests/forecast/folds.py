@@ -49,15 +49,17 @@ def main(dataset, options):
         run("train", "--dataset", dataset, "--out", model, "--seed", seed, *left_out, *options)
         return model
 
-    losses = []
+    def errors(seed, fold):
+        models = [trained[seed, key].result() for key in (None, fold)]
+        return [error(dataset, model, fold, out / f"report-{seed}-{fold}.json") for model in models]
+
+    losses, pairs = [], [(seed, fold) for seed in seeds for fold in range(FOLDS)]
     with ThreadPoolExecutor(int(os.environ.get("JOBS", 1))) as pool:
+        # What is submitted first begins first, so whoever waits for a training waits for one under way.
         trained = {(seed, fold): pool.submit(train, seed, fold) for seed in seeds for fold in [None, *range(FOLDS)]}
-        for seed in seeds:
-            for fold in range(FOLDS):
-                models = [trained[seed, key].result() for key in (None, fold)]
-                pair = [error(dataset, model, fold, out / "report.json") for model in models]
-                losses.append(100 * (pair[1] / pair[0] - 1))
-                print(f"seed {seed} fold {fold}: seen {pair[0]:.4f}, left out {pair[1]:.4f}, {losses[-1]:+.2f} %", flush=True)
+        for (seed, fold), (seen, unseen) in zip(pairs, pool.map(lambda pair: errors(*pair), pairs)):
+            losses.append(100 * (unseen / seen - 1))
+            print(f"seed {seed} fold {fold}: seen {seen:.4f}, left out {unseen:.4f}, {losses[-1]:+.2f} %", flush=True)
     mean = statistics.mean(losses)
     reach = T975.get(len(losses) - 1, 2.0) * statistics.stdev(losses) / math.sqrt(len(losses))
     print(f"{dataset.name}: left out loses {mean:+.2f} % ({mean - reach:+.2f} to {mean + reach:+.2f}) over {len(losses)} pairs")
