@@ -21,6 +21,10 @@ const SNAPSHOT_VERSION: u32 = 3;
 /// Minutes in a step, as a divisor of weights.
 const MINUTES_PER_STEP: f32 = (STEP_MS / MINUTE_MS) as f32;
 
+/// Standard deviation of the last minute's estimate, in shares of free flow, at which it counts as much
+/// for the present as the last five minutes (chosen).
+const SURE: f32 = 0.08;
+
 /// What is averaged over minutes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Quantity {
@@ -277,8 +281,8 @@ impl History {
             profile_mps.extend((0..STEP_COUNT).map(|step| usual_mps(segment, LAG_COUNT + step)));
             free_flow_mps.push(profile.free_flow_mps(segment));
         }
-        // The present is the step under way, and of the step before it what makes up five minutes: a
-        // minute is too short a time at a signal.
+        // The present is the last minute as far as that is sure, else the step under way and of the step
+        // before it what makes up five minutes: at a signal a minute is too short a time.
         let mut now_mps = self.now_mps.clone();
         for (index, now_mps) in now_mps.iter_mut().enumerate() {
             let deviation_and_share = |at: usize| {
@@ -291,7 +295,11 @@ impl History {
             if share > 0.0 {
                 let rest = before.min(1.0 - share).max(0.0);
                 let by_mps = (share * newest_mps + rest * before_mps) / (share + rest);
-                *now_mps = (past_profile_mps[lag] + by_mps).max(0.0);
+                let usual_mps = past_profile_mps[lag];
+                let unsure = (self.sigma_mps[index] / (SURE * free_flow_mps[index])).powi(2);
+                let minute_mps = *now_mps - usual_mps;
+                let by_mps = (minute_mps + unsure * by_mps) / (1.0 + unsure);
+                *now_mps = (usual_mps + by_mps).max(0.0);
             }
         }
         let (level_mps, level_share) = self.levels.levels(issued_at, count);
