@@ -39,7 +39,7 @@ const FULL_COUNT: f32 = 32.0;
 const CONGESTED_OUTSIDE: f32 = 0.12;
 /// As how many a congested truth below p05 counts at first (chosen on simulated hours of Bologna), and
 /// bounds of that.
-const FIRST_WEIGHT: f32 = 6.0;
+const FIRST_WEIGHT: f32 = 7.0;
 const WEIGHT: std::ops::RangeInclusive<f32> = 1.0..=8.0;
 /// How fast the logarithm of that follows a surplus of congested misses, a row of truths (chosen).
 const WEIGHT_GAIN: f32 = 0.05;

@@ -46,7 +46,7 @@ const KEEP: f64 = 1.0 - 1.0 / 72.0;
 /// How wide intervals begin, as [`AdaptiveIntervals::starting_at`] takes it, before any truth is
 /// known: a model's, which learnt on other traffic, and a baseline's, whose scatter is chosen with
 /// care already. Chosen on simulated hours of Bologna (docs/forecast.md).
-const MODEL_START: (f32, f32) = (0.8, 0.03);
+const MODEL_START: (f32, f32) = (0.75, 0.03);
 const BASELINE_START: (f32, f32) = (1.1, 0.03);
 
 /// The factors of every forecaster at one moment.
