@@ -281,8 +281,9 @@ impl History {
             profile_mps.extend((0..STEP_COUNT).map(|step| usual_mps(segment, LAG_COUNT + step)));
             free_flow_mps.push(profile.free_flow_mps(segment));
         }
-        // The present is the last minute as far as that is sure, else the step under way and of the step
-        // before it what makes up five minutes: at a signal a minute is too short a time.
+        // The present is the last minute's speed as far as that is sure, else the step under way and of
+        // the step before it what makes up five minutes: at a signal a minute is too short a time, and
+        // too few vehicles pass in it to tell a flow.
         let mut now_mps = self.now_mps.clone();
         for (index, now_mps) in now_mps.iter_mut().enumerate() {
             let deviation_and_share = |at: usize| {
@@ -296,9 +297,14 @@ impl History {
                 let rest = before.min(1.0 - share).max(0.0);
                 let by_mps = (share * newest_mps + rest * before_mps) / (share + rest);
                 let usual_mps = past_profile_mps[lag];
-                let unsure = (self.sigma_mps[index] / (SURE * free_flow_mps[index])).powi(2);
-                let minute_mps = *now_mps - usual_mps;
-                let by_mps = (minute_mps + unsure * by_mps) / (1.0 + unsure);
+                let sure = match self.quantity {
+                    Quantity::Speed => {
+                        let sigma = self.sigma_mps[index] / free_flow_mps[index].max(f32::EPSILON);
+                        1.0 / (1.0 + (sigma / SURE).powi(2))
+                    }
+                    Quantity::Flow => 0.0,
+                };
+                let by_mps = sure * (*now_mps - usual_mps) + (1.0 - sure) * by_mps;
                 *now_mps = (usual_mps + by_mps).max(0.0);
             }
         }
@@ -384,5 +390,54 @@ impl History {
         history.levels = SlowLevels::restore(&mut reader, count)?;
         reader.finish()?;
         Ok(history)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::SegmentState;
+
+    /// Nothing is usual but one speed.
+    struct Always(f32);
+
+    impl SpeedProfile for Always {
+        fn speed_mps(&self, _: SegmentId, _: Timestamp) -> f32 {
+            self.0
+        }
+
+        fn free_flow_mps(&self, _: SegmentId) -> f32 {
+            20.0
+        }
+    }
+
+    #[test]
+    fn flows_are_averaged_as_they_are_and_a_minute_is_not_the_present() {
+        let now = |mut history: History| {
+            for (index, value) in [10.0, 10.0, 10.0, 10.0, 2.5].into_iter().enumerate() {
+                let start = Timestamp::from_secs(60 * index as i64);
+                history.push(&StateBatch {
+                    interval: Interval {
+                        start,
+                        end: start.plus_secs(60),
+                    },
+                    network: NetworkVersion([1; 32]),
+                    segments: vec![SegmentState {
+                        speed_mps: value,
+                        provenance: Provenance::Observed,
+                        ..SegmentState::default()
+                    }],
+                });
+            }
+            let request = history.forecast_request(&Always(12.0), Arc::default());
+            let request = request.expect("minutes were closed");
+            (request.now_mps[0], request.history_mps[0])
+        };
+        let (flow, mean_flow) = now(History::new().of_flows());
+        assert!((flow - 8.5).abs() < 1e-5 && (mean_flow - 8.5).abs() < 1e-5);
+        // A speed without a spread is sure; 100 m a minute take 10, 10, 10, 10 and 40 s.
+        let (speed_mps, mean_mps) = now(History::new());
+        assert!((speed_mps - 2.5).abs() < 1e-5);
+        assert!((mean_mps - 6.25).abs() < 1e-5);
     }
 }
