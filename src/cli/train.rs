@@ -84,8 +84,8 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 0, requires = "holdout_segments")]
     fold: usize,
     /// Go on from the weights of this model, a folder or `bundled`, instead of from chance, more
-    /// slowly: for a network with few days of data.
-    #[arg(long, value_name = "FOLDER|bundled")]
+    /// slowly, and with their width: for a network with few days of data.
+    #[arg(long, value_name = "FOLDER|bundled", conflicts_with = "hidden")]
     start: Option<String>,
     /// What inputs are spoilt with; by default `masked` for one dataset, `field` for several or synthetic days.
     #[arg(long, value_enum)]

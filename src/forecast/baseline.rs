@@ -27,7 +27,7 @@ macro_rules! baseline {
 }
 
 baseline!(
-    /// Says that the last minute's speed stays.
+    /// Says that the present speed stays.
     LastValue
 );
 baseline!(

@@ -66,7 +66,7 @@ pub struct TrainingCard {
     pub seed: u64,
     /// Epochs run before it stopped.
     pub epochs: usize,
-    /// The epoch whose weights were kept, from 1.
+    /// The epoch whose weights were kept, from 1; 0 where none was better than what it went on from.
     pub best_epoch: usize,
     /// Steps of the optimiser an epoch.
     pub steps_per_epoch: usize,

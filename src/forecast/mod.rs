@@ -232,8 +232,9 @@ pub trait Forecaster: Send + Sync {
         None
     }
 
-    /// What is usual on each segment as it was learnt with it, for a run that has seen nothing yet.
-    fn usual_speeds(&self) -> Option<Arc<UsualSpeeds>> {
+    /// What is usual on each segment of this network as it was learnt with it, for a run that has seen
+    /// nothing yet.
+    fn usual_speeds(&self, _network: NetworkVersion) -> Option<Arc<UsualSpeeds>> {
         None
     }
 }

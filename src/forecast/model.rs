@@ -377,8 +377,8 @@ impl Forecaster for MlpForecaster {
         self.mlp.card.promised_share()
     }
 
-    fn usual_speeds(&self) -> Option<Arc<UsualSpeeds>> {
-        self.usual.clone()
+    fn usual_speeds(&self, network: NetworkVersion) -> Option<Arc<UsualSpeeds>> {
+        self.usual.clone().filter(|_| network == self.network)
     }
 
     /// A request about another network, or a device that fails, is answered by profile and fading

@@ -146,6 +146,8 @@ impl<'a> Windows<'a> {
     /// What the training part says of usual speeds, for a running engine.
     fn usual_speeds(&self) -> UsualSpeeds {
         const ROWS_PER_QUARTER: u32 = 3;
+        // Half an hour, as the profiles of an engine want it.
+        const FREE_FLOW_ROWS: u32 = 6;
         let columns = self.dataset.column_count();
         let mut usual = UsualSpeeds::unknown(columns);
         for column in 0..columns {
@@ -162,9 +164,12 @@ impl<'a> Windows<'a> {
                     if rows > 0 {
                         let days = rows.div_ceil(ROWS_PER_QUARTER);
                         usual.set(column, kind, quarter, sum / rows as f32, days);
-                        usual.set_free_flow(column, self.free_flow_mps[column]);
                     }
                 }
+            }
+            let rows: u32 = sums.as_flattened().iter().map(|&(_, rows)| rows).sum();
+            if rows >= FREE_FLOW_ROWS {
+                usual.set_free_flow(column, self.free_flow_mps[column]);
             }
         }
         usual
@@ -197,11 +202,14 @@ impl<'a> Windows<'a> {
         self.training().filter(is_learnable).collect()
     }
 
-    /// Those of [`Windows::training`] at which each noticed incident is open.
-    pub(super) fn around_incidents(&self) -> Vec<Range<usize>> {
-        let training = self.training();
-        let within =
-            |rows: Range<usize>| rows.start.max(training.start)..rows.end.min(training.end);
+    /// Those of [`Windows::learnable`] at which each noticed incident is open, of those that have any.
+    pub(super) fn around_incidents(&self) -> Vec<Vec<usize>> {
+        let learnable = self.learnable();
+        let within = |rows: Range<usize>| -> Vec<usize> {
+            let [first, end] =
+                [rows.start, rows.end].map(|row| learnable.partition_point(|&newest| newest < row));
+            learnable[first..end].to_vec()
+        };
         let open = self.noticed.incident_rows().map(within);
         open.filter(|rows| !rows.is_empty()).collect()
     }

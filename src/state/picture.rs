@@ -71,6 +71,12 @@ impl TrafficState {
             let usual = usual.clamp(RATIO_MIN, RATIO_MAX);
             let usual_sigma = published_sigma(usual, f32::MAX, true);
             let measured = sums.get(id);
+            if draft.measured {
+                let flow_vph = reading.and_then(|reading| reading.flow_vph(segment));
+                let counted = flow_vph.unwrap_or(0.0) / 60.0;
+                let users = counted.max(measured.vehicle_count as f32).max(1.0);
+                self.profiles.learn_today(index, slot, speeds.0, users);
+            }
             states.push(SegmentState {
                 usual_mps: usual * limit_mps,
                 usual_sigma_mps: usual_sigma * limit_mps,
@@ -148,9 +154,6 @@ impl TrafficState {
         let is_measured = last == minute_index;
         if is_measured {
             self.profiles.learn_free_flow(index, speed_mps);
-            let users = measured.vehicle_count.max(1) as f32;
-            let slot = self.profiles.slot_at(minute.start);
-            self.profiles.learn_today(index, slot, speed_mps, users);
             self.slot_sum_spm[index] += pace_spm(speed_mps);
             self.slot_count[index] += 1;
         }

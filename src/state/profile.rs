@@ -316,7 +316,8 @@ impl Profiles {
     pub(super) fn forget_today(&mut self, minutes: f32) {
         let kept = TODAY_KEPT.powf(minutes);
         let sums = self.took_spm.iter_mut().chain(&mut self.usually_spm);
-        sums.for_each(|sum| *sum *= kept);
+        // What is next to nothing becomes nothing, not a denormal number.
+        sums.for_each(|sum| *sum = if *sum > 1e-9 { *sum * kept } else { 0.0 });
     }
 
     /// Gathers what the stored slots say at `slot`, which is asked for every minute; once a slot.

@@ -36,6 +36,7 @@ pub(super) fn fingerprint(datasets: &[Dataset], settings: &TrainingSettings) -> 
     hash.update(format!("{settings:?}"));
     for dataset in datasets {
         hash.update(format!("{:?}{:?}", dataset.times, dataset.columns));
+        hash.update(format!("{:?}{:?}", dataset.events, dataset.calendar));
         for value in &dataset.values {
             hash.update(value.to_le_bytes());
         }

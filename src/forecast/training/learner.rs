@@ -1,7 +1,6 @@
 //! One training run in progress: weights, optimiser, and the draws that feed them.
 
 use std::collections::{BTreeMap, HashMap};
-use std::ops::Range;
 
 use candle_core::{Device, Tensor, Var};
 use rand::seq::index;
@@ -57,7 +56,7 @@ struct Town<'a> {
     columns: Vec<usize>,
     /// Newest rows of the windows learnt from, and those around each incident.
     moments: Vec<usize>,
-    around_incidents: Vec<Range<usize>>,
+    around_incidents: Vec<Vec<usize>>,
     /// How much an error in each column counts: its scale in the unit of the data over the mean one,
     /// so that the loss is the error that is reported.
     column_weight: Vec<f32>,
@@ -234,8 +233,8 @@ impl<'a> Learner<'a> {
                 && !incidents.is_empty()
                 && self.rng.random_bool(AROUND_INCIDENTS);
             let newest = if is_around {
-                let one = incidents[self.rng.random_range(0..incidents.len())].clone();
-                self.rng.random_range(one)
+                let rows = &incidents[self.rng.random_range(0..incidents.len())];
+                rows[self.rng.random_range(0..rows.len())]
             } else {
                 town.moments[self.rng.random_range(0..town.moments.len())]
             };

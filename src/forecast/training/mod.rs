@@ -224,6 +224,9 @@ pub fn train_from(
     let fingerprint = checkpoint::fingerprint(datasets, settings);
     if let Some(bytes) = checkpoint {
         checkpoint::read(bytes, &fingerprint, &mut course, &mut learner)?;
+    } else if settings.start.is_some() {
+        // What is gone on from is kept unless an epoch is better.
+        course.best.0 = learner.score(&course.best.2, Part::Validation)?.mean_mae();
     }
     while !course.has_ended(settings) {
         let epoch = course.curve.len() + 1;

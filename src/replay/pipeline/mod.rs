@@ -142,7 +142,9 @@ impl<S: OutputSink + 'static> Pipeline<S> {
         } = parts;
         let forecasters: Forecasters = forecasters.into();
         analysis.promised_share = forecasters.running.promised_share();
-        analysis.usual = forecasters.running.usual_speeds();
+        analysis.usual = forecasters
+            .running
+            .usual_speeds(matcher.network().version());
         let mut front = Front::new(decoder, front)
             .with_areas(matcher.areas().clone())
             .with_network(matcher.network().clone())
