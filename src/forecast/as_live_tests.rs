@@ -366,7 +366,7 @@ fn training_looks_where_something_is_known_and_around_incidents() {
     assert!(is_in(hidden.start - 2) && is_in(hidden.end - 12));
     let unknown = (288 - 11) + (60 - 11); // The day, and the gap that was there.
     assert_eq!(learnable.len(), windows.training().len() - unknown);
-    let [around] = &windows.around_incidents()[..] else {
+    let [around] = &windows.around_incidents(&learnable)[..] else {
         panic!("one incident is open");
     };
     assert!(

@@ -27,7 +27,7 @@ const SURE: f32 = 0.08;
 
 /// What is averaged over minutes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Quantity {
+pub(super) enum Quantity {
     #[default]
     Speed,
     Flow,
@@ -35,7 +35,7 @@ enum Quantity {
 
 impl Quantity {
     /// What of a minute's value adds up: the pace of a speed, s/m, or the flow itself.
-    fn part(self, value: f32) -> f32 {
+    pub(super) fn part(self, value: f32) -> f32 {
         match self {
             Self::Speed => pace_spm(value),
             Self::Flow => value,
@@ -43,7 +43,7 @@ impl Quantity {
     }
 
     /// The mean of parts that weigh `weight` together.
-    fn mean(self, sum: f32, weight: f32) -> f32 {
+    pub(super) fn mean(self, sum: f32, weight: f32) -> f32 {
         match self {
             Self::Speed => mean_speed_mps(sum, weight),
             Self::Flow => sum / weight,

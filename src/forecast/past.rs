@@ -1,6 +1,6 @@
 //! What training learnt of the segments' own past, as a file beside the weights: scatter, loadings
-//! on the common factors, companion regressions, usual speeds. A running engine reads it for the segments of its
-//! network; it learns nothing here.
+//! on the common factors, companion regressions, usual speeds. A running engine reads it for the
+//! segments of its network; it learns nothing here.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

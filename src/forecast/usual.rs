@@ -2,13 +2,13 @@
 //! off apart, each helped by the other and by the mean of all times.
 
 use super::STEP_MS;
-use crate::state::Calendar;
+use crate::state::{Calendar, DAY_KINDS};
 use crate::units::Timestamp;
 
 /// Five-minute slots of a day.
 pub(super) const SLOTS: usize = (86_400_000 / STEP_MS) as usize;
 /// Workdays and days off have slots of their own.
-pub(super) const KINDS: usize = 2;
+pub(super) const KINDS: usize = DAY_KINDS;
 /// Slots to each side that are taken with a slot: 25 minutes in all (methods of this project).
 pub(super) const SMOOTHING: usize = 2;
 /// Weight of what is usual on all days beside the days of one kind, in samples (chosen).

@@ -9,6 +9,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::companion::{CompanionRegression, Fits, Moments, fold_of};
 use super::fading::Fading;
+use super::history::Quantity;
 use super::low_rank::learn_traits;
 use super::noticed::NoticedEvents;
 use super::slow_levels::SLOW_LEVEL_PRIOR;
@@ -19,7 +20,7 @@ use super::{
     LEVEL_COUNT, LEVEL_STEPS, Past, STEP_COUNT, STEP_MS, SegmentTraits,
 };
 use crate::network::NetworkVersion;
-use crate::state::{DAY_KINDS, QUARTERS, UsualSpeeds, mean_speed_mps, pace_spm};
+use crate::state::{QUARTERS, UsualSpeeds};
 use crate::units::SegmentId;
 
 const DAY_MS: i64 = 86_400_000;
@@ -150,10 +151,10 @@ impl<'a> Windows<'a> {
         const FREE_FLOW_ROWS: u32 = 6;
         let columns = self.dataset.column_count();
         let mut usual = UsualSpeeds::unknown(columns);
+        let slots: Vec<(usize, usize)> = (0..self.bounds[0]).map(|row| self.slot_of(row)).collect();
         for column in 0..columns {
-            let mut sums = [[(0.0_f32, 0_u32); QUARTERS]; DAY_KINDS];
-            for row in 0..self.bounds[0] {
-                let (kind, slot) = self.slot_of(row);
+            let mut sums = [[(0.0_f32, 0_u32); QUARTERS]; KINDS];
+            for (row, &(kind, slot)) in slots.iter().enumerate() {
                 if let Some(value) = self.dataset.value(row, column) {
                     let (sum, rows) = &mut sums[kind][slot * QUARTERS / SLOTS];
                     (*sum, *rows) = (*sum + value, *rows + 1);
@@ -202,9 +203,8 @@ impl<'a> Windows<'a> {
         self.training().filter(is_learnable).collect()
     }
 
-    /// Those of [`Windows::learnable`] at which each noticed incident is open, of those that have any.
-    pub(super) fn around_incidents(&self) -> Vec<Vec<usize>> {
-        let learnable = self.learnable();
+    /// Those of the moments `learnable` at which each noticed incident is open, of those that have any.
+    pub(super) fn around_incidents(&self, learnable: &[usize]) -> Vec<Vec<usize>> {
         let within = |rows: Range<usize>| -> Vec<usize> {
             let [first, end] =
                 [rows.start, rows.end].map(|row| learnable.partition_point(|&newest| newest < row));
@@ -282,16 +282,14 @@ impl<'a> Windows<'a> {
 
     fn last_hour_mps(&self, newest: usize, column: usize) -> f32 {
         let known = (0..LAG_COUNT).filter_map(|lag| self.seen(newest - lag, column));
-        let part = |value: f32| match self.dataset.is_speed {
-            true => pace_spm(value),
-            false => value,
+        let quantity = match self.dataset.is_speed {
+            true => Quantity::Speed,
+            false => Quantity::Flow,
         };
-        let add = |(sum, count), value| (sum + part(value), count + 1.0);
+        let add = |(sum, count), value| (sum + quantity.part(value), count + 1.0);
         let (sum, count) = known.fold((0.0, 0.0), add);
-        if count > 0.0 && self.dataset.is_speed {
-            mean_speed_mps(sum, count)
-        } else if count > 0.0 {
-            sum / count
+        if count > 0.0 {
+            quantity.mean(sum, count)
         } else {
             self.mean_mps[column]
         }

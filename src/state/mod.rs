@@ -33,6 +33,7 @@ mod stay;
 mod sums;
 #[cfg(test)]
 mod testing;
+mod today;
 mod traffic;
 mod turning;
 mod usual;

@@ -51,7 +51,8 @@ impl TrafficState {
                 * (self.filters[index].prior_share() - 1.0)
                 / limit_mps;
             let slow = self.filters[index].slow;
-            let usual = self.profiles.stored_at(index, slot).speed_mps / limit_mps;
+            let stored_mps = self.profiles.stored_at(index, slot).speed_mps;
+            let usual = stored_mps / limit_mps;
             let draft = self.drafts[index];
             let id = SegmentId(index as u32);
             let shared = if is_freeway(segment) {
@@ -75,7 +76,8 @@ impl TrafficState {
                 let flow_vph = reading.and_then(|reading| reading.flow_vph(segment));
                 let counted = flow_vph.unwrap_or(0.0) / 60.0;
                 let users = counted.max(measured.vehicle_count as f32).max(1.0);
-                self.profiles.learn_today(index, slot, speeds.0, users);
+                self.profiles
+                    .learn_today(index, stored_mps, speeds.0, users);
             }
             states.push(SegmentState {
                 usual_mps: usual * limit_mps,

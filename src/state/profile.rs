@@ -3,18 +3,15 @@
 //! Learnt online from the minutes that were measured, never from estimates. Where little was seen
 //! the level comes from what the run has seen on similar segments, never from the speed limit.
 
+mod file;
+
 use std::collections::VecDeque;
 
-use super::bytes::{Reader, SnapshotError, put_f32_all, put_head, put_i64, put_u8, put_u16_all};
 use super::calendar::{Calendar, DayType};
-use super::pace::pace_spm;
+use super::today::Today;
 use super::usual::{QUARTERS, UsualSpeeds};
 use crate::network::Network;
 use crate::units::{SegmentId, Timestamp};
-
-const MAGIC: &[u8; 8] = b"RCPROFIL";
-const VERSION: u16 = 3;
-const WHAT: &str = "profile file";
 
 /// Length of a profile slot, milliseconds.
 pub const SLOT_MS: i64 = 300_000;
@@ -53,16 +50,6 @@ const ROBUST_SHARE: f32 = 0.15;
 /// Minutes measured before a learnt free-flow speed replaces the limit (chosen: half an hour of
 /// measured minutes holds three above its 90 % quantile).
 const FREE_FLOW_MINUTES: f32 = 30.0;
-
-/// Road users whose times the usual time counts as among those of the last hours: where the profile is
-/// but a level, and how many more where it is known (chosen on own hours of Bologna; with more the
-/// hours, which resemble each other more than days do, would be forecast a little better still).
-const TODAY_PRIOR: f32 = 1.0;
-const TODAY_PRIOR_KNOWN: f32 = 100.0;
-/// What is left of the last hours after a minute: they fade over two hours.
-const TODAY_KEPT: f32 = 1.0 - 1.0 / 120.0;
-/// No stored speed counts as slower, m/s.
-const STORED_MIN_MPS: f32 = 0.1;
 
 /// What a free-flow speed that somebody else has learnt counts as: from here on own minutes move it by
 /// the least step (chosen).
@@ -124,9 +111,7 @@ pub struct Profiles {
     /// Today's level of each segment, m/s: what the profile gives where no slot has samples, kept
     /// by the filter.
     level_mps: Vec<f32>,
-    /// What road users of the last hours took for a metre, s, added up, and what they usually take.
-    took_spm: Vec<f32>,
-    usually_spm: Vec<f32>,
+    today: Today,
     /// Running high quantile of measured minutes, m/s.
     fast_mps: Vec<f32>,
     measured_minutes: Vec<f32>,
@@ -164,8 +149,7 @@ impl Profiles {
             segment_count,
             hours: vec![None; DayType::COUNT * HOURS_PER_DAY],
             level_mps,
-            took_spm: vec![0.0; segment_count],
-            usually_spm: vec![0.0; segment_count],
+            today: Today::new(segment_count),
             fast_mps: limit_mps.clone(),
             measured_minutes: vec![0.0; segment_count],
             limit_mps,
@@ -289,35 +273,27 @@ impl Profiles {
         }
     }
 
-    /// A stored speed, m/s, times what road users of the last hours usually take over what they took;
-    /// both with the prior that they take what is usual.
+    /// A stored speed, m/s, as much slower or faster as the last hours were.
     fn moved_mps(&self, index: usize, stored: Stored) -> f32 {
-        let stored_mps = stored.speed_mps.max(STORED_MIN_MPS);
-        let prior = TODAY_PRIOR + (1.0 - stored.level_share) * TODAY_PRIOR_KNOWN;
-        let prior_spm = prior / stored_mps;
-        let faster = (self.usually_spm[index] + prior_spm) / (self.took_spm[index] + prior_spm);
-        (stored_mps * faster).clamp(0.0, self.limit_mps[index] * 1.3)
+        let moved_mps = self
+            .today
+            .moved_mps(index, stored.speed_mps, 1.0 - stored.level_share);
+        moved_mps.clamp(0.0, self.limit_mps[index] * 1.3)
     }
 
-    /// Takes in how fast so many road users were on a segment in the minute of `slot`.
-    pub(super) fn learn_today(&mut self, index: usize, slot: Slot, speed_mps: f32, users: f32) {
-        let usual_mps = self.stored_at(index, slot).speed_mps;
-        self.took_spm[index] += users * pace_spm(speed_mps);
-        self.usually_spm[index] += users * pace_spm(usual_mps.max(STORED_MIN_MPS));
+    /// Takes in how fast so many road users were on a segment in a minute in which `usual_mps` is stored.
+    pub(super) fn learn_today(&mut self, index: usize, usual_mps: f32, speed_mps: f32, users: f32) {
+        self.today.learn(index, usual_mps, speed_mps, users);
     }
 
     /// Knows nothing of the last hours: they were another run's.
     pub(super) fn begin_today(&mut self) {
-        self.took_spm.fill(0.0);
-        self.usually_spm.fill(0.0);
+        self.today = Today::new(self.segment_count);
     }
 
     /// Lets so many minutes pass: what the last hours were like is forgotten.
     pub(super) fn forget_today(&mut self, minutes: f32) {
-        let kept = TODAY_KEPT.powf(minutes);
-        let sums = self.took_spm.iter_mut().chain(&mut self.usually_spm);
-        // What is next to nothing becomes nothing, not a denormal number.
-        sums.for_each(|sum| *sum = if *sum > 1e-9 { *sum * kept } else { 0.0 });
+        self.today.forget(minutes);
     }
 
     /// Gathers what the stored slots say at `slot`, which is asked for every minute; once a slot.
@@ -342,9 +318,8 @@ impl Profiles {
         let before = self.stored_at(index, slot);
         self.level_mps[index] = level_mps;
         let moved_mps = moved_mps * before.level_share;
-        let [before_mps, after_mps] = [before.speed_mps, before.speed_mps + moved_mps];
-        // What was usual in the last hours has moved as well.
-        self.usually_spm[index] *= before_mps.max(STORED_MIN_MPS) / after_mps.max(STORED_MIN_MPS);
+        self.today
+            .follow(index, before.speed_mps, before.speed_mps + moved_mps);
         moved_mps
     }
 
@@ -353,8 +328,8 @@ impl Profiles {
         let rows = [
             &self.limit_mps,
             &self.level_mps,
-            &self.took_spm,
-            &self.usually_spm,
+            &self.today.took_spm,
+            &self.today.usually_spm,
             &self.fast_mps,
             &self.measured_minutes,
         ];
@@ -464,79 +439,5 @@ impl Profiles {
                 hour.samples[cell] = days.min(SAMPLES_MAX);
             }
         }
-    }
-
-    /// Appends everything learnt as a profile file.
-    pub fn save(&self, network: &Network, out: &mut Vec<u8>) {
-        put_head(out, MAGIC, VERSION, network.version());
-        put_i64(out, self.calendar.utc_offset_s);
-        for row in [
-            &self.level_mps,
-            &self.took_spm,
-            &self.usually_spm,
-            &self.fast_mps,
-            &self.measured_minutes,
-        ] {
-            put_f32_all(out, row);
-        }
-        for hour in &self.hours {
-            put_u8(out, u8::from(hour.is_some()));
-            if let Some(hour) = hour {
-                put_u16_all(out, &hour.speed_cmps);
-                put_u16_all(out, &hour.samples);
-            }
-        }
-        put_u8(out, self.waiting.len() as u8);
-        for slot in &self.waiting {
-            put_i64(out, slot.start.as_millis());
-            put_u16_all(out, &slot.speed_cmps);
-        }
-    }
-
-    /// Takes over a profile file of the same network.
-    ///
-    /// # Errors
-    /// When the bytes are not an intact profile file of this network.
-    pub fn load(&mut self, network: &Network, bytes: &[u8]) -> Result<(), SnapshotError> {
-        let mut reader = Reader::open(bytes, WHAT, MAGIC, VERSION, network.version())?;
-        let mut loaded = self.clone();
-        loaded.calendar.utc_offset_s = reader.take_i64()?;
-        for row in [
-            &mut loaded.level_mps,
-            &mut loaded.took_spm,
-            &mut loaded.usually_spm,
-            &mut loaded.fast_mps,
-            &mut loaded.measured_minutes,
-        ] {
-            reader.take_finite_all(row)?;
-        }
-        let count = loaded.segment_count * SLOTS_PER_HOUR;
-        for hour in &mut loaded.hours {
-            *hour = match reader.take_u8()? {
-                0 => None,
-                1 => {
-                    let mut read = Hour::empty(count);
-                    reader.take_u16_all(&mut read.speed_cmps)?;
-                    reader.take_u16_all(&mut read.samples)?;
-                    Some(read)
-                }
-                _ => return Err(reader.damaged()),
-            };
-        }
-        loaded.waiting.clear();
-        let waiting = usize::from(reader.take_u8()?);
-        if waiting > WAITING_MAX {
-            return Err(reader.damaged());
-        }
-        for _ in 0..waiting {
-            let start = Timestamp::from_millis(reader.take_i64()?);
-            let mut speed_cmps = vec![0; loaded.segment_count];
-            reader.take_u16_all(&mut speed_cmps)?;
-            loaded.waiting.push_back(Waiting { start, speed_cmps });
-        }
-        reader.finish()?;
-        loaded.now = None;
-        *self = loaded;
-        Ok(())
     }
 }

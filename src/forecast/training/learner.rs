@@ -17,7 +17,7 @@ use super::super::{
     TrainingCard,
 };
 use super::evaluation::{Scores, evaluate};
-use super::optimiser::{AdamW, put_tensor, take_tensor};
+use super::optimiser::{AdamW, clip, put_tensor, take_tensor};
 use super::{Spoiling, TrainingError, TrainingSettings};
 
 /// Moments that share one step of the optimiser, at least; more where a moment has few segments.
@@ -90,7 +90,7 @@ impl<'a> Town<'a> {
         let column_weight = scale.iter().map(|scale| scale / mean).collect();
         Ok(Self {
             dataset,
-            around_incidents: windows.around_incidents(),
+            around_incidents: windows.around_incidents(&moments),
             windows,
             context,
             training_contexts,
@@ -187,7 +187,7 @@ impl<'a> Learner<'a> {
             let loss = self.loss(&batch)?;
             total += f64::from(loss.to_scalar::<f32>()?);
             let mut gradients = loss.backward()?;
-            self.clip(&mut gradients)?;
+            clip(&self.vars, &mut gradients, self.settings.gradient_norm_max)?;
             self.optimiser.step(&self.vars, &gradients)?;
             self.step += 1;
             self.follow()?;
@@ -315,26 +315,6 @@ impl<'a> Learner<'a> {
         let cells = batch.known.sum_all()?.affine(1.0, 1e-6)?;
         let total = total.unwrap_or(cells.zeros_like()?);
         Ok((total / cells)?)
-    }
-
-    fn clip(&self, gradients: &mut candle_core::backprop::GradStore) -> Result<(), TrainingError> {
-        let mut square = 0.0f64;
-        for var in self.vars.values() {
-            if let Some(gradient) = gradients.get(var) {
-                square += f64::from(gradient.sqr()?.sum_all()?.to_scalar::<f32>()?);
-            }
-        }
-        let norm = square.sqrt();
-        if norm > self.settings.gradient_norm_max {
-            let scale = self.settings.gradient_norm_max / norm;
-            for var in self.vars.values() {
-                if let Some(gradient) = gradients.get(var) {
-                    let scaled = gradient.affine(scale, 0.0)?;
-                    gradients.insert(var, scaled);
-                }
-            }
-        }
-        Ok(())
     }
 
     pub(super) fn copy_weights(&self) -> Result<HashMap<String, Tensor>, TrainingError> {

@@ -90,6 +90,31 @@ impl AdamW {
     }
 }
 
+/// Cuts gradients, all together, to a norm of at most `norm_max`.
+pub(super) fn clip(
+    vars: &BTreeMap<String, Var>,
+    gradients: &mut GradStore,
+    norm_max: f64,
+) -> Result<(), TrainingError> {
+    let mut square = 0.0f64;
+    for var in vars.values() {
+        if let Some(gradient) = gradients.get(var) {
+            square += f64::from(gradient.sqr()?.sum_all()?.to_scalar::<f32>()?);
+        }
+    }
+    let norm = square.sqrt();
+    if norm > norm_max {
+        let scale = norm_max / norm;
+        for var in vars.values() {
+            if let Some(gradient) = gradients.get(var) {
+                let scaled = gradient.affine(scale, 0.0)?;
+                gradients.insert(var, scaled);
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Appends the numbers of a tensor.
 pub(super) fn put_tensor(out: &mut Vec<u8>, tensor: &Tensor) -> Result<(), TrainingError> {
     let flat = tensor.to_device(&Device::Cpu)?.flatten_all()?;
